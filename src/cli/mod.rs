@@ -1,0 +1,49 @@
+//! The command line: parsing, dispatch and exit codes. One file per subcommand.
+
+mod models;
+mod prompts;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code of a run in which anything failed: usage, set-up or at least one input.
+pub const EXIT_ERROR: u8 = 2;
+
+/// Zero-shot visual anomaly detection.
+#[derive(Debug, Parser)]
+#[command(name = "aaclip", version, about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List, download and check models.
+    Models(models::ModelsArgs),
+    /// List and show prompt ensembles.
+    Prompts(prompts::PromptsArgs),
+}
+
+/// Runs the program on the process's arguments.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Models(args) => models::run(args),
+        Command::Prompts(args) => prompts::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            anstream::eprintln!("aaclip: {e}");
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
+
+/// A reader that went away (`aaclip ... | head`) has what it wanted: that is success.
+fn is_closed_pipe(e: &aaclip::Error) -> bool {
+    matches!(e, aaclip::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+}

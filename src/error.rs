@@ -1,0 +1,57 @@
+//! The one error type of the public API; each module contributes its own part.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    anchors::AnchorError,
+    clip::ConfigError,
+    image::ImageError,
+    weights::{HubError, WeightsError},
+};
+
+/// Result of a fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Anything that can go wrong, with the file, tensor or setting it is about.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A picture could not be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A checkpoint could not be read or does not fit the model.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The registry, the model cache or a download.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A model configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Prompts and text anchors.
+    #[error(transparent)]
+    Anchors(#[from] AnchorError),
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: "read", "write", "create".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A tensor operation failed.
+    #[error("computation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// Settings that contradict each other or the model.
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl Error {
+    /// An [`Error::Io`] about `path`.
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+}

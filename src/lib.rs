@@ -1,0 +1,34 @@
+//! Zero-shot visual anomaly detection with CLIP: the methods of CLIP-AD and AA-CLIP in plain Rust.
+//!
+//! Data flows one way through the modules:
+//!
+//! ```text
+//! image  ->  clip towers  ->  anchors  ->  methods (similarity map, score)  ->  map  ->  output
+//! ```
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`image`] | decoding with limits, Pillow-exact resampling, normalisation |
+//! | [`clip`] | configuration, tokenizer, vision and text towers |
+//! | [`weights`] | checkpoint readers, tensor names, model registry, hub downloads |
+//! | [`anchors`] | prompt ensembles and the vectors that represent them |
+//! | [`methods`] | how patch features and anchors become a map and a score |
+//! | [`map`] | resampling, smoothing and regions of anomaly maps |
+//! | [`output`] | records and pictures |
+//!
+//! Errors ([`Error`]), [`progress`], [`device`] and [`files`] are the only things every module shares.
+#![warn(missing_docs)]
+
+pub mod anchors;
+pub mod clip;
+pub mod device;
+mod error;
+pub mod files;
+pub mod image;
+pub mod map;
+pub mod methods;
+pub mod output;
+pub mod progress;
+pub mod weights;
+
+pub use error::{Error, Result};

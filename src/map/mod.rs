@@ -1,0 +1,1 @@
+//! Resampling, smoothing and regions of anomaly maps.

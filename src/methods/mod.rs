@@ -1,0 +1,1 @@
+//! How features and anchors become a map and a score.

@@ -1,0 +1,35 @@
+//! Progress bars: on stderr, and only where a person can see them.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Whether long work shows its progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Progress {
+    /// A bar on stderr if that is a terminal, nothing otherwise.
+    #[default]
+    Auto,
+    /// Never.
+    Silent,
+}
+
+impl Progress {
+    /// A bar that counts `len` bytes, labelled `what`.
+    pub fn bytes(self, len: u64, what: &str) -> ProgressBar {
+        self.bar(len, what, "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+    }
+
+    /// A bar that counts `len` items, labelled `what`.
+    pub fn items(self, len: u64, what: &str) -> ProgressBar {
+        self.bar(len, what, "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}")
+    }
+
+    fn bar(self, len: u64, what: &str, template: &str) -> ProgressBar {
+        if self == Self::Silent || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(len).with_style(style).with_message(what.to_owned())
+    }
+}
