@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     anchors::AnchorError,
-    clip::ConfigError,
+    clip::{ConfigError, TokenizerError},
     image::ImageError,
     weights::{HubError, WeightsError},
 };
@@ -28,6 +28,9 @@ pub enum Error {
     /// A model configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A tokenizer file or a text it refused.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
     /// Prompts and text anchors.
     #[error(transparent)]
     Anchors(#[from] AnchorError),

@@ -1,6 +1,22 @@
 //! CLIP: configuration, tokenizer and the two towers.
+//!
+//! Written for any open_clip ViT configuration. The towers follow open_clip's layout; the dual path of the
+//! image tower is CLIP-AD's (arXiv 2311.00453).
 
-/// Why a model configuration could not be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {}
+mod attention;
+mod block;
+mod checkpoint;
+mod config;
+mod layers;
+mod parameters;
+pub mod positions;
+mod text;
+pub mod tokenizer;
+mod vision;
+
+pub use checkpoint::Checkpoint;
+pub use config::{Activation, ClipConfig, ConfigError, Normalisation, TextConfig, VisionConfig};
+pub use parameters::parameters;
+pub use text::TextTower;
+pub use tokenizer::{SpecialTokens, Tokenizer, TokenizerError, Tokens};
+pub use vision::{DualPathLevel, TapFidelity, VisionTower};

@@ -1,1 +1,9 @@
 //! Resampling, smoothing and regions of anomaly maps.
+
+mod regions;
+mod resample;
+mod smooth;
+
+pub use regions::{Region, regions};
+pub use resample::{Alignment, bilinear};
+pub use smooth::{Sigma, gaussian};

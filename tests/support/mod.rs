@@ -1,7 +1,11 @@
 //! What several test binaries share.
 #![allow(dead_code)]
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use candle_core::{Device, Tensor};
 
 /// The folder of golden cases: `AACLIP_GOLDEN`, else `../shared/golden/public` beside the repository.
 ///
@@ -24,4 +28,73 @@ fn resource(variable: &str, default: &str) -> Option<PathBuf> {
     }
     eprintln!("SKIPPED: {} does not exist; set {variable} to run this test", dir.display());
     None
+}
+
+/// The tensors of one golden case.
+pub fn tensors(case: &str) -> Option<HashMap<String, Tensor>> {
+    let path = golden()?.join(case).join("tensors.safetensors");
+    Some(candle_core::safetensors::load(path, &Device::Cpu).expect("golden tensors"))
+}
+
+/// `case.json` of one golden case.
+pub fn case(case: &str) -> Option<serde_json::Value> {
+    let text = std::fs::read_to_string(golden()?.join(case).join("case.json")).expect("case.json");
+    Some(serde_json::from_str(&text).expect("case.json"))
+}
+
+/// A folder with the golden model: its configuration and weights, the token embedding made from its formula.
+pub fn golden_model() -> Option<&'static Path> {
+    static MODEL: OnceLock<Option<tempfile::TempDir>> = OnceLock::new();
+    MODEL.get_or_init(|| golden().map(|g| build_golden_model(&g.join("weights")))).as_ref().map(|d| d.path())
+}
+
+fn build_golden_model(weights: &Path) -> tempfile::TempDir {
+    let about: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(weights.join("weights.json")).unwrap()).unwrap();
+    let formula = &about["token_embedding_weight"];
+    let number = |v: &serde_json::Value| v.as_u64().unwrap() as usize;
+    let (rows, columns) = (number(&formula["shape"][0]), number(&formula["shape"][1]));
+    let add = number(&formula["add"]) as u32;
+    let values: Vec<f32> = (0..(rows * columns) as u32).map(|i| hashed(i.wrapping_add(add))).collect();
+    let mut tensors =
+        candle_core::safetensors::load(weights.join("clip_f32.safetensors"), &Device::Cpu).unwrap();
+    tensors.insert(
+        "token_embedding.weight".into(),
+        Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap(),
+    );
+    let dir = tempfile::tempdir().unwrap();
+    candle_core::safetensors::save(&tensors, dir.path().join("open_clip_model.safetensors")).unwrap();
+    std::fs::copy(weights.join("model_config.json"), dir.path().join("open_clip_config.json")).unwrap();
+    dir
+}
+
+/// The golden data's integer hash to `[-0.5, 0.5)`.
+fn hashed(mut h: u32) -> f32 {
+    h ^= h >> 16;
+    h = h.wrapping_mul(0x7FEB_352D);
+    h ^= h >> 15;
+    h = h.wrapping_mul(0x846C_A68B);
+    h ^= h >> 16;
+    ((h >> 21) as i32 - 1024) as f32 / 2048.0
+}
+
+/// The largest absolute difference, and that divided by the range of `expected`.
+pub fn difference(found: &Tensor, expected: &Tensor) -> (f32, f32) {
+    assert_eq!(found.dims(), expected.dims());
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (found, expected) = (flat(found), flat(expected));
+    let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, |m: f32, d| {
+        assert!(d.is_finite());
+        m.max(d)
+    });
+    let range = expected.iter().fold((f32::MAX, f32::MIN), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+    (largest, largest / (range.1 - range.0))
+}
+
+/// Asserts that `found` is within `tolerance` of `expected`, relative to the range of `expected`.
+#[track_caller]
+pub fn assert_close(name: &str, found: &Tensor, expected: &Tensor, tolerance: f32) {
+    let (absolute, relative) = difference(found, expected);
+    println!("{name:40} largest difference {absolute:.2e}, {relative:.2e} of the range");
+    assert!(relative <= tolerance, "{name}: {relative:.3e} of the range, allowed {tolerance:.0e}");
 }

@@ -1,0 +1,90 @@
+//! Position embeddings for a grid other than the trained one.
+//!
+//! Both reference repositories resize with torch's bicubic, `antialias=True`, `align_corners=False`: the Keys
+//! cubic with a = -0.5, its support widened when shrinking, taps beyond the border dropped and the rest
+//! renormalised.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+/// Resizes a position embedding `[1 + n*n, C]` to `[1 + grid*grid, C]`; row 0 (the class token) is kept.
+///
+/// An embedding that already has the right length comes back unchanged.
+///
+/// # Errors
+/// The rows after the first are not a square grid, or `grid` is 0.
+pub fn resize(embedding: &Tensor, grid: usize) -> Result<Tensor> {
+    let (rows, width) = embedding.dims2()?;
+    if rows == grid * grid + 1 {
+        return Ok(embedding.clone());
+    }
+    let side = rows.saturating_sub(1).isqrt();
+    if side * side + 1 != rows || grid == 0 || side == 0 {
+        candle_core::bail!("a position embedding of {rows} rows cannot be resized to a grid of {grid}");
+    }
+    let taps = Tensor::from_vec(resampling_matrix(side, grid), (grid, side), &Device::Cpu)?;
+    let device = embedding.device();
+    let values = embedding.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+    let patches = values.narrow(0, 1, side * side)?;
+    // Rows of the grid first, then columns: [grid, side] x [side, side * C], then per output row.
+    let tall = taps.matmul(&patches.reshape((side, side * width))?)?.reshape((grid, side, width))?;
+    let wide = taps.unsqueeze(0)?.broadcast_as((grid, grid, side))?.contiguous()?.matmul(&tall)?;
+    let resized = wide.reshape((grid * grid, width))?;
+    Tensor::cat(&[&values.narrow(0, 0, 1)?, &resized], 0)?.to_dtype(embedding.dtype())?.to_device(device)
+}
+
+/// The weights of each input sample in each output sample, row-major `[output, input]`.
+fn resampling_matrix(input: usize, output: usize) -> Vec<f64> {
+    let scale = input as f64 / output as f64;
+    let stretch = scale.max(1.0);
+    let mut matrix = vec![0.0; output * input];
+    for (o, row) in matrix.chunks_exact_mut(input).enumerate() {
+        let centre = (o as f64 + 0.5) * scale;
+        let first = ((centre - 2.0 * stretch + 0.5) as isize).max(0) as usize;
+        let end = ((centre + 2.0 * stretch + 0.5) as usize).min(input);
+        for (i, weight) in row.iter_mut().enumerate().take(end).skip(first) {
+            *weight = keys_cubic((i as f64 + 0.5 - centre) / stretch);
+        }
+        let sum: f64 = row.iter().sum();
+        row.iter_mut().for_each(|w| *w /= sum);
+    }
+    matrix
+}
+
+/// The Keys cubic with a = -0.5.
+fn keys_cubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_stays_constant_and_the_class_row_is_kept() {
+        for (from, to) in [(5, 9), (9, 5), (24, 37), (1, 4), (4, 1)] {
+            let mut rows = vec![7.0f32; (from * from + 1) * 3];
+            rows[..3].copy_from_slice(&[1.0, 2.0, 3.0]);
+            let e = Tensor::from_vec(rows, (from * from + 1, 3), &Device::Cpu).unwrap();
+            let out = resize(&e, to).unwrap().to_vec2::<f32>().unwrap();
+            assert_eq!(out.len(), to * to + 1);
+            assert_eq!(out[0], [1.0, 2.0, 3.0]);
+            assert!(out[1..].iter().flatten().all(|v| (v - 7.0).abs() < 1e-5));
+        }
+    }
+
+    #[test]
+    fn not_a_grid_is_an_error() {
+        let e = Tensor::zeros((8, 3), DType::F32, &Device::Cpu).unwrap();
+        assert!(resize(&e, 5).is_err());
+        assert!(resize(&Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap(), 5).is_err());
+        assert!(resize(&Tensor::zeros((10, 3), DType::F32, &Device::Cpu).unwrap(), 0).is_err());
+    }
+}

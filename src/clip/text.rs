@@ -1,0 +1,105 @@
+//! The text tower.
+
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::{LayerNorm, Module};
+
+use super::block::{Block, BlockShape};
+use super::config::{Activation, ClipConfig, TextConfig};
+use super::layers::Params;
+use super::tokenizer::Tokens;
+use crate::weights::ClipTensors;
+
+/// CLIP's causal text transformer (open_clip layout).
+#[derive(Debug, Clone)]
+pub struct TextTower {
+    config: TextConfig,
+    /// `[V, W]`
+    tokens: Tensor,
+    /// `[T, W]`
+    positions: Tensor,
+    blocks: Vec<Block>,
+    ln_final: LayerNorm,
+    /// `[W, D]`
+    projection: Tensor,
+}
+
+impl TextTower {
+    /// Reads the tower from a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor that cannot be read or holds values that are not finite.
+    pub fn load(
+        config: &ClipConfig,
+        activation: Activation,
+        tensors: &ClipTensors,
+        device: &Device,
+    ) -> crate::Result<Self> {
+        let params = Params { tensors, device };
+        let t = &config.text;
+        let shape = BlockShape {
+            width: t.width,
+            heads: t.heads,
+            mlp_width: t.mlp_width,
+            norm_eps: t.norm_eps,
+            activation,
+        };
+        Ok(Self {
+            tokens: params.tensor("token_embedding.weight", &[t.vocab_size, t.width])?,
+            positions: params.tensor("positional_embedding", &[t.context_length, t.width])?,
+            blocks: (0..t.layers).map(|i| Block::load(params, "", i, shape)).collect::<crate::Result<_>>()?,
+            ln_final: params.norm("ln_final", t.width, t.norm_eps)?,
+            projection: params.tensor("text_projection", &[t.width, config.embed_dim])?,
+            config: t.clone(),
+        })
+    }
+
+    /// Embeds sentences: `[N, D]`, not normalised.
+    ///
+    /// The sentence's vector is the row of its end token after `ln_final`, times the projection.
+    ///
+    /// # Errors
+    /// A token id outside the vocabulary, or no sentence at all.
+    pub fn embed(&self, sentences: &[Tokens]) -> Result<Tensor> {
+        // Attention is causal, so nothing after the last end token can reach a result.
+        let length = sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0);
+        let x = self.hidden(sentences, length, self.blocks.len())?;
+        let rows: Vec<Tensor> = sentences
+            .iter()
+            .enumerate()
+            .map(|(i, s)| x.narrow(0, i, 1)?.narrow(1, s.end(), 1)?.squeeze(1))
+            .collect::<Result<_>>()?;
+        self.ln_final.forward(&Tensor::cat(&rows, 0)?)?.matmul(&self.projection)
+    }
+
+    /// The hidden states `[N, length, W]` after the first `blocks` blocks.
+    ///
+    /// # Errors
+    /// A token id outside the vocabulary, or a `length` beyond the context.
+    pub fn hidden(&self, sentences: &[Tokens], length: usize, blocks: usize) -> Result<Tensor> {
+        let device = self.tokens.device();
+        let ids: Vec<u32> = sentences.iter().flat_map(|s| s.padded(length)).collect();
+        if length == 0 || length > self.config.context_length {
+            candle_core::bail!("{length} tokens do not fit a context of {}", self.config.context_length);
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+            candle_core::bail!(
+                "token id {id} is outside the model's vocabulary of {}: its tokenizer does not belong to it",
+                self.config.vocab_size
+            );
+        }
+        let ids = Tensor::from_vec(ids, (sentences.len() * length,), device)?;
+        let x = self.tokens.index_select(&ids, 0)?.reshape((sentences.len(), length, self.config.width))?;
+        let mut x = x.broadcast_add(&self.positions.narrow(0, 0, length)?)?;
+        let mask = causal_mask(length, device)?;
+        for block in self.blocks.iter().take(blocks) {
+            x = block.forward(&x, Some(&mask))?;
+        }
+        Ok(x)
+    }
+}
+
+/// `[L, L]`: 0 where a token may look, minus infinity above the diagonal.
+fn causal_mask(length: usize, device: &Device) -> Result<Tensor> {
+    let values = (0..length * length).map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 });
+    Tensor::from_iter(values, device)?.reshape((length, length))?.to_dtype(DType::F32)
+}

@@ -1,0 +1,145 @@
+//! CLIP's tokenizer: text cleaning, word splitting and byte-pair encoding.
+
+mod bpe;
+mod clean;
+
+use std::path::{Path, PathBuf};
+
+pub use bpe::SpecialTokens;
+
+/// Why sentences could not be turned into tokens.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// A model folder's `tokenizer.json` cannot be used.
+    #[error("{} is not a usable tokenizer: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The tokenizer refused a text.
+    #[error("cannot tokenize `{text}`: {reason}")]
+    Text {
+        /// The text.
+        text: String,
+        /// The tokenizer's reason.
+        reason: String,
+    },
+}
+
+/// One sentence: start token, at most `context - 2` tokens of text, end token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    ids: Vec<u32>,
+    end: usize,
+}
+
+impl Tokens {
+    /// Takes ids without padding; the vector of the sentence is read at the first `end_id`.
+    fn new(ids: Vec<u32>, end_id: u32) -> Self {
+        let end = ids.iter().position(|&id| id == end_id).unwrap_or(ids.len().saturating_sub(1));
+        Self { ids, end }
+    }
+
+    /// The ids, without padding.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Where the first end token stands: the row that becomes the sentence's vector.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// The first `length` ids, padded with zeros.
+    pub fn padded(&self, length: usize) -> impl Iterator<Item = u32> {
+        self.ids.iter().copied().chain(std::iter::repeat(0)).take(length)
+    }
+}
+
+/// Turns sentences into token ids.
+pub struct Tokenizer {
+    kind: Kind,
+    context_length: usize,
+}
+
+enum Kind {
+    Clip(Box<bpe::ClipBpe>),
+    File(Box<tokenizers::Tokenizer>, PathBuf),
+}
+
+impl Tokenizer {
+    /// CLIP's own vocabulary, which the program carries.
+    pub fn clip(context_length: usize, special: SpecialTokens) -> Self {
+        Self { kind: Kind::Clip(Box::new(bpe::ClipBpe::new(special))), context_length }
+    }
+
+    /// The tokenizer of a model folder: its `tokenizer.json` where there is one, else CLIP's own.
+    ///
+    /// # Errors
+    /// A `tokenizer.json` that cannot be used.
+    pub fn for_model(dir: &Path, context_length: usize, special: SpecialTokens) -> Result<Self, TokenizerError> {
+        let path = dir.join("tokenizer.json");
+        if !path.is_file() {
+            return Ok(Self::clip(context_length, special));
+        }
+        let mut tokenizer = tokenizers::Tokenizer::from_file(&path)
+            .map_err(|e| TokenizerError::File { path: path.clone(), reason: e.to_string() })?;
+        // Both are done here, the way the reference does them.
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|e| TokenizerError::File { path: path.clone(), reason: e.to_string() })?;
+        Ok(Self { kind: Kind::File(Box::new(tokenizer), path), context_length })
+    }
+
+    /// Cleans and encodes one sentence; one that is too long is cut, its last token becoming the end token.
+    ///
+    /// Cleaning is the reference's: text repair (ftfy), HTML entities, white space, lower case.
+    ///
+    /// # Errors
+    /// Only a model's own `tokenizer.json` can refuse a text.
+    pub fn encode(&self, text: &str) -> Result<Tokens, TokenizerError> {
+        let text = clean::clean(text);
+        let (mut ids, end_id) = match &self.kind {
+            Kind::Clip(bpe) => (bpe.encode(&text), bpe.end_id()),
+            Kind::File(tokenizer, path) => encode_with(tokenizer, path, &text)?,
+        };
+        if ids.len() > self.context_length {
+            ids.truncate(self.context_length);
+            if let Some(last) = ids.last_mut() {
+                *last = end_id;
+            }
+        }
+        Ok(Tokens::new(ids, end_id))
+    }
+
+    /// A name for cache keys: sentences tokenized under different names may differ.
+    pub fn name(&self) -> String {
+        match &self.kind {
+            Kind::Clip(bpe) => format!("clip/{:?}", bpe.special()),
+            Kind::File(_, path) => format!("file/{}", path.display()),
+        }
+    }
+}
+
+fn encode_with(
+    tokenizer: &tokenizers::Tokenizer,
+    path: &Path,
+    text: &str,
+) -> Result<(Vec<u32>, u32), TokenizerError> {
+    let encoding = tokenizer
+        .encode(text, true)
+        .map_err(|e| TokenizerError::Text { text: text.to_owned(), reason: e.to_string() })?;
+    let ids = encoding.get_ids().to_vec();
+    // The template puts the end token last, whatever its id is.
+    match ids.last() {
+        Some(&end) if ids.len() >= 2 => Ok((ids, end)),
+        _ => Err(TokenizerError::File {
+            path: path.to_owned(),
+            reason: "it adds no start and end token to a sentence".to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,290 @@
+//! The image tower: the ordinary path, and the staged dual path of CLIP-AD.
+
+use std::collections::BTreeSet;
+
+use candle_core::{Device, Result, Tensor};
+use candle_nn::{LayerNorm, Module};
+
+use super::block::{Block, BlockShape};
+use super::config::{Activation, ClipConfig, VisionConfig};
+use super::layers::Params;
+use super::positions;
+use crate::weights::ClipTensors;
+
+/// Whether features tapped inside the tower are what the reference code keeps, or what the paper describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TapFidelity {
+    /// As the official code: it keeps references to tensors that later blocks update in place. A tapped original
+    /// path thus also holds the next block's attention output, and a tapped surgery path keeps accumulating
+    /// until its stage ends. Published SDP+ weights were trained on these tensors.
+    #[default]
+    Reference,
+    /// The state right after the tapped block.
+    Clean,
+}
+
+/// CLIP's vision transformer (open_clip layout), for inputs of one fixed size.
+#[derive(Debug, Clone)]
+pub struct VisionTower {
+    config: VisionConfig,
+    image_size: usize,
+    /// `[W, 3 * P * P]`
+    patch_embedding: Tensor,
+    /// `[W]`
+    class_embedding: Tensor,
+    /// `[1 + L, W]` for `image_size`
+    positions: Tensor,
+    ln_pre: Option<LayerNorm>,
+    blocks: Vec<Block>,
+    ln_post: LayerNorm,
+    /// `[W, D]`
+    projection: Tensor,
+}
+
+/// Features of one level (the 1-based number of a block) on both paths.
+#[derive(Debug, Clone)]
+pub struct DualPathLevel {
+    /// The level, counted from 1.
+    pub level: usize,
+    /// Original path: raw tokens `[B, 1 + L, W]`, class token first; no LayerNorm, no projection.
+    pub original: Tensor,
+    /// Surgery path: `[B, 1 + L, D]`, after `ln_post` and projection; row 0 is the original path's class token.
+    pub surgery: Tensor,
+}
+
+impl VisionTower {
+    /// Reads the tower from a checkpoint, for square inputs of `image_size` pixels.
+    ///
+    /// # Errors
+    /// A tensor that cannot be read or holds values that are not finite, or an input smaller than a patch.
+    pub fn load(
+        config: &ClipConfig,
+        image_size: usize,
+        activation: Activation,
+        tensors: &ClipTensors,
+        device: &Device,
+    ) -> crate::Result<Self> {
+        let params = Params { tensors, device };
+        let v = &config.vision;
+        let grid = v.grid(image_size);
+        if grid == 0 {
+            return Err(crate::Error::Setting(format!(
+                "an image size of {image_size} is less than one patch of {} pixels",
+                v.patch_size
+            )));
+        }
+        let trained = params
+            .tensor("visual.positional_embedding", &[1 + v.grid(v.image_size).pow(2), v.width])?;
+        let shape = BlockShape {
+            width: v.width,
+            heads: v.heads,
+            mlp_width: v.mlp_width,
+            norm_eps: v.norm_eps,
+            activation,
+        };
+        let convolution = params.tensor("visual.conv1.weight", &[v.width, 3, v.patch_size, v.patch_size])?;
+        Ok(Self {
+            image_size,
+            patch_embedding: convolution.flatten_from(1)?,
+            class_embedding: params.tensor("visual.class_embedding", &[v.width])?,
+            positions: positions::resize(&trained, grid)?,
+            ln_pre: if v.ln_pre { Some(params.norm("visual.ln_pre", v.width, v.norm_eps)?) } else { None },
+            blocks: (0..v.layers)
+                .map(|i| Block::load(params, "visual.", i, shape))
+                .collect::<crate::Result<_>>()?,
+            ln_post: params.norm("visual.ln_post", v.width, v.norm_eps)?,
+            projection: params.tensor("visual.proj", &[v.width, config.embed_dim])?,
+            config: v.clone(),
+        })
+    }
+
+    /// Side of the square input, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.image_size
+    }
+
+    /// Patches along one side of the input.
+    pub fn grid(&self) -> usize {
+        self.config.grid(self.image_size)
+    }
+
+    /// Number of blocks; levels run from 1 to this.
+    pub fn layers(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Tokens before the first block: `[B, 3, S, S]` to `[B, 1 + L, W]`.
+    ///
+    /// # Errors
+    /// An input of another shape.
+    pub fn embed(&self, images: &Tensor) -> Result<Tensor> {
+        let (batch, channels, height, width) = images.dims4()?;
+        if channels != 3 || height != self.image_size || width != self.image_size {
+            candle_core::bail!(
+                "expected images of [B, 3, {0}, {0}], got {1:?}",
+                self.image_size,
+                images.shape()
+            );
+        }
+        let (grid, patch) = (self.grid(), self.config.patch_size);
+        // A convolution whose kernel is its stride is one matrix product over the patches.
+        let patches = images
+            .narrow(2, 0, grid * patch)?
+            .narrow(3, 0, grid * patch)?
+            .reshape((batch, 3, grid, patch, grid, patch))?
+            .permute((0, 2, 4, 1, 3, 5))?
+            .reshape((batch * grid * grid, 3 * patch * patch))?
+            .matmul(&self.patch_embedding.t()?)?
+            .reshape((batch, grid * grid, self.config.width))?;
+        let class = self.class_embedding.reshape((1, 1, ()))?.broadcast_as((batch, 1, self.config.width))?;
+        let x = Tensor::cat(&[&class.contiguous()?, &patches], 1)?.broadcast_add(&self.positions)?;
+        match &self.ln_pre {
+            Some(norm) => norm.forward(&x),
+            None => Ok(x),
+        }
+    }
+
+    /// The ordinary tower: the image embedding `[B, D]` (not normalised) and the raw tokens `[B, 1 + L, W]` after
+    /// each of `levels`, in ascending order.
+    ///
+    /// # Errors
+    /// An input of another shape, or a level the tower does not have.
+    pub fn forward(&self, images: &Tensor, levels: &[usize]) -> Result<(Tensor, Vec<Tensor>)> {
+        self.check_levels(levels)?;
+        let mut x = self.embed(images)?;
+        let mut tapped = Vec::new();
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = block.forward(&x, None)?;
+            if levels.contains(&(i + 1)) {
+                tapped.push(x.clone());
+            }
+        }
+        let class = self.project(&x.narrow(1, 0, 1)?)?.squeeze(1)?;
+        Ok((class, tapped))
+    }
+
+    /// `ln_post` and the projection: `[.., W]` to `[.., D]`.
+    ///
+    /// # Errors
+    /// Tokens of another width.
+    pub fn project(&self, tokens: &Tensor) -> Result<Tensor> {
+        self.ln_post.forward(&tokens.contiguous()?)?.broadcast_matmul(&self.projection)
+    }
+
+    /// Both paths of CLIP-AD's staged dual-path model for each of `levels`, in ascending order.
+    ///
+    /// Every block computes, from the original path, a V-V attention for the surgery path next to its ordinary
+    /// attention. The surgery path sums those within a stage, a quarter of the tower, and restarts with each
+    /// stage; it has no MLP.
+    ///
+    /// # Errors
+    /// An input of another shape, or a level the tower does not have.
+    pub fn dual_path(
+        &self,
+        images: &Tensor,
+        levels: &[usize],
+        fidelity: TapFidelity,
+    ) -> Result<Vec<DualPathLevel>> {
+        self.check_levels(levels)?;
+        let mut original = self.embed(images)?;
+        let mut surgery: Option<Tensor> = None;
+        let levels: BTreeSet<usize> = levels.iter().copied().collect();
+        let mut taps = Taps { fidelity, waiting: Vec::new(), done: Vec::new() };
+        for (i, block) in self.blocks.iter().enumerate() {
+            let restarts = self.starts_stage(i);
+            if restarts && let Some(finished) = surgery.take() {
+                taps.stage_ends(&finished);
+            }
+            let heads = block.heads(&original)?;
+            if self.stage_is_tapped(i, &levels) {
+                let added = block.attention.value_value(&heads)?;
+                surgery = Some(match surgery {
+                    Some(sum) => (sum + added)?,
+                    None => added,
+                });
+            }
+            let attended = (&original + block.attention.query_key(&heads, None)?)?;
+            taps.next_attention(i, &attended);
+            if taps.done.len() == levels.len() {
+                break;
+            }
+            original = block.add_mlp(&attended)?;
+            if let Some(sum) = &surgery
+                && levels.contains(&(i + 1))
+            {
+                taps.tap(i + 1, &original, sum);
+            }
+        }
+        if let Some(finished) = surgery {
+            taps.stage_ends(&finished);
+        }
+        taps.done.into_iter().map(|tap| self.finish(tap)).collect()
+    }
+
+    /// Puts the original path's class token on the surgery path and projects it.
+    fn finish(&self, tap: Tap) -> Result<DualPathLevel> {
+        let length = tap.surgery.dim(1)?;
+        let class = tap.original.narrow(1, 0, 1)?;
+        let tokens = Tensor::cat(&[&class, &tap.surgery.narrow(1, 1, length - 1)?], 1)?;
+        Ok(DualPathLevel { level: tap.level, surgery: self.project(&tokens)?, original: tap.original })
+    }
+
+    /// Whether the surgery path restarts with the 0-based block `i`: exact multiples of a quarter of the tower.
+    fn starts_stage(&self, i: usize) -> bool {
+        (4 * i).is_multiple_of(self.layers())
+    }
+
+    /// Whether some listed level lies in the stage of the 0-based block `i`: other stages' sums nobody reads.
+    fn stage_is_tapped(&self, i: usize, levels: &BTreeSet<usize>) -> bool {
+        let start = (0..=i).rev().find(|&b| self.starts_stage(b)).unwrap_or(0);
+        let end = (i + 1..self.layers()).find(|&b| self.starts_stage(b)).unwrap_or(self.layers());
+        levels.iter().any(|&l| l > start && l <= end)
+    }
+
+    fn check_levels(&self, levels: &[usize]) -> Result<()> {
+        match levels.iter().find(|&&l| l == 0 || l > self.layers()) {
+            Some(l) => candle_core::bail!("level {l} does not exist: this tower has levels 1 to {}", self.layers()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A level whose features are being collected.
+struct Tap {
+    level: usize,
+    original: Tensor,
+    surgery: Tensor,
+}
+
+/// The levels seen so far, and which of them the reference code would still change.
+struct Taps {
+    fidelity: TapFidelity,
+    /// Tapped in the current stage: their surgery path still grows.
+    waiting: Vec<Tap>,
+    done: Vec<Tap>,
+}
+
+impl Taps {
+    fn tap(&mut self, level: usize, original: &Tensor, surgery: &Tensor) {
+        self.waiting.push(Tap { level, original: original.clone(), surgery: surgery.clone() });
+    }
+
+    /// The block after `level` has added its attention: in place, in the reference code.
+    fn next_attention(&mut self, level: usize, attended: &Tensor) {
+        let mut taps = self.waiting.iter_mut().chain(&mut self.done);
+        if self.fidelity == TapFidelity::Reference
+            && let Some(tap) = taps.find(|tap| tap.level == level)
+        {
+            tap.original = attended.clone();
+        }
+    }
+
+    fn stage_ends(&mut self, sum: &Tensor) {
+        for mut tap in self.waiting.drain(..) {
+            if self.fidelity == TapFidelity::Reference {
+                tap.surgery = sum.clone();
+            }
+            self.done.push(tap);
+        }
+    }
+}

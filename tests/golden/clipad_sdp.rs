@@ -1,0 +1,100 @@
+//! CLIP-AD's staged dual-path model.
+
+use aaclip::clip::{Activation, Checkpoint, TapFidelity};
+use aaclip::map::{Alignment, Sigma, bilinear, gaussian};
+use aaclip::methods::sdp;
+use candle_core::{Device, Tensor};
+use ndarray::Array2;
+
+use crate::support::{assert_close, golden_model, tensors};
+
+#[test]
+fn dual_path_features_match() {
+    let (Some(golden), Some(data), Some(dir)) = (tensors("clipad_sdp"), tensors("data"), golden_model()) else {
+        return;
+    };
+    let checkpoint = Checkpoint::open(dir).unwrap();
+    let vision =
+        checkpoint.vision(checkpoint.config().vision.image_size, Activation::Gelu, &Device::Cpu).unwrap();
+    let images = data["images"].narrow(0, 0, 6).unwrap();
+    for (key, levels, fidelity) in [
+        ("official", [2, 4, 6, 8], TapFidelity::Reference),
+        ("noalias", [2, 4, 6, 8], TapFidelity::Clean),
+        ("unaligned_official", [1, 3, 5, 8], TapFidelity::Reference),
+        ("unaligned_noalias", [1, 3, 5, 8], TapFidelity::Clean),
+    ] {
+        let features = vision.dual_path(&images, &levels, fidelity).unwrap();
+        assert_eq!(features.len(), 4);
+        for (level, feature) in levels.iter().zip(&features) {
+            assert_eq!(feature.level, *level);
+            let check = |path: &str, found: &Tensor| {
+                let name = format!("{key}.{path}.level{level}");
+                // The golden file keeps the original path only for some cases and two images.
+                if let Some(expected) = golden.get(&name) {
+                    let found = found.narrow(0, 0, expected.dim(0).unwrap()).unwrap();
+                    assert_close(&name, &found, expected, 1e-5);
+                }
+            };
+            check("surgery", &feature.surgery);
+            check("ori", &feature.original);
+        }
+    }
+}
+
+#[test]
+fn similarities_maps_and_scores_match() {
+    let (Some(golden), Some(data), Some(dir)) = (tensors("clipad_sdp"), tensors("data"), golden_model()) else {
+        return;
+    };
+    let checkpoint = Checkpoint::open(dir).unwrap();
+    let size = checkpoint.config().vision.image_size;
+    let vision = checkpoint.vision(size, Activation::Gelu, &Device::Cpu).unwrap();
+    for (key, levels, fidelity) in [
+        ("official", [2, 4, 6, 8], TapFidelity::Reference),
+        ("noalias", [2, 4, 6, 8], TapFidelity::Clean),
+        ("unaligned_official", [1, 3, 5, 8], TapFidelity::Reference),
+        ("unaligned_noalias", [1, 3, 5, 8], TapFidelity::Clean),
+    ] {
+        let features = vision.dual_path(&data["images"].narrow(0, 0, 6).unwrap(), &levels, fidelity).unwrap();
+        let found = sdp::similarity(&features, &golden["text.bottle"]).unwrap();
+        assert_close(&format!("{key}.similarity"), &found.tokens, &golden[&format!("{key}.similarity")], 1e-4);
+        let probability = &found.text_probability;
+        assert_close(&format!("{key}.text_probs"), probability, &golden[&format!("{key}.text_probs")], 1e-4);
+        let map = smoothed(&found, size, 0.0);
+        assert_close(&format!("{key}.map"), &map, &golden[&format!("{key}.map")], 1e-4);
+        let alone: Vec<_> = features.iter().map(|f| sdp::similarity(std::slice::from_ref(f), &golden["text.bottle"]).unwrap()).collect();
+        for (level, one) in levels.iter().zip(alone) {
+            if let Some(expected) = golden.get(&format!("{key}.similarity.level{level}")) {
+                assert_close(&format!("{key}.similarity.level{level}"), &one.tokens, expected, 1e-4);
+            }
+        }
+    }
+    // All twelve pictures, each class with its own anchors, smoothed as the reference's test script does.
+    for sigma in [8.0, 2.0] {
+        let halves = [("bottle", 0), ("metal_nut", 6)].map(|(class, first)| {
+            let images = data["images"].narrow(0, first, 6).unwrap();
+            let features = vision.dual_path(&images, &[2, 4, 6, 8], TapFidelity::Reference).unwrap();
+            let found = sdp::similarity(&features, &golden[&format!("text.{class}")]).unwrap();
+            (smoothed(&found, size, sigma), found.text_probability)
+        });
+        let name = |part: &str| format!("test_py.sigma{sigma}.{part}");
+        let [(one, p1), (two, p2)] = &halves;
+        let maps = Tensor::cat(&[one, two], 0).unwrap();
+        assert_close(&name("pr_px"), &maps, &golden[&name("pr_px")], 1e-4);
+        let text = Tensor::cat(&[p1, p2], 0).unwrap();
+        assert_close(&name("pr_sp0"), &text, &golden[&name("pr_sp0")], 1e-4);
+        let highest = maps.flatten_from(1).unwrap().max(1).unwrap();
+        assert_close(&name("pr_sp1"), &highest, &golden[&name("pr_sp1")], 1e-4);
+    }
+}
+
+fn smoothed(found: &sdp::Similarity, size: usize, sigma: f64) -> Tensor {
+    let grids: Vec<Vec<Vec<f32>>> = found.grid().unwrap().to_vec3().unwrap();
+    let maps = grids.into_iter().map(|rows| {
+        let grid = Array2::from_shape_fn((rows.len(), rows.len()), |(y, x)| rows[y][x]);
+        let map = bilinear(grid.view(), (size, size), Alignment::HalfPixel);
+        let values = gaussian(map.view(), Sigma::new(sigma).unwrap()).into_raw_vec_and_offset().0;
+        Tensor::from_vec(values, (size, size), &Device::Cpu).unwrap()
+    });
+    Tensor::stack(&maps.collect::<Vec<_>>(), 0).unwrap()
+}

@@ -1,0 +1,9 @@
+//! Comparisons with the outputs of the official code on a small random model.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clip_base;
+mod clipad_sdp;
+mod posembed;
+mod tokenizer;

@@ -1,0 +1,19 @@
+//! Position embeddings resized by both reference repositories.
+
+use aaclip::clip::positions;
+
+use crate::support::{assert_close, tensors};
+
+#[test]
+fn resized_position_embeddings_match() {
+    let Some(golden) = tensors("posembed") else { return };
+    let mut checked = 0;
+    for (name, input) in &golden {
+        let Some(sizes) = name.strip_prefix("in_") else { continue };
+        let grid = sizes.split_once("to").unwrap().1.parse().unwrap();
+        let found = positions::resize(input, grid).unwrap();
+        assert_close(name, &found, &golden[&format!("out_{sizes}")], 5e-6);
+        checked += 1;
+    }
+    assert_eq!(checked, 6);
+}
