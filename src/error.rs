@@ -47,6 +47,12 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("computation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// A result that is not a number: it must not reach any output.
+    #[error("{what} is not a finite number: the weights or the picture are damaged")]
+    NotFinite {
+        /// What was computed.
+        what: &'static str,
+    },
     /// Settings that contradict each other or the model.
     #[error("{0}")]
     Setting(String),

@@ -21,6 +21,7 @@
 
 pub mod anchors;
 pub mod clip;
+mod detector;
 pub mod device;
 mod error;
 pub mod files;
@@ -31,4 +32,5 @@ pub mod output;
 pub mod progress;
 pub mod weights;
 
+pub use detector::{Components, Detection, Detector, DetectorSettings, Timing, quarters};
 pub use error::{Error, Result};

@@ -1,7 +1,13 @@
 //! The command line: parsing, dispatch and exit codes. One file per subcommand.
 
+mod detect;
+mod detect_args;
+mod inputs;
+mod model;
 mod models;
+mod plan;
 mod prompts;
+mod stats;
 
 use std::process::ExitCode;
 
@@ -20,9 +26,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List, download and check models.
+    Detect(Box<detect_args::DetectArgs>),
     Models(models::ModelsArgs),
-    /// List and show prompt ensembles.
     Prompts(prompts::PromptsArgs),
 }
 
@@ -30,6 +35,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Detect(args) => detect::run(*args),
         Command::Models(args) => models::run(args),
         Command::Prompts(args) => prompts::run(args),
     };

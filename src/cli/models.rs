@@ -1,10 +1,124 @@
 //! `aaclip models`.
 
+use std::io::Write;
 use std::process::ExitCode;
 
-#[derive(Debug, clap::Args)]
-pub struct ModelsArgs {}
+use aaclip::progress::Progress;
+use aaclip::weights::hub::{FileState, Hub};
+use aaclip::weights::registry::{Registry, RegistryEntry};
+use aaclip::{Error, Result};
+use clap::Subcommand;
 
-pub fn run(_args: ModelsArgs) -> aaclip::Result<ExitCode> {
+const EXAMPLES: &str = "\
+Examples:
+  aaclip models list
+  aaclip models pull ViT-B-16-plus-240
+  aaclip models verify ViT-B-16-plus-240
+  HF_HOME=/data/hf aaclip models path ViT-L-14-336
+
+Environment:
+  HF_HOME, HF_HUB_CACHE  where models are kept (the hub's own cache)
+  HF_ENDPOINT            another hub or mirror
+  HF_TOKEN               a token for models that need one
+  HF_HUB_OFFLINE         1: never use the network
+  AACLIP_REGISTRY        a file of more models, in the form of weights/registry.toml";
+
+/// List, download and check models.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the models that can be named
+    List {
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download a model, or what of it is missing
+    Pull {
+        /// A name of `aaclip models list`
+        name: String,
+        /// No progress
+        #[arg(long, short)]
+        quiet: bool,
+    },
+    /// Print the folder of a downloaded model
+    Path {
+        /// A name of `aaclip models list`
+        name: String,
+    },
+    /// Read a downloaded model again and compare its digests
+    Verify {
+        /// A name of `aaclip models list`
+        name: String,
+    },
+}
+
+pub fn run(args: ModelsArgs) -> Result<ExitCode> {
+    let registry = Registry::load()?;
+    let hub = Hub::from_env()?;
+    let mut out = std::io::stdout().lock();
+    let text = match args.action {
+        Action::List { json: true } => list_json(registry.entries(), &hub),
+        Action::List { json: false } => list(registry.entries(), &hub),
+        Action::Pull { name, quiet } => {
+            let progress = if quiet { Progress::Silent } else { Progress::Auto };
+            let (folder, state) = hub.pull(registry.find(&name)?, progress)?;
+            if state == FileState::Recorded {
+                anstream::eprintln!(
+                    "aaclip: no digest was known; this download's is recorded and checked from now on"
+                );
+            }
+            format!("{}\n", folder.display())
+        }
+        Action::Path { name } => format!("{}\n", hub.require(registry.find(&name)?)?.display()),
+        Action::Verify { name } => {
+            let states = hub.verify(registry.find(&name)?)?;
+            let line = |(path, state): &(std::path::PathBuf, FileState)| match state {
+                FileState::Verified => format!("ok        {}\n", path.display()),
+                FileState::Recorded => format!("recorded  {}\n", path.display()),
+            };
+            states.iter().map(line).collect()
+        }
+    };
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::io("write to", "stdout", e))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn list(entries: &[RegistryEntry], hub: &Hub) -> String {
+    let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
+    let mut text = format!("{:width$}  input  tower    download  here  licence  description\n", "name");
+    for e in entries {
+        text += &format!(
+            "{:width$}  {:>5}  {:>2}x{:<4}  {:>5} MB  {:4}  {:7}  {}\n",
+            e.name,
+            e.image_size,
+            e.layers,
+            e.width,
+            e.weights.size.div_ceil(1_000_000),
+            if hub.locate(e).is_some() { "yes" } else { "no" },
+            e.licence,
+            e.description,
+        );
+    }
+    text
+}
+
+fn list_json(entries: &[RegistryEntry], hub: &Hub) -> String {
+    let models: Vec<serde_json::Value> = entries
+        .iter()
+        .map(|e| {
+            let mut value = serde_json::json!(e);
+            value["path"] = serde_json::json!(hub.locate(e));
+            value
+        })
+        .collect();
+    format!("{:#}\n", serde_json::Value::Array(models))
 }

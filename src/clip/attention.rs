@@ -51,7 +51,11 @@ impl Attention {
     fn merge(&self, heads: &Heads, attended: Tensor) -> Result<Tensor> {
         let (_, length, head_dim) = attended.dims3()?;
         let joined = attended.reshape((heads.batch, self.heads, length, head_dim))?.transpose(1, 2)?;
-        self.project_out.forward(&joined.contiguous()?.reshape((heads.batch, length, self.heads * head_dim))?)
+        self.project_out.forward(&joined.contiguous()?.reshape((
+            heads.batch,
+            length,
+            self.heads * head_dim,
+        ))?)
     }
 }
 

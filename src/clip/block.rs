@@ -31,7 +31,9 @@ impl Block {
     pub fn load(params: Params<'_>, tower: &str, index: usize, shape: BlockShape) -> crate::Result<Self> {
         let name = |part: &str| format!("{tower}transformer.resblocks.{index}.{part}");
         let BlockShape { width, heads, mlp_width, norm_eps, activation } = shape;
-        let linear = |part: &str, io| params.linear(&name(&format!("{part}.weight")), &name(&format!("{part}.bias")), io);
+        let linear = |part: &str, io| {
+            params.linear(&name(&format!("{part}.weight")), &name(&format!("{part}.bias")), io)
+        };
         Ok(Self {
             ln_1: params.norm(&name("ln_1"), width, norm_eps)?,
             attention: Attention {

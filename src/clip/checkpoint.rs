@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use super::config::{Activation, ClipConfig};
+use super::fingerprint::fingerprint;
 use super::{SpecialTokens, TextTower, Tokenizer, VisionTower, parameters};
 use crate::Result;
 use crate::weights::{self, ClipTensors};
@@ -49,6 +50,14 @@ impl Checkpoint {
     /// The model's configuration.
     pub fn config(&self) -> &ClipConfig {
         &self.config
+    }
+
+    /// A cheap identity of the model for cache keys: it changes with any change of the folder's files.
+    ///
+    /// # Errors
+    /// The folder or the weights cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        fingerprint(&self.dir, self.weights_file()).map_err(|e| crate::Error::io("read", &self.dir, e))
     }
 
     /// Reads the image tower for square inputs of `image_size` pixels.

@@ -311,10 +311,14 @@ fn hugging_face(root: &Section<'_>) -> Result<ClipConfig, ConfigError> {
 fn check(section: &Section<'_>, config: &ClipConfig) -> Result<ClipConfig, ConfigError> {
     let (v, t) = (&config.vision, &config.text);
     if v.heads == 0 || v.width % v.heads != 0 {
-        return Err(section.problem("vision width", &format!("{} is not a multiple of the head width", v.width)));
+        return Err(
+            section.problem("vision width", &format!("{} is not a multiple of the head width", v.width))
+        );
     }
     if t.heads == 0 || t.width % t.heads != 0 {
-        return Err(section.problem("text width", &format!("{} does not divide into {} heads", t.width, t.heads)));
+        return Err(
+            section.problem("text width", &format!("{} does not divide into {} heads", t.width, t.heads))
+        );
     }
     if v.image_size < v.patch_size {
         return Err(section.problem("image_size", &format!("{} is less than one patch", v.image_size)));
@@ -399,7 +403,9 @@ impl<'a> Section<'a> {
         let Some(value) = self.get(field) else { return default.ok_or_else(|| self.missing(field)) };
         match value.as_u64() {
             Some(n @ 1..=LARGEST_COUNT) => Ok(n as usize),
-            _ => Err(self.problem(field, &format!("{value} is not a whole number from 1 to {LARGEST_COUNT}"))),
+            _ => {
+                Err(self.problem(field, &format!("{value} is not a whole number from 1 to {LARGEST_COUNT}")))
+            }
         }
     }
 
@@ -410,7 +416,9 @@ impl<'a> Section<'a> {
                 let fields = Map::from_iter([(field.to_owned(), a.clone())]);
                 Section { path: self.path, name: self.name.clone(), fields: &fields }.count(field, default)
             }
-            Some(_) => Err(self.problem(field, "is not square; only square inputs and patches are supported")),
+            Some(_) => {
+                Err(self.problem(field, "is not square; only square inputs and patches are supported"))
+            }
             None => self.count(field, default),
         }
     }
@@ -476,7 +484,9 @@ impl<'a> Section<'a> {
 
     fn expect_text(&self, field: &str, only: &str) -> Result<(), ConfigError> {
         match self.text(field)? {
-            Some(value) if value != only => Err(self.unsupported(&format!("{}.{field} = {value}", self.name))),
+            Some(value) if value != only => {
+                Err(self.unsupported(&format!("{}.{field} = {value}", self.name)))
+            }
             _ => Ok(()),
         }
     }
@@ -503,7 +513,9 @@ mod tests {
         assert_eq!((bare.vision.heads, bare.vision.mlp_width, bare.text.mlp_width), (14, 3584, 2560));
         assert!(bare.vision.ln_pre);
         assert_eq!(bare.activation, Activation::Gelu);
-        let wrapped = format!(r#"{{"model_cfg": {B16_PLUS}, "preprocess_cfg": {{"mean": [0.5, 0.5, 0.5], "std": [1, 1, 1]}}}}"#);
+        let wrapped = format!(
+            r#"{{"model_cfg": {B16_PLUS}, "preprocess_cfg": {{"mean": [0.5, 0.5, 0.5], "std": [1, 1, 1]}}}}"#
+        );
         let wrapped = parse(&wrapped).unwrap();
         assert_eq!(wrapped.normalisation, Normalisation { mean: [0.5; 3], std: [1.0; 3] });
         assert_eq!(ClipConfig { normalisation: bare.normalisation, ..wrapped }, bare);
@@ -518,7 +530,10 @@ mod tests {
                 "text_cfg": {"context_length": 16, "vocab_size": 99, "width": 32, "heads": 4, "layers": 1}}"#,
         )
         .unwrap();
-        assert_eq!((c.vision.image_size, c.vision.heads, c.vision.mlp_width, c.vision.ln_pre), (32, 4, 160, false));
+        assert_eq!(
+            (c.vision.image_size, c.vision.heads, c.vision.mlp_width, c.vision.ln_pre),
+            (32, 4, 160, false)
+        );
         assert_eq!(c.activation, Activation::QuickGelu);
         assert_eq!(c.vision.grid(39), 4);
     }
@@ -560,6 +575,9 @@ mod tests {
         }
         assert!(matches!(parse("{"), Err(ConfigError::Json { .. })));
         assert!(matches!(parse("[]"), Err(ConfigError::Unsupported { .. })));
-        assert!(matches!(parse(r#"{"model_type": "siglip", "vision_config": {}}"#), Err(ConfigError::Unsupported { .. })));
+        assert!(matches!(
+            parse(r#"{"model_type": "siglip", "vision_config": {}}"#),
+            Err(ConfigError::Unsupported { .. })
+        ));
     }
 }

@@ -7,6 +7,7 @@ mod attention;
 mod block;
 mod checkpoint;
 mod config;
+mod fingerprint;
 mod layers;
 mod parameters;
 pub mod positions;

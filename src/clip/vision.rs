@@ -73,8 +73,8 @@ impl VisionTower {
                 v.patch_size
             )));
         }
-        let trained = params
-            .tensor("visual.positional_embedding", &[1 + v.grid(v.image_size).pow(2), v.width])?;
+        let trained =
+            params.tensor("visual.positional_embedding", &[1 + v.grid(v.image_size).pow(2), v.width])?;
         let shape = BlockShape {
             width: v.width,
             heads: v.heads,
@@ -243,7 +243,9 @@ impl VisionTower {
 
     fn check_levels(&self, levels: &[usize]) -> Result<()> {
         match levels.iter().find(|&&l| l == 0 || l > self.layers()) {
-            Some(l) => candle_core::bail!("level {l} does not exist: this tower has levels 1 to {}", self.layers()),
+            Some(l) => {
+                candle_core::bail!("level {l} does not exist: this tower has levels 1 to {}", self.layers())
+            }
             None => Ok(()),
         }
     }

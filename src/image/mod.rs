@@ -1,6 +1,19 @@
 //! From a picture file to the tensor the vision tower takes.
+//!
+//! Decoding has limits; resampling equals Pillow's to the last bit, as the models' scores depend on it.
 
-/// Why a picture could not be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImageError {}
+mod decode;
+mod error;
+mod geometry;
+mod mask;
+mod mode;
+mod preprocess;
+mod resample;
+
+pub use decode::{DecodeLimits, DecodeOptions, Gray16, Picture, decode, decode_bytes};
+pub use error::ImageError;
+pub use geometry::{AxisMap, Geometry};
+pub use mask::{Mask, resize_mask_bilinear, resize_mask_nearest};
+pub use mode::PixelMode;
+pub use preprocess::{Chain, Fit, Prepared, Preprocess};
+pub use resample::{Filter, Samples, resize};

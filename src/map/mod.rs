@@ -5,5 +5,5 @@ mod resample;
 mod smooth;
 
 pub use regions::{Region, regions};
-pub use resample::{Alignment, bilinear};
+pub use resample::{Alignment, bilinear, restore};
 pub use smooth::{Sigma, gaussian};

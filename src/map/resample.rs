@@ -1,7 +1,11 @@
 //! Bilinear resampling with both of torch's conventions.
 
+use std::ops::Range;
+
 use ndarray::parallel::prelude::*;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
+
+use crate::image::{AxisMap, Geometry};
 
 /// Where samples of the smaller and the larger grid coincide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,22 +19,47 @@ pub enum Alignment {
 /// Resamples `[h, w]` to `[height, width]` bilinearly, without antialiasing, as `torch.nn.functional.interpolate`.
 ///
 /// An empty map, or an empty target, gives an empty map.
-pub fn bilinear(map: ArrayView2<'_, f32>, (height, width): (usize, usize), alignment: Alignment) -> Array2<f32> {
+pub fn bilinear(
+    map: ArrayView2<'_, f32>,
+    (height, width): (usize, usize),
+    alignment: Alignment,
+) -> Array2<f32> {
     if map.is_empty() || height == 0 || width == 0 {
         return Array2::zeros((0, 0));
     }
     let columns = taps(map.ncols(), width, alignment);
     let rows = taps(map.nrows(), height, alignment);
     let mut out = Array2::zeros((height, width));
-    out.axis_iter_mut(Axis(0)).into_par_iter().zip(&rows).for_each(|(mut out, row)| {
+    fill(map, &rows, &columns, out.view_mut());
+    out
+}
+
+/// Brings a map of the model's square, `[S, S]`, back to the picture, `[H, W]`, bilinearly; pixels that the square
+/// does not cover become `outside`.
+pub fn restore(map: ArrayView2<'_, f32>, geometry: &Geometry, outside: f32) -> Array2<f32> {
+    let Geometry { across, down } = geometry;
+    let mut out = Array2::from_elem((down.input, across.input), outside);
+    let (columns, rows) = (across.visible(), down.visible());
+    if map.dim() != (down.size, across.size) || columns.is_empty() || rows.is_empty() {
+        return out;
+    }
+    let taps = |axis: &AxisMap, visible: Range<usize>| -> Vec<Tap> {
+        visible.map(|i| Tap::at(axis.position(i), axis.size)).collect()
+    };
+    let seen = out.slice_mut(s![rows.clone(), columns.clone()]);
+    fill(map, &taps(down, rows), &taps(across, columns), seen);
+    out
+}
+
+fn fill(map: ArrayView2<'_, f32>, rows: &[Tap], columns: &[Tap], mut out: ArrayViewMut2<'_, f32>) {
+    out.axis_iter_mut(Axis(0)).into_par_iter().zip(rows).for_each(|(mut out, row)| {
         let (above, below) = (map.row(row.first), map.row(row.second));
-        for (value, column) in out.iter_mut().zip(&columns) {
+        for (value, column) in out.iter_mut().zip(columns) {
             let left = above[column.first] + (below[column.first] - above[column.first]) * row.weight;
             let right = above[column.second] + (below[column.second] - above[column.second]) * row.weight;
             *value = left + (right - left) * column.weight;
         }
     });
-    out
 }
 
 /// The two samples an output sample lies between, and the weight of the second.
@@ -40,19 +69,22 @@ struct Tap {
     weight: f32,
 }
 
+impl Tap {
+    /// At a position where whole numbers are samples; beyond either end the last sample counts.
+    fn at(position: f64, samples: usize) -> Self {
+        let position = position.max(0.0);
+        let first = (position as usize).min(samples - 1);
+        Self { first, second: (first + 1).min(samples - 1), weight: (position - first as f64) as f32 }
+    }
+}
+
 fn taps(input: usize, output: usize, alignment: Alignment) -> Vec<Tap> {
     let position = |o: usize| match alignment {
-        Alignment::HalfPixel => ((o as f64 + 0.5) * input as f64 / output as f64 - 0.5).max(0.0),
+        Alignment::HalfPixel => (o as f64 + 0.5) * input as f64 / output as f64 - 0.5,
         Alignment::Corners if output > 1 => o as f64 * (input - 1) as f64 / (output - 1) as f64,
         Alignment::Corners => 0.0,
     };
-    (0..output)
-        .map(|o| {
-            let p = position(o);
-            let first = (p as usize).min(input - 1);
-            Tap { first, second: (first + 1).min(input - 1), weight: (p - first as f64) as f32 }
-        })
-        .collect()
+    (0..output).map(|o| Tap::at(position(o), input)).collect()
 }
 
 #[cfg(test)]
@@ -78,6 +110,27 @@ mod tests {
             let one = array![[4.0]];
             assert!(bilinear(one.view(), (3, 9), alignment).iter().all(|&v| v == 4.0));
             assert_eq!(bilinear(map.view(), (0, 3), alignment).len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_spot_comes_back_where_it_was() {
+        let axis = |input, scaled, offset| AxisMap { input, size: 40, scaled, offset };
+        // A picture of 80 x 60, squashed, cut and padded to 40 x 40; the spot is pixel (50, 20) of it.
+        for (across, down) in [
+            (axis(80, 40, 0), axis(60, 40, 0)),
+            (axis(80, 53, -6), axis(60, 40, 0)),
+            (axis(80, 40, 0), axis(60, 30, 5)),
+        ] {
+            let (x, y) = (across.position(50).round() as usize, down.position(20).round() as usize);
+            let mut map = Array2::zeros((40, 40));
+            map[(y, x)] = 1.0;
+            let back = restore(map.view(), &Geometry { across, down }, -1.0);
+            assert_eq!(back.dim(), (60, 80));
+            let brightest = back.indexed_iter().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+            assert!(brightest.0.abs_diff(20) <= 1 && brightest.1.abs_diff(50) <= 1, "{brightest:?}");
+            let hidden = back.iter().filter(|&&v| v == -1.0).count();
+            assert_eq!(hidden > 0, across.offset < 0);
         }
     }
 }

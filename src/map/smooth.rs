@@ -8,6 +8,9 @@ use ndarray::{Array2, ArrayView2, Axis};
 pub struct Sigma(f64);
 
 impl Sigma {
+    /// What CLIP-AD's test script smooths its maps with by default.
+    pub const SDP: Self = Self(8.0);
+
     /// The largest allowed value: beyond it a map of any usual size is one flat average.
     pub const MAX: f64 = 1000.0;
 

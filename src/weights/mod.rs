@@ -1,14 +1,23 @@
 //! Checkpoints on disk, in every format a lab already has, and where to get them.
+//!
+//! [`open`] knows a format by its content. Nothing a checkpoint says is ever executed: pickles are read by a
+//! machine that builds plain values and knows no other function.
 
+mod error;
+pub mod hub;
+mod legacy;
+mod mapping;
 mod model_dir;
 mod names;
-mod stub;
+mod pickle;
+pub mod registry;
+mod safetensors;
+mod sharded;
+mod store;
+mod torch;
 
+pub use error::WeightsError;
+pub use hub::HubError;
 pub use model_dir::weights_file;
 pub use names::{ClipTensors, Parameter};
-pub use stub::*;
-
-/// Why a model could not be found or downloaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HubError {}
+pub use store::{StoredType, TensorInfo, TensorStore, open};

@@ -199,7 +199,8 @@ fn hugging_face(name: &str) -> Source {
             return Source::Direct(format!("{model}.{to}{part}"));
         }
     }
-    let Some((layer, part)) = inner.strip_prefix("transformer.resblocks.").and_then(|r| r.split_once('.')) else {
+    let Some((layer, part)) = inner.strip_prefix("transformer.resblocks.").and_then(|r| r.split_once('.'))
+    else {
         return Source::Direct(name.to_owned());
     };
     let block = format!("{model}.encoder.layers.{layer}");

@@ -9,7 +9,8 @@ const TOLERANCE: f32 = 1e-5;
 
 #[test]
 fn towers_match() {
-    let (Some(golden), Some(case), Some(dir)) = (tensors("clip_base"), case("clip_base"), golden_model()) else {
+    let (Some(golden), Some(case), Some(dir)) = (tensors("clip_base"), case("clip_base"), golden_model())
+    else {
         return;
     };
     let checkpoint = Checkpoint::open(dir).unwrap();
@@ -22,7 +23,9 @@ fn towers_match() {
         .collect();
     let levels: Vec<usize> =
         case["levels"].as_array().unwrap().iter().map(|l| l.as_u64().unwrap() as usize).collect();
-    let unit = |t: &Tensor| t.broadcast_div(&t.sqr().unwrap().sum_keepdim(D::Minus1).unwrap().sqrt().unwrap()).unwrap();
+    let unit = |t: &Tensor| {
+        t.broadcast_div(&t.sqr().unwrap().sum_keepdim(D::Minus1).unwrap().sqrt().unwrap()).unwrap()
+    };
     for (key, activation) in [("gelu", Activation::Gelu), ("quickgelu", Activation::QuickGelu)] {
         let expect = |name: &str| &golden[&format!("{key}.{name}")];
         let check = |name: &str, found: &Tensor| {
@@ -34,7 +37,8 @@ fn towers_match() {
         let first = text.hidden(&sentences[..2], 77, 1).unwrap();
         check("text_block1_out", &first);
 
-        let vision = checkpoint.vision(checkpoint.config().vision.image_size, activation, &Device::Cpu).unwrap();
+        let vision =
+            checkpoint.vision(checkpoint.config().vision.image_size, activation, &Device::Cpu).unwrap();
         check("ln_pre_out", &vision.embed(&golden["images"]).unwrap());
         let (pooled, tapped) = vision.forward(&golden["images"], &levels).unwrap();
         check("pooled", &pooled);

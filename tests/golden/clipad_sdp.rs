@@ -10,7 +10,8 @@ use crate::support::{assert_close, golden_model, tensors};
 
 #[test]
 fn dual_path_features_match() {
-    let (Some(golden), Some(data), Some(dir)) = (tensors("clipad_sdp"), tensors("data"), golden_model()) else {
+    let (Some(golden), Some(data), Some(dir)) = (tensors("clipad_sdp"), tensors("data"), golden_model())
+    else {
         return;
     };
     let checkpoint = Checkpoint::open(dir).unwrap();
@@ -43,7 +44,8 @@ fn dual_path_features_match() {
 
 #[test]
 fn similarities_maps_and_scores_match() {
-    let (Some(golden), Some(data), Some(dir)) = (tensors("clipad_sdp"), tensors("data"), golden_model()) else {
+    let (Some(golden), Some(data), Some(dir)) = (tensors("clipad_sdp"), tensors("data"), golden_model())
+    else {
         return;
     };
     let checkpoint = Checkpoint::open(dir).unwrap();
@@ -57,12 +59,20 @@ fn similarities_maps_and_scores_match() {
     ] {
         let features = vision.dual_path(&data["images"].narrow(0, 0, 6).unwrap(), &levels, fidelity).unwrap();
         let found = sdp::similarity(&features, &golden["text.bottle"]).unwrap();
-        assert_close(&format!("{key}.similarity"), &found.tokens, &golden[&format!("{key}.similarity")], 1e-4);
+        assert_close(
+            &format!("{key}.similarity"),
+            &found.tokens,
+            &golden[&format!("{key}.similarity")],
+            1e-4,
+        );
         let probability = &found.text_probability;
         assert_close(&format!("{key}.text_probs"), probability, &golden[&format!("{key}.text_probs")], 1e-4);
         let map = smoothed(&found, size, 0.0);
         assert_close(&format!("{key}.map"), &map, &golden[&format!("{key}.map")], 1e-4);
-        let alone: Vec<_> = features.iter().map(|f| sdp::similarity(std::slice::from_ref(f), &golden["text.bottle"]).unwrap()).collect();
+        let alone: Vec<_> = features
+            .iter()
+            .map(|f| sdp::similarity(std::slice::from_ref(f), &golden["text.bottle"]).unwrap())
+            .collect();
         for (level, one) in levels.iter().zip(alone) {
             if let Some(expected) = golden.get(&format!("{key}.similarity.level{level}")) {
                 assert_close(&format!("{key}.similarity.level{level}"), &one.tokens, expected, 1e-4);

@@ -4,6 +4,9 @@
 mod support;
 
 mod clip_base;
+mod clipad_rvs;
 mod clipad_sdp;
+mod full_size;
 mod posembed;
+mod preprocess;
 mod tokenizer;

@@ -26,7 +26,8 @@ fn fix(text: &str) -> String {
         return text.to_owned();
     }
     // The one repair of ftfy that `plsfix` lacks: colour and cursor sequences of terminals.
-    static TERMINAL_ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b\[[\d;]*[a-zA-Z]").ok());
+    static TERMINAL_ESCAPE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"\x1b\[[\d;]*[a-zA-Z]").ok());
     match &*TERMINAL_ESCAPE {
         Some(escape) => plsfix::fix_text(&escape.replace_all(text, ""), None),
         None => plsfix::fix_text(text, None),

@@ -80,7 +80,11 @@ impl Tokenizer {
     ///
     /// # Errors
     /// A `tokenizer.json` that cannot be used.
-    pub fn for_model(dir: &Path, context_length: usize, special: SpecialTokens) -> Result<Self, TokenizerError> {
+    pub fn for_model(
+        dir: &Path,
+        context_length: usize,
+        special: SpecialTokens,
+    ) -> Result<Self, TokenizerError> {
         let path = dir.join("tokenizer.json");
         if !path.is_file() {
             return Ok(Self::clip(context_length, special));

@@ -1,0 +1,355 @@
+//! Prompt ensembles: files of states and templates.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use super::AnchorError;
+
+/// Which of the two anchors a sentence belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Polarity {
+    /// The part is good.
+    Normal,
+    /// The part is damaged.
+    Abnormal,
+}
+
+/// What kind of pictures a data set holds; AA-CLIP smooths its maps accordingly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Domain {
+    /// Manufactured parts and surfaces.
+    Industrial,
+    /// Medical pictures.
+    Medical,
+}
+
+/// A class as the prompts name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassName {
+    /// What is put into the states.
+    pub text: String,
+    /// The domain of the data set it was found in.
+    pub domain: Option<Domain>,
+}
+
+/// A prompt ensemble. Sentences are made by putting a class into a state and that into a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PromptSet {
+    /// Its name.
+    pub name: String,
+    /// One line on what it is for.
+    pub description: String,
+    /// Where its lists come from.
+    pub source: String,
+    /// Templates, each with one `{}`.
+    pub templates: Vec<String>,
+    /// States of a good part, each with one `{}`.
+    pub normal: Vec<String>,
+    /// States of a damaged part, each with one `{}`.
+    pub abnormal: Vec<String>,
+    /// Descriptions of the classes of known data sets.
+    pub datasets: BTreeMap<String, Dataset>,
+}
+
+/// What an ensemble knows of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// The kind of its pictures.
+    pub domain: Domain,
+    /// Class key to description.
+    pub classes: BTreeMap<String, String>,
+}
+
+/// The built-in ensembles and their files.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("clip-ad", include_str!("../../prompts/clip-ad.toml")),
+    ("clip-ad-medical", include_str!("../../prompts/clip-ad-medical.toml")),
+    ("aa-clip", include_str!("../../prompts/aa-clip.toml")),
+];
+
+/// The only version of the file format so far.
+const VERSION: i64 = 1;
+
+/// A prompt file is text a person wrote; anything larger is the wrong file.
+const LARGEST_FILE: u64 = 1 << 20;
+
+impl PromptSet {
+    /// The names of the built-in ensembles.
+    pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// Finds an ensemble: a built-in name first, then a file.
+    ///
+    /// # Errors
+    /// Neither of both, or a file that cannot be used.
+    pub fn load(spec: &str) -> Result<Self, AnchorError> {
+        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == spec) {
+            return parse(Path::new(&format!("{name}.toml")), text);
+        }
+        let path = PathBuf::from(spec);
+        let io = |source| AnchorError::Io { path: path.clone(), source };
+        match std::fs::metadata(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(AnchorError::UnknownPrompts {
+                name: spec.to_owned(),
+                known: Self::builtin_names().collect::<Vec<_>>().join(", "),
+            }),
+            Err(e) => Err(io(e)),
+            Ok(about) if about.len() > LARGEST_FILE => Err(AnchorError::Prompts {
+                path,
+                line: 1,
+                problem: format!("{} bytes are too many for a prompt file", about.len()),
+            }),
+            Ok(_) => {
+                let bytes = std::fs::read(&path).map_err(io)?;
+                let text = std::str::from_utf8(&bytes).map_err(|e| AnchorError::Prompts {
+                    path: path.clone(),
+                    line: 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count(),
+                    problem: "is not UTF-8 text".to_owned(),
+                })?;
+                parse(&path, text)
+            }
+        }
+    }
+
+    /// The sentences for a class: states outside, templates inside.
+    pub fn sentences(&self, polarity: Polarity, class: &str) -> Vec<String> {
+        let states = match polarity {
+            Polarity::Normal => &self.normal,
+            Polarity::Abnormal => &self.abnormal,
+        };
+        states
+            .iter()
+            .map(|state| state.replacen("{}", class, 1))
+            .flat_map(|state| self.templates.iter().map(move |t| t.replacen("{}", &state, 1)))
+            .collect()
+    }
+
+    /// What the prompts call a class: `dataset:class`, or a class of the given data set, becomes its description
+    /// (AA-CLIP's "real name"); any other text is itself. Data sets are found in any case, classes as written.
+    ///
+    /// # Errors
+    /// A data set or class that the ensemble does not describe.
+    pub fn describe(&self, class: &str, dataset: Option<&str>) -> Result<ClassName, AnchorError> {
+        let (dataset, class) = match (dataset, class.split_once(':')) {
+            (Some(dataset), _) => (dataset, class),
+            (None, Some((dataset, class))) if self.dataset(dataset).is_some() => (dataset, class),
+            (None, _) => return Ok(ClassName { text: class.to_owned(), domain: None }),
+        };
+        let keys = |m: &mut dyn Iterator<Item = &String>| m.cloned().collect::<Vec<_>>().join(", ");
+        let Some(known) = self.dataset(dataset) else {
+            return Err(AnchorError::UnknownDataset {
+                prompts: self.name.clone(),
+                dataset: dataset.to_owned(),
+                known: keys(&mut self.datasets.keys()),
+            });
+        };
+        match known.classes.get(class) {
+            Some(text) => Ok(ClassName { text: text.clone(), domain: Some(known.domain) }),
+            None => Err(AnchorError::UnknownClass {
+                dataset: dataset.to_owned(),
+                class: class.to_owned(),
+                known: keys(&mut known.classes.keys()),
+            }),
+        }
+    }
+
+    fn dataset(&self, name: &str) -> Option<&Dataset> {
+        self.datasets.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, d)| d)
+    }
+
+    /// The ensemble as a prompt file.
+    pub fn to_toml(&self) -> String {
+        let list = |name: &str, items: &[String]| {
+            let lines: String = items.iter().map(|i| format!("    {},\n", quoted(i))).collect();
+            format!("{name} = [\n{lines}]\n")
+        };
+        let mut text = format!("version = {VERSION}\n");
+        for (key, value) in
+            [("name", &self.name), ("description", &self.description), ("source", &self.source)]
+        {
+            text += &format!("{key} = {}\n", quoted(value));
+        }
+        text += &format!("\n{}\n[states]\n", list("templates", &self.templates));
+        text += &(list("normal", &self.normal) + &list("abnormal", &self.abnormal));
+        for (name, dataset) in &self.datasets {
+            let domain = match dataset.domain {
+                Domain::Industrial => "industrial",
+                Domain::Medical => "medical",
+            };
+            let name = quoted(name);
+            text += &format!("\n[datasets.{name}]\ndomain = \"{domain}\"\n\n[datasets.{name}.classes]\n");
+            for (key, class) in &dataset.classes {
+                text += &format!("{} = {}\n", quoted(key), quoted(class));
+            }
+        }
+        text
+    }
+
+    /// A hash of everything that sentences are made of, for cache keys.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for list in [&self.templates, &self.normal, &self.abnormal] {
+            hash.update((list.len() as u64).to_le_bytes());
+            for text in list {
+                hash.update((text.len() as u64).to_le_bytes());
+                hash.update(text.as_bytes());
+            }
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// The file, with the places of what is checked after parsing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: Spanned<i64>,
+    name: Spanned<String>,
+    description: String,
+    source: String,
+    templates: Spanned<Vec<Spanned<String>>>,
+    states: States,
+    #[serde(default)]
+    datasets: BTreeMap<String, Dataset>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct States {
+    normal: Spanned<Vec<Spanned<String>>>,
+    abnormal: Spanned<Vec<Spanned<String>>>,
+}
+
+fn parse(path: &Path, text: &str) -> Result<PromptSet, AnchorError> {
+    let at = |offset: usize, problem: String| AnchorError::Prompts {
+        path: path.to_owned(),
+        line: 1 + text.bytes().take(offset).filter(|&b| b == b'\n').count(),
+        problem,
+    };
+    let file: File = toml::from_str(text)
+        .map_err(|e| at(e.span().map_or(0, |s| s.start), e.message().replace('\n', " ")))?;
+    if *file.version.get_ref() != VERSION {
+        let problem =
+            format!("version {} is unknown; this program reads version {VERSION}", file.version.get_ref());
+        return Err(at(file.version.span().start, problem));
+    }
+    if file.name.get_ref().trim().is_empty() {
+        return Err(at(file.name.span().start, "the name is empty".to_owned()));
+    }
+    let check = |list: Spanned<Vec<Spanned<String>>>, what: &str| {
+        if list.get_ref().is_empty() {
+            return Err(at(list.span().start, format!("the list of {what} is empty")));
+        }
+        let mut texts: Vec<String> = Vec::new();
+        for item in list.into_inner() {
+            let start = item.span().start;
+            let item = item.into_inner();
+            let places = item.matches("{}").count();
+            if places != 1 {
+                return Err(at(
+                    start,
+                    format!("`{item}` has {places} places `{{}}`; each of the {what} needs one"),
+                ));
+            }
+            if texts.contains(&item) {
+                return Err(at(start, format!("`{item}` stands twice among the {what}")));
+            }
+            texts.push(item);
+        }
+        Ok(texts)
+    };
+    Ok(PromptSet {
+        name: file.name.into_inner(),
+        description: file.description,
+        source: file.source,
+        templates: check(file.templates, "templates")?,
+        normal: check(file.states.normal, "normal states")?,
+        abnormal: check(file.states.abnormal, "abnormal states")?,
+        datasets: file.datasets,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_ensembles_have_the_published_sizes() {
+        for (name, normal, abnormal) in
+            [("clip-ad", 198, 220), ("aa-clip", 6, 10), ("clip-ad-medical", 80, 90)]
+        {
+            let set = PromptSet::load(name).unwrap();
+            assert_eq!(set.name, name);
+            assert_eq!(set.sentences(Polarity::Normal, "x").len(), normal);
+            assert_eq!(set.sentences(Polarity::Abnormal, "x").len(), abnormal);
+            assert_eq!(parse(Path::new("again.toml"), &set.to_toml()).unwrap(), set);
+        }
+        assert_eq!(PromptSet::builtin_names().count(), 3);
+    }
+
+    #[test]
+    fn a_class_with_braces_is_put_in_as_it_is() {
+        let set = PromptSet::load("aa-clip").unwrap();
+        assert_eq!(set.sentences(Polarity::Abnormal, "{} x")[0], "a damaged {} x.");
+    }
+
+    #[test]
+    fn real_names_of_classes() {
+        let set = PromptSet::load("aa-clip").unwrap();
+        assert_eq!(set.datasets.values().map(|d| d.classes.len()).sum::<usize>(), 15 + 12 + 6 + 3 + 7);
+        let bottle = set.describe("MVTec:bottle", None).unwrap();
+        assert_eq!((bottle.text.as_str(), bottle.domain), ("dark bottle", Some(Domain::Industrial)));
+        assert_eq!(set.describe("bottle", Some("mvtec")).unwrap(), bottle);
+        assert_eq!(set.describe("Brain", Some("brain")).unwrap().domain, Some(Domain::Medical));
+        for plain in ["bottle", "my:part", "metal_nut"] {
+            assert_eq!(set.describe(plain, None).unwrap(), ClassName { text: plain.into(), domain: None });
+        }
+        assert!(set.describe("x", Some("nosuch")).unwrap_err().to_string().contains("MVTec"));
+        assert!(set.describe("mvtec:sock", None).unwrap_err().to_string().contains("zipper"));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let good = include_str!("../../prompts/clip-ad-medical.toml");
+        let line = |needle: &str| 1 + good.lines().position(|l| l.contains(needle)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.toml");
+        let error = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            PromptSet::load(path.to_str().unwrap()).unwrap_err().to_string()
+        };
+        for (from, to, at, expected) in [
+            ("version = 1", "version = 2", "version = 1", "version 2"),
+            ("version = 1", "version = \"1\"", "version = 1", "invalid type"),
+            ("normal {}\"", "normal\"", "\"normal {}", "0 places"),
+            ("normal {}\"", "{} and {}\"", "\"normal {}", "2 places"),
+            ("\"normal {}\"", "\"healthy {}\"", "\"normal {}", "twice"),
+            ("\"normal {}\"", "7", "\"normal {}", "invalid type"),
+            ("description =", "descriptoin =", "description =", "descriptoin"),
+            ("name = \"clip-ad-medical\"", "name = \" \"", "name =", "empty"),
+        ] {
+            let message = error(good.replacen(from, to, 1).as_bytes());
+            assert!(message.contains(&format!("p.toml:{}: ", line(at))), "{to}: {message}");
+            assert!(message.contains(expected) && !message.contains('\n'), "{to}: {message}");
+        }
+        assert!(error(b"").contains("missing field"));
+        assert!(error(b"version = 1\nname = \xff").contains("p.toml:2: is not UTF-8"));
+        assert!(error(&[b' '; 2 << 20]).contains("too many"));
+        assert!(error(b"version=1\nname='x'\ndescription=''\nsource=''\ntemplates=[]\n[states]\nnormal=['{}']\nabnormal=['{}']")
+            .contains(":5: the list of templates is empty"));
+        let unknown = PromptSet::load("no-such").unwrap_err().to_string();
+        assert!(unknown.contains("clip-ad, clip-ad-medical, aa-clip"), "{unknown}");
+        assert!(matches!(PromptSet::load(dir.path().to_str().unwrap()), Err(AnchorError::Io { .. })));
+    }
+}

@@ -1,0 +1,81 @@
+//! From prompts to anchors, through the text tower.
+
+use candle_core::Device;
+use ndarray::{Array1, Array2};
+
+use super::{AnchorCache, AnchorKey, Polarity, PromptSet, Representative};
+use crate::Result;
+use crate::clip::{Activation, Checkpoint, SpecialTokens, TextTower, Tokenizer};
+use crate::progress::Progress;
+
+/// The normal and the abnormal anchor, both `[D]` and of unit length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Anchors {
+    /// What a good part looks like.
+    pub normal: Array1<f32>,
+    /// What a damaged part looks like.
+    pub abnormal: Array1<f32>,
+}
+
+/// Sentences that go through the text tower together.
+const BATCH: usize = 64;
+
+/// The anchors of a class: from the cache, or encoded and then cached.
+///
+/// The text tower is read from disk only if the cache does not help.
+///
+/// # Errors
+/// Weights that cannot be read, or embeddings without a representative vector.
+#[expect(clippy::too_many_arguments, reason = "each is a different thing that the anchors depend on")]
+pub fn text_anchors(
+    checkpoint: &Checkpoint,
+    prompts: &PromptSet,
+    class: &str,
+    representative: Representative,
+    activation: Activation,
+    cache: &AnchorCache,
+    device: &Device,
+    progress: Progress,
+) -> Result<Anchors> {
+    let tokenizer = checkpoint.tokenizer(SpecialTokens::ClipAd)?;
+    let key = AnchorKey::new(&[
+        &checkpoint.fingerprint()?,
+        &prompts.digest(),
+        class,
+        &format!("{representative:?}"),
+        activation.name(),
+        &tokenizer.name(),
+    ]);
+    let width = checkpoint.config().embed_dim;
+    cache.get_or_build(&key, width, || {
+        let text = checkpoint.text(activation, device)?;
+        let normal = prompts.sentences(Polarity::Normal, class);
+        let abnormal = prompts.sentences(Polarity::Abnormal, class);
+        let bar = progress.items((normal.len() + abnormal.len()) as u64, "reading prompts");
+        let anchor = |sentences: &[String]| -> Result<Array1<f32>> {
+            let embeddings = embed(&text, &tokenizer, sentences, width, &bar)?;
+            Ok(representative.vector(embeddings.view())?)
+        };
+        let anchors = Anchors { normal: anchor(&normal)?, abnormal: anchor(&abnormal)? };
+        bar.finish_and_clear();
+        Ok(anchors)
+    })
+}
+
+/// Vectors of sentences, `[N, D]`, not normalised.
+fn embed(
+    text: &TextTower,
+    tokenizer: &Tokenizer,
+    sentences: &[String],
+    width: usize,
+    bar: &indicatif::ProgressBar,
+) -> Result<Array2<f32>> {
+    let mut values = Vec::with_capacity(sentences.len() * width);
+    for batch in sentences.chunks(BATCH) {
+        let tokens = batch.iter().map(|s| tokenizer.encode(s)).collect::<Result<Vec<_>, _>>()?;
+        values.extend(text.embed(&tokens)?.flatten_all()?.to_vec1::<f32>()?);
+        bar.inc(batch.len() as u64);
+    }
+    Array2::from_shape_vec((sentences.len(), width), values)
+        .map_err(|e| crate::Error::Setting(format!("the text tower gave embeddings of another width: {e}")))
+}

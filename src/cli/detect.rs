@@ -1,0 +1,236 @@
+//! `aaclip detect`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use aaclip::anchors::{AnchorCache, PromptSet, text_anchors};
+use aaclip::clip::Checkpoint;
+use aaclip::image::{DecodeOptions, Picture, decode};
+use aaclip::output::{
+    Artefact, ArtefactNames, ColourScale, Pictures, Record, RecordWriter, SCHEMA_VERSION, Size,
+};
+use aaclip::output::{StageTimes, save};
+use aaclip::progress::Progress;
+use aaclip::{Detector, DetectorSettings, Error, Result};
+
+use super::detect_args::DetectArgs;
+use super::inputs::{self, Input};
+use super::{EXIT_ERROR, model, plan, stats};
+
+/// Exit code of a run that found an anomaly, if `--fail-on-anomaly` asks for one.
+const EXIT_ANOMALY: u8 = 1;
+
+pub fn run(args: DetectArgs) -> Result<ExitCode> {
+    args.check()?;
+    let many = inputs::many(&args.inputs);
+    let found = inputs::expand(&args.inputs, std::io::stdin());
+    let mut tally = Tally::default();
+    found.problems.iter().for_each(|problem| tally.fail(problem));
+    let jobs = jobs(found.pictures, &args)?;
+    if jobs.is_empty() {
+        return Ok(tally.exit_code(&args));
+    }
+
+    let run = Run::prepare(&args)?;
+    let progress = if args.quiet { Progress::Silent } else { Progress::Auto };
+    let bar = progress.items(jobs.len() as u64, "scoring");
+    let mut records = RecordWriter::new(std::io::stdout().lock(), args.format.into(), many);
+    let stdout = |e| Error::io("write to", "stdout", e);
+    let started = Instant::now();
+    for job in &jobs {
+        match run.look_at(job, &args) {
+            Ok(record) => {
+                tally.scored(&record);
+                bar.suspend(|| records.write(&record)).map_err(stdout)?;
+            }
+            // A picture that cannot be read or saved is reported; the others are finished.
+            Err(e) => bar.suspend(|| tally.fail(&with_path(&e, &job.input.path))),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    records.finish().map_err(stdout)?;
+    if args.verbose {
+        report(&tally, started);
+    }
+    Ok(tally.exit_code(&args))
+}
+
+/// One picture and where its files go.
+struct Job {
+    input: Input,
+    names: Option<ArtefactNames>,
+}
+
+/// Decides all output names and tries the output folder before any work is done.
+fn jobs(pictures: Vec<Input>, args: &DetectArgs) -> Result<Vec<Job>> {
+    let Some(out) = args.output_folder().filter(|_| !pictures.is_empty()) else {
+        return Ok(pictures.into_iter().map(|input| Job { input, names: None }).collect());
+    };
+    let names = plan::names(&pictures, &out)?;
+    try_folder(&out)?;
+    Ok(pictures.into_iter().zip(names).map(|(input, names)| Job { input, names: Some(names) }).collect())
+}
+
+/// Fails early, and not after the first picture, where nothing can be written.
+fn try_folder(out: &Path) -> Result<()> {
+    std::fs::create_dir_all(out)
+        .and_then(|()| tempfile::Builder::new().prefix(".aaclip-").tempfile_in(out).map(drop))
+        .map_err(|e| Error::io("write to the output folder", out, e))
+}
+
+/// Everything that is the same for all pictures.
+struct Run {
+    detector: Detector,
+    model: String,
+    decode: DecodeOptions,
+    artefacts: Vec<Artefact>,
+    scale: ColourScale,
+}
+
+impl Run {
+    fn prepare(args: &DetectArgs) -> Result<Self> {
+        let chosen = model::resolve(args.model.as_deref())?;
+        let checkpoint = Checkpoint::open(&chosen.dir)?;
+        let device = args.device.open()?;
+        let activation = args.activation.map(Into::into).or(chosen.activation);
+        let prompts = PromptSet::load(&args.prompts)?;
+        let cache = if args.no_cache { AnchorCache::disabled() } else { AnchorCache::new() };
+        let progress = if args.quiet { Progress::Silent } else { Progress::Auto };
+        let anchors = text_anchors(
+            &checkpoint,
+            &prompts,
+            &args.class,
+            args.representative()?,
+            activation.unwrap_or(checkpoint.config().activation),
+            &cache,
+            &device,
+            progress,
+        )?;
+        let settings = DetectorSettings {
+            image_size: args.image_size,
+            levels: (!args.levels.is_empty()).then(|| args.levels.clone()),
+            smoothing: args.smoothing,
+            fidelity: args.fidelity.into(),
+            activation,
+            fit: args.fit.into(),
+        };
+        Ok(Self {
+            detector: Detector::new(&checkpoint, &anchors, &settings, &device)?,
+            model: chosen.name,
+            decode: args.decode_options(),
+            artefacts: args.artefacts(),
+            scale: args.scale.into(),
+        })
+    }
+
+    fn look_at(&self, job: &Job, args: &DetectArgs) -> Result<Record> {
+        let started = Instant::now();
+        let picture = decode(&job.input.path, &self.decode)?;
+        let decoded = started.elapsed();
+        let found = self.detector.detect(&picture)?;
+        let detected = started.elapsed();
+        let probabilities = found.probabilities();
+        let region_threshold = args.region_threshold();
+        let files = match &job.names {
+            Some(names) => {
+                let rgb = picture.to_rgb();
+                let pictures = Pictures {
+                    picture: &rgb,
+                    probabilities: probabilities.view(),
+                    raw: &found.map,
+                    scale: self.scale,
+                    threshold: region_threshold,
+                };
+                save(&self.artefacts, names, &pictures)?
+            }
+            None => Default::default(),
+        };
+        let regions = aaclip::map::regions(probabilities.view(), region_threshold);
+        let ms = |d: std::time::Duration| (d.as_secs_f64() * 1e6).round() / 1e3;
+        let total = started.elapsed();
+        Ok(Record {
+            schema: SCHEMA_VERSION,
+            path: job.input.path.to_string_lossy().into_owned(),
+            model: self.model.clone(),
+            method: "sdp",
+            class: args.class.clone(),
+            score: found.score,
+            anomalous: args.threshold.map(|t| found.score >= t),
+            threshold: args.threshold,
+            components: found.components,
+            region_threshold,
+            regions,
+            size: size(&picture),
+            image_size: self.detector.image_size(),
+            files,
+            timing_ms: StageTimes {
+                decode: ms(decoded),
+                preprocess: ms(found.timing.preprocess),
+                model: ms(found.timing.model),
+                map: ms(found.timing.map),
+                write: ms(total - detected),
+                total: ms(total),
+            },
+        })
+    }
+}
+
+fn size(picture: &Picture) -> Size {
+    Size { width: picture.width(), height: picture.height() }
+}
+
+/// What came of the inputs so far.
+#[derive(Default)]
+struct Tally {
+    scored: usize,
+    anomalous: usize,
+    failed: usize,
+}
+
+impl Tally {
+    fn scored(&mut self, record: &Record) {
+        self.scored += 1;
+        self.anomalous += usize::from(record.anomalous == Some(true));
+    }
+
+    fn fail(&mut self, reason: &str) {
+        self.failed += 1;
+        anstream::eprintln!("aaclip: {reason}");
+    }
+
+    fn exit_code(&self, args: &DetectArgs) -> ExitCode {
+        match () {
+            () if self.failed > 0 => ExitCode::from(EXIT_ERROR),
+            () if args.fail_on_anomaly && self.anomalous > 0 => ExitCode::from(EXIT_ANOMALY),
+            () => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// The reason, with the picture's path where the error does not name it itself.
+fn with_path(error: &Error, path: &Path) -> String {
+    match error {
+        Error::Image(_) | Error::Io { .. } => error.to_string(),
+        _ => format!("{}: {error}", path.display()),
+    }
+}
+
+fn report(tally: &Tally, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    let memory = stats::peak_memory_mb().map_or(String::new(), |mb| format!(", peak memory {mb:.0} MB"));
+    let _ = writeln!(
+        std::io::stderr(),
+        "aaclip: {} scored, {} anomalous, {} failed in {seconds:.2} s{memory}",
+        tally.scored,
+        tally.anomalous,
+        tally.failed
+    );
+}
+
+/// `PATH` as an output folder, for the default of `--out`.
+pub fn default_out() -> PathBuf {
+    PathBuf::from("aaclip-out")
+}

@@ -1,0 +1,352 @@
+//! The arguments of `aaclip detect`, and what they mean.
+
+use std::path::PathBuf;
+
+use aaclip::anchors::Representative;
+use aaclip::clip::{Activation, TapFidelity};
+use aaclip::device::DeviceChoice;
+use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
+use aaclip::map::Sigma;
+use aaclip::output::{Artefact, ColourScale, RecordFormat};
+use aaclip::{Error, Result};
+use clap::ValueEnum;
+
+const EXAMPLES: &str = "\
+Examples:
+  aaclip detect part.png --model ViT-B-16-plus-240
+  aaclip detect part.png --class 'metal nut' --out results
+  aaclip detect photos/ --save heatmap,raw --out results --format jsonl > results.jsonl
+  aaclip detect 'line-3/*.jpg' --threshold 0.6 --fail-on-anomaly
+  find . -name '*.png' | aaclip detect - --model ~/models/my-clip --format csv
+
+Score:
+  The score of a picture lies in 0..1 and depends on that picture, the model, the prompts and the
+  settings alone, so scores of one run's settings can be compared. For SDP it is the mean of two
+  probabilities of `abnormal`: the whole picture's (components.text_prob: the class token compared
+  with the two text anchors at CLIP's temperature, 100) and that of the map's highest value,
+  sigmoid(2 * 100 * map_max / levels). 0.5 means as near to normal as to damaged.
+
+Exit codes:
+  0  all inputs were scored
+  1  an anomaly was found (only with --fail-on-anomaly)
+  2  any error: usage, set-up, or at least one input that could not be scored";
+
+/// Score pictures and show where they look damaged.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct DetectArgs {
+    /// Pictures: files, folders (searched recursively), patterns, or `-` for a list of paths on stdin
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+
+    /// The model: a name of `aaclip models list`, or a folder with a configuration and weights
+    #[arg(long, value_name = "NAME|DIR", env = "AACLIP_MODEL")]
+    pub model: Option<String>,
+
+    /// What the pictures show, as it is put into the prompts
+    #[arg(long, value_name = "TEXT", default_value = "object")]
+    pub class: String,
+
+    /// How features and anchors become a map and a score
+    #[arg(long, value_enum, default_value_t = MethodName::Sdp)]
+    pub method: MethodName,
+
+    /// The prompt ensemble: a name of `aaclip prompts list`, or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = "clip-ad")]
+    pub prompts: String,
+
+    /// How the sentences' vectors become one anchor
+    #[arg(long, value_enum, default_value_t = AnchorName::Mean)]
+    pub anchors: AnchorName,
+
+    /// Bandwidth of kde (default 0.3) or mean-shift (default 2)
+    #[arg(long, value_name = "X", help_heading = "Anchor parameters")]
+    pub anchor_bandwidth: Option<f64>,
+
+    /// Neighbourhood radius of dbscan (default 0.5; the reference uses 1.5 for VisA)
+    #[arg(long, value_name = "X", help_heading = "Anchor parameters")]
+    pub anchor_eps: Option<f64>,
+
+    /// Neighbours that make a core point of dbscan (default 15; the reference uses 25 for VisA)
+    #[arg(long, value_name = "N", help_heading = "Anchor parameters")]
+    pub anchor_min_samples: Option<usize>,
+
+    /// Steps after which mean-shift stops (default 300)
+    #[arg(long, value_name = "N", help_heading = "Anchor parameters")]
+    pub anchor_iterations: Option<usize>,
+
+    /// Encode the prompts again instead of reading their anchors from the cache
+    #[arg(long, help_heading = "Anchor parameters")]
+    pub no_cache: bool,
+
+    /// Blocks whose features are compared, counted from 1 [default: the ends of the tower's quarters]
+    #[arg(long, value_name = "3,6,9,12", value_delimiter = ',')]
+    pub levels: Vec<usize>,
+
+    /// Side of the square the model looks at, in pixels [default: the model's own]
+    #[arg(long, value_name = "N", value_parser = parse_image_size)]
+    pub image_size: Option<usize>,
+
+    /// Gaussian smoothing of the map, in pixels at the model's resolution
+    #[arg(long, value_name = "S", default_value = "8", value_parser = parse_sigma)]
+    pub smoothing: Sigma,
+
+    /// The towers' activation, if it is not the configuration's
+    #[arg(long, value_enum)]
+    pub activation: Option<ActivationName>,
+
+    /// Features as the reference code keeps them (with its in-place updates) or as the paper describes them
+    #[arg(long, value_enum, default_value_t = FidelityName::Reference)]
+    pub fidelity: FidelityName,
+
+    /// How a picture is made square
+    #[arg(long, value_enum, default_value_t = FitName::Squash)]
+    pub fit: FitName,
+
+    /// Score from which a picture is anomalous, 0..1
+    #[arg(long, value_name = "X", value_parser = parse_probability)]
+    pub threshold: Option<f32>,
+
+    /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: --threshold, or 0.5]
+    #[arg(long, value_name = "X", value_parser = parse_probability)]
+    pub region_threshold: Option<f32>,
+
+    /// Exit with 1 if any picture is anomalous
+    #[arg(long, requires = "threshold")]
+    pub fail_on_anomaly: bool,
+
+    /// Files to write for each picture [default with --out: heatmap,overlay]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,..")]
+    pub save: Vec<ArtefactName>,
+
+    /// Folder for those files [default with --save: aaclip-out]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Colours: the same for all pictures, or stretched over each picture alone
+    #[arg(long, value_enum, default_value_t = ScaleName::Fixed)]
+    pub scale: ScaleName,
+
+    /// Form of the results on stdout
+    #[arg(long, value_enum, default_value_t = FormatName::Text)]
+    pub format: FormatName,
+
+    /// Where to compute: cpu, cuda, cuda:N or metal
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: DeviceChoice,
+
+    /// Largest picture that is decoded, in millions of pixels
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub max_megapixels: u64,
+
+    /// 16-bit grey pictures: clip values above 255 (as the reference does) or scale them to 8 bits
+    #[arg(long, value_enum, default_value_t = Gray16Name::Clip)]
+    pub gray16: Gray16Name,
+
+    /// No progress
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say at the end what the run cost
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Defines the command line's names of a library enum.
+macro_rules! names {
+    ($name:ident => $target:ty { $($(#[$doc:meta])* $variant:ident $(= $text:literal)? => $value:expr),+ $(,)? }) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+        pub enum $name { $($(#[$doc])* $(#[value(name = $text)])? $variant),+ }
+
+        impl From<$name> for $target {
+            fn from(name: $name) -> Self {
+                match name { $($name::$variant => $value),+ }
+            }
+        }
+    };
+}
+
+names!(ActivationName => Activation {
+    /// The exact GELU (LAION's models)
+    Gelu => Activation::Gelu,
+    /// x * sigmoid(1.702 x) (OpenAI's models)
+    QuickGelu => Activation::QuickGelu,
+});
+names!(FidelityName => TapFidelity {
+    /// As the official code
+    Reference => TapFidelity::Reference,
+    /// As the paper
+    Clean => TapFidelity::Clean,
+});
+names!(FitName => Fit {
+    /// Stretch both sides, as the papers do
+    Squash => Fit::Squash,
+    /// Cut the longer side; what is cut off is not looked at
+    Crop => Fit::Crop,
+    /// Fill the shorter side with the mean colour
+    Pad => Fit::Pad,
+});
+names!(ArtefactName => Artefact {
+    /// The painted map
+    Heatmap => Artefact::Heatmap,
+    /// The picture under its map
+    Overlay => Artefact::Overlay,
+    /// Black and white
+    Mask => Artefact::Mask,
+    /// The map's numbers, .npy
+    Raw => Artefact::Raw,
+});
+names!(ScaleName => ColourScale {
+    /// A map value has the same colour in every picture
+    Fixed => ColourScale::Fixed,
+    /// From each picture's least to its greatest value
+    Auto => ColourScale::Auto,
+});
+names!(FormatName => RecordFormat {
+    /// Score, verdict and path
+    Text => RecordFormat::Text,
+    /// One object for one file, an array for anything that can be more
+    Json => RecordFormat::Json,
+    /// One object per line
+    Jsonl => RecordFormat::JsonLines,
+    /// One row per picture
+    Csv => RecordFormat::Csv,
+});
+names!(Gray16Name => Gray16 {
+    /// Values above 255 become white
+    Clip => Gray16::Clip,
+    /// The high byte
+    Scale => Gray16::Scale,
+});
+
+/// The methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MethodName {
+    /// CLIP-AD's staged dual path, without training
+    Sdp,
+}
+
+/// The representative vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AnchorName {
+    /// Their mean
+    Mean,
+    /// The direction they have most in common
+    Pca,
+    /// Their mean, weighted by density
+    Kde,
+    /// The mean of the largest density cluster
+    Dbscan,
+    /// The mean of the largest mean-shift cluster
+    MeanShift,
+}
+
+impl DetectArgs {
+    /// Refuses flags that would have no effect.
+    pub fn check(&self) -> Result<()> {
+        let without_files = self.save.is_empty() && self.out.is_none();
+        if without_files && self.scale != ScaleName::Fixed {
+            return Err(Error::Setting("--scale has no effect without --save or --out".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The folder files go to; `None` if none are wanted.
+    pub fn output_folder(&self) -> Option<PathBuf> {
+        let default = || (!self.save.is_empty()).then(super::detect::default_out);
+        self.out.clone().or_else(default)
+    }
+
+    /// The kinds of files to write.
+    pub fn artefacts(&self) -> Vec<Artefact> {
+        let named: Vec<Artefact> = self.save.iter().map(|&name| name.into()).collect();
+        match () {
+            () if !named.is_empty() => named,
+            () if self.out.is_some() => vec![Artefact::Heatmap, Artefact::Overlay],
+            () => vec![],
+        }
+    }
+
+    /// The value from which a pixel belongs to a region.
+    pub fn region_threshold(&self) -> f32 {
+        self.region_threshold.or(self.threshold).unwrap_or(0.5)
+    }
+
+    pub fn decode_options(&self) -> DecodeOptions {
+        let limits = DecodeLimits { max_pixels: self.max_megapixels * 1_000_000, ..DecodeLimits::default() };
+        DecodeOptions { limits, gray16: self.gray16.into() }
+    }
+
+    /// The representative vector with its parameters.
+    ///
+    /// # Errors
+    /// A parameter that the chosen one does not have.
+    pub fn representative(&self) -> Result<Representative> {
+        let mut chosen = match self.anchors {
+            AnchorName::Mean => Representative::Mean,
+            AnchorName::Pca => Representative::Pca,
+            AnchorName::Kde => Representative::kde(),
+            AnchorName::Dbscan => Representative::dbscan(),
+            AnchorName::MeanShift => Representative::mean_shift(),
+        };
+        let mut unused = Vec::new();
+        if let Some(value) = self.anchor_bandwidth {
+            match &mut chosen {
+                Representative::Kde { bandwidth } | Representative::MeanShift { bandwidth, .. } => {
+                    *bandwidth = value
+                }
+                _ => unused.push("--anchor-bandwidth"),
+            }
+        }
+        if let Some(value) = self.anchor_eps {
+            match &mut chosen {
+                Representative::Dbscan { eps, .. } => *eps = value,
+                _ => unused.push("--anchor-eps"),
+            }
+        }
+        if let Some(value) = self.anchor_min_samples {
+            match &mut chosen {
+                Representative::Dbscan { min_samples, .. } => *min_samples = value,
+                _ => unused.push("--anchor-min-samples"),
+            }
+        }
+        if let Some(value) = self.anchor_iterations {
+            match &mut chosen {
+                Representative::MeanShift { max_iterations, .. } => *max_iterations = value,
+                _ => unused.push("--anchor-iterations"),
+            }
+        }
+        match unused.first() {
+            Some(flag) => {
+                let name =
+                    self.anchors.to_possible_value().map_or(String::new(), |v| v.get_name().to_owned());
+                Err(Error::Setting(format!("{flag} has no effect with --anchors {name}")))
+            }
+            None => Ok(chosen),
+        }
+    }
+}
+
+fn parse_probability(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
+}
+
+fn parse_sigma(text: &str) -> Result<Sigma, String> {
+    text.parse()
+        .ok()
+        .and_then(Sigma::new)
+        .ok_or_else(|| format!("expected a number of pixels from 0 to {}", Sigma::MAX))
+}
+
+/// Attention over a grid of more than a few thousand patches needs more memory than any machine has.
+const LARGEST_IMAGE: usize = 4096;
+
+fn parse_image_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=LARGEST_IMAGE) => Ok(n),
+        _ => Err(format!("expected a number of pixels from 1 to {LARGEST_IMAGE}")),
+    }
+}

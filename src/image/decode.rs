@@ -1,0 +1,234 @@
+//! Decoding, with limits that hold before anything is allocated.
+
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+
+use super::ImageError;
+use super::mode::PixelMode;
+
+/// What a picture may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Pixels of the picture.
+    pub max_pixels: u64,
+    /// Bytes of the file, and of the decoded picture.
+    pub max_bytes: u64,
+}
+
+impl Default for DecodeLimits {
+    /// 256 megapixels (a long line-scan picture passes, a decompression bomb does not) and 4 GiB.
+    fn default() -> Self {
+        Self { max_pixels: 256_000_000, max_bytes: 4 << 30 }
+    }
+}
+
+/// What becomes of 16-bit grey samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Gray16 {
+    /// Values above 255 become 255: Pillow's `convert("RGB")`, which the reference calls.
+    #[default]
+    Clip,
+    /// The high byte.
+    Scale,
+}
+
+/// How pictures are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DecodeOptions {
+    /// What a picture may cost.
+    pub limits: DecodeLimits,
+    /// What becomes of 16-bit grey samples.
+    pub gray16: Gray16,
+}
+
+/// A decoded picture, upright, with 8-bit samples in the channels of its mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    width: usize,
+    height: usize,
+    mode: PixelMode,
+    samples: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture from samples, row by row, pixels interleaved; `None` if their number does not fit.
+    pub fn new(width: usize, height: usize, mode: PixelMode, samples: Vec<u8>) -> Option<Self> {
+        let expected = width.checked_mul(height)?.checked_mul(mode.channels())?;
+        (samples.len() == expected).then_some(Self { width, height, mode, samples })
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The mode the file was in.
+    pub fn mode(&self) -> PixelMode {
+        self.mode
+    }
+
+    /// The samples, row by row, pixels interleaved.
+    pub fn samples(&self) -> &[u8] {
+        &self.samples
+    }
+
+    /// Pillow's `convert("RGB")`: grey is repeated, alpha is dropped.
+    pub fn to_rgb(&self) -> RgbImage {
+        let samples = to_rgb_samples(&self.samples, self.mode);
+        RgbImage::from_raw(self.width as u32, self.height as u32, samples).unwrap_or_default()
+    }
+}
+
+/// `convert("RGB")` on interleaved samples.
+pub(super) fn to_rgb_samples(samples: &[u8], mode: PixelMode) -> Vec<u8> {
+    match mode {
+        PixelMode::Rgb | PixelMode::Palette => samples.to_vec(),
+        PixelMode::Gray | PixelMode::Bilevel => samples.iter().flat_map(|&v| [v; 3]).collect(),
+        PixelMode::GrayAlpha => samples.as_chunks::<2>().0.iter().flat_map(|&[v, _]| [v; 3]).collect(),
+        PixelMode::Rgba => samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
+    }
+}
+
+/// Reads and decodes a picture file; the format is known by content, EXIF orientation is applied, of an animation
+/// the first frame is taken.
+///
+/// # Errors
+/// A file that cannot be read, is no picture, is damaged or cut off, or is larger than the limits.
+pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Picture, ImageError> {
+    let io = |source| ImageError::Io { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    let allowed = options.limits.max_bytes;
+    let too_large = |bytes| ImageError::FileTooLarge { path: path.to_owned(), bytes, allowed };
+    if length > allowed {
+        return Err(too_large(length));
+    }
+    let mut bytes = Vec::new();
+    file.take(allowed.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > allowed {
+        return Err(too_large(bytes.len() as u64));
+    }
+    decode_bytes(&bytes, path, options)
+}
+
+/// Decodes a picture that is in memory; `name` is what errors call it.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Result<Picture, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty { path: name.to_owned() });
+    }
+    let not_a_picture = || ImageError::NotAPicture { path: name.to_owned() };
+    let format = ::image::guess_format(bytes).map_err(|_| not_a_picture())?;
+    let label = label(format).ok_or_else(not_a_picture)?;
+    let damaged = |reason: String| ImageError::Damaged { path: name.to_owned(), format: label, reason };
+
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = ::image::Limits::default();
+    limits.max_alloc = Some(options.limits.max_bytes);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
+    // The image crate enforces no limit on the whole picture, so it is done here, from the header.
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > options.limits.max_pixels || decoder.total_bytes() > options.limits.max_bytes {
+        return Err(ImageError::TooLarge {
+            path: name.to_owned(),
+            width,
+            height,
+            megapixels: pixels.div_ceil(1_000_000),
+            allowed: options.limits.max_pixels / 1_000_000,
+        });
+    }
+    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
+        return Err(damaged("the file ends before the picture does".to_owned()));
+    }
+    let orientation = decoder.orientation().ok();
+    let mode = PixelMode::of(format, bytes, decoder.color_type(), decoder.original_color_type());
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
+    if let Some(orientation) = orientation {
+        image.apply_orientation(orientation);
+    }
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let samples = samples(image, mode, options.gray16);
+    Picture::new(width, height, mode, samples)
+        .ok_or_else(|| damaged("its rows do not have the promised length".to_owned()))
+}
+
+fn label(format: ImageFormat) -> Option<&'static str> {
+    match format {
+        ImageFormat::Png => Some("PNG"),
+        ImageFormat::Jpeg => Some("JPEG"),
+        ImageFormat::WebP => Some("WebP"),
+        ImageFormat::Bmp => Some("BMP"),
+        ImageFormat::Tiff => Some("TIFF"),
+        ImageFormat::Gif => Some("GIF"),
+        _ => None,
+    }
+}
+
+/// 8-bit samples in the channels of `mode`. Of 16-bit colours Pillow keeps the high byte.
+fn samples(image: DynamicImage, mode: PixelMode, gray16: Gray16) -> Vec<u8> {
+    let high = |v: u16| (v >> 8) as u8;
+    match (mode, image) {
+        (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLuma8(image)) => image.into_raw(),
+        (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLuma16(image)) => {
+            let narrow = |v: u16| match gray16 {
+                Gray16::Clip => v.min(255) as u8,
+                Gray16::Scale => high(v),
+            };
+            image.into_raw().into_iter().map(narrow).collect()
+        }
+        (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLumaA8(image)) => {
+            image.pixels().map(|p| p.0[0]).collect()
+        }
+        // A grey palette is decoded as colours that are all grey.
+        (PixelMode::Gray | PixelMode::Bilevel, image) => image.into_rgb8().pixels().map(|p| p.0[0]).collect(),
+        (PixelMode::GrayAlpha, DynamicImage::ImageLumaA16(image)) => {
+            image.into_raw().into_iter().map(high).collect()
+        }
+        (PixelMode::GrayAlpha, image) => image.into_luma_alpha8().into_raw(),
+        (PixelMode::Rgb, DynamicImage::ImageRgb16(image)) => image.into_raw().into_iter().map(high).collect(),
+        (PixelMode::Rgb, DynamicImage::ImageRgba16(image)) => {
+            image.pixels().flat_map(|p| [high(p.0[0]), high(p.0[1]), high(p.0[2])]).collect()
+        }
+        (PixelMode::Rgb | PixelMode::Palette, image) => image.into_rgb8().into_raw(),
+        (PixelMode::Rgba, DynamicImage::ImageRgba16(image)) => {
+            image.into_raw().into_iter().map(high).collect()
+        }
+        (PixelMode::Rgba, image) => image.into_rgba8().into_raw(),
+    }
+}
+
+/// Whether a JPEG has its end marker after its last scan. The decoder fills what is missing with grey, which a
+/// detector must not mistake for a part.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    let mut in_scan = false;
+    while let Some(&byte) = bytes.get(at) {
+        let Some(&marker) = bytes.get(at + 1) else { return false };
+        match (byte, marker) {
+            (0xFF, 0xD9) => return true,
+            // Stuffed bytes, restart markers, padding.
+            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) => at += 2,
+            (0xFF, 0xFF) => at += 1,
+            (0xFF, _) => {
+                let Some(length) = bytes.get(at + 2..at + 4) else { return false };
+                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+                in_scan |= marker == 0xDA;
+            }
+            _ if in_scan => at += 1,
+            // Not a marker where one must be: let the decoder judge.
+            _ => return true,
+        }
+    }
+    false
+}

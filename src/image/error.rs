@@ -1,0 +1,77 @@
+//! Why a picture could not be used.
+
+use std::path::PathBuf;
+
+/// Why a picture could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// The file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The picture.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file is empty.
+    #[error("{} is empty", path.display())]
+    Empty {
+        /// The picture.
+        path: PathBuf,
+    },
+    /// The content is no picture format this program reads, whatever the name says.
+    #[error("{} is not a picture: its content is none of PNG, JPEG, WebP, BMP, TIFF, GIF", path.display())]
+    NotAPicture {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More pixels or bytes than the limits allow.
+    #[error(
+        "{} is too large: {width} x {height} pixels ({megapixels} megapixels), allowed are {allowed}; \
+         raise --max-megapixels if that is intended",
+        path.display()
+    )]
+    TooLarge {
+        /// The picture.
+        path: PathBuf,
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+        /// Its size in millions of pixels, rounded up.
+        megapixels: u64,
+        /// The limit in millions of pixels.
+        allowed: u64,
+    },
+    /// A file so large that decoding it is not tried.
+    #[error("{} is too large: a file of {bytes} bytes, allowed are {allowed}", path.display())]
+    FileTooLarge {
+        /// The picture.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        allowed: u64,
+    },
+    /// The content is damaged, cut off or uses a feature no decoder here knows.
+    #[error("{} is damaged or not supported ({format}): {reason}", path.display())]
+    Damaged {
+        /// The picture.
+        path: PathBuf,
+        /// What its content claims to be.
+        format: &'static str,
+        /// The decoder's reason.
+        reason: String,
+    },
+    /// A picture of no pixels, or an input size of 0.
+    #[error("a picture of {width} x {height} pixels cannot become a square of {size}")]
+    NoPixels {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Side of the square.
+        size: usize,
+    },
+}

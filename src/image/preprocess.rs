@@ -1,0 +1,222 @@
+//! From a picture to the tensor of the vision tower.
+
+use std::borrow::Cow;
+
+use ndarray::Array3;
+
+use super::ImageError;
+use super::decode::{Picture, to_rgb_samples};
+use super::geometry::{AxisMap, Geometry};
+use super::mode::PixelMode;
+use super::resample::{Filter, Samples, Side, resample};
+
+/// How a picture is made square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Fit {
+    /// Both sides are stretched to the square, as both papers do.
+    #[default]
+    Squash,
+    /// The shorter side fills the square, the longer one is cut at both ends.
+    Crop,
+    /// The longer side fills the square, the rest is the mean colour.
+    Pad,
+}
+
+/// In which order a picture is resized and turned into RGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Chain {
+    /// Resized in the file's own mode: alpha premultiplied, indexed colours to the nearest sample (CLIP-AD).
+    ResizeThenRgb,
+    /// Turned into RGB first, alpha dropped (AA-CLIP).
+    RgbThenResize,
+}
+
+/// What is done to every picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preprocess {
+    /// Side of the square, in pixels.
+    pub size: usize,
+    /// Mean per channel, of values 0..1.
+    pub mean: [f32; 3],
+    /// Standard deviation per channel, of values 0..1.
+    pub std: [f32; 3],
+    /// How a picture is made square.
+    pub fit: Fit,
+    /// In which order it is resized and turned into RGB.
+    pub chain: Chain,
+}
+
+/// A picture as the vision tower takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// `[3, S, S]`, RGB, normalised.
+    pub tensor: Array3<f32>,
+    /// How the square lies on the picture.
+    pub geometry: Geometry,
+}
+
+impl Preprocess {
+    /// Resizes with Pillow's bicubic filter and normalises.
+    ///
+    /// # Errors
+    /// A picture without pixels, or a size of 0.
+    pub fn run(&self, picture: &Picture) -> Result<Prepared, ImageError> {
+        let (width, height) = (picture.width(), picture.height());
+        if width == 0 || height == 0 || self.size == 0 {
+            return Err(ImageError::NoPixels { width, height, size: self.size });
+        }
+        let geometry = self.geometry(width, height);
+        let rgb = self.resize(picture, &geometry);
+        Ok(Prepared { tensor: self.normalise(&rgb, &geometry), geometry })
+    }
+
+    fn geometry(&self, width: usize, height: usize) -> Geometry {
+        let (long, short) = (width.max(height), width.min(height));
+        // torchvision truncates the side that is not given.
+        let scaled = |side: usize| match self.fit {
+            Fit::Squash => self.size,
+            Fit::Crop if side == short => self.size,
+            Fit::Crop => (self.size as u128 * side as u128 / short as u128) as usize,
+            Fit::Pad if side == long => self.size,
+            Fit::Pad => ((self.size as u128 * side as u128 / long as u128) as usize).max(1),
+        };
+        let axis = |side: usize| {
+            let scaled = scaled(side);
+            let surplus = scaled as isize - self.size as isize;
+            let offset = if surplus > 0 { -half_to_even(surplus) } else { -surplus / 2 };
+            AxisMap { input: side, size: self.size, scaled, offset }
+        };
+        Geometry { across: axis(width), down: axis(height) }
+    }
+
+    fn resize(&self, picture: &Picture, geometry: &Geometry) -> Samples {
+        let (across, down) = (side(&geometry.across), side(&geometry.down));
+        let mode = picture.mode();
+        let rgb_first = self.chain == Chain::RgbThenResize;
+        let filter = match mode {
+            PixelMode::Palette | PixelMode::Bilevel if !rgb_first => Filter::Nearest,
+            _ => Filter::Bicubic,
+        };
+        let (values, mode) = match (mode, rgb_first) {
+            // Grey and colour give the same either way; grey is cheaper to resize as it is.
+            (PixelMode::Gray | PixelMode::Rgb, _) | (PixelMode::Palette, _) | (PixelMode::Bilevel, _) => {
+                (Cow::Borrowed(picture.samples()), mode)
+            }
+            (_, true) => (Cow::Owned(to_rgb_samples(picture.samples(), mode)), PixelMode::Rgb),
+            (_, false) => (Cow::Owned(premultiply(picture.samples(), mode.channels())), mode),
+        };
+        let (width, height, channels) = (picture.width(), picture.height(), mode.channels());
+        let whole = Samples { width, height, channels, values: values.into_owned() };
+        let mut small = resample(&whole, &across, &down, filter);
+        if channels == 2 || channels == 4 {
+            divide_by_alpha(&mut small.values, channels);
+        }
+        Samples { values: to_rgb_samples(&small.values, mode), channels: 3, ..small }
+    }
+
+    fn normalise(&self, rgb: &Samples, geometry: &Geometry) -> Array3<f32> {
+        let (left, top) = (geometry.across.offset.max(0) as usize, geometry.down.offset.max(0) as usize);
+        let mut tensor = Array3::zeros((3, self.size, self.size));
+        for channel in 0..3 {
+            let table: [f32; 256] =
+                std::array::from_fn(|v| (v as f32 / 255.0 - self.mean[channel]) / self.std[channel]);
+            for (y, row) in rgb.values.chunks_exact(rgb.width * 3).enumerate() {
+                for (x, pixel) in row.as_chunks::<3>().0.iter().enumerate() {
+                    tensor[(channel, top + y, left + x)] = table[usize::from(pixel[channel])];
+                }
+            }
+        }
+        tensor
+    }
+}
+
+/// The part of the resized side that lies on the square.
+fn side(axis: &AxisMap) -> Side {
+    let start = (-axis.offset).max(0) as usize;
+    Side { input: axis.input, output: axis.scaled, wanted: start..start + axis.scaled.min(axis.size) }
+}
+
+/// Half of a positive number, halves rounded to even as Python's `round` does.
+fn half_to_even(n: isize) -> isize {
+    let half = n / 2;
+    if n % 2 == 0 { half } else { half + half % 2 }
+}
+
+/// Pillow's `RGBA` to `RGBa` and `LA` to `La`.
+fn premultiply(samples: &[u8], channels: usize) -> Vec<u8> {
+    let mut out = samples.to_vec();
+    for pixel in out.chunks_exact_mut(channels) {
+        let (colours, alpha) = pixel.split_at_mut(channels - 1);
+        for colour in colours {
+            let product = u32::from(*colour) * u32::from(alpha[0]) + 128;
+            *colour = (((product >> 8) + product) >> 8) as u8;
+        }
+    }
+    out
+}
+
+/// Pillow's `RGBa` to `RGBA` and `La` to `LA`.
+fn divide_by_alpha(samples: &mut [u8], channels: usize) {
+    for pixel in samples.chunks_exact_mut(channels) {
+        let (colours, alpha) = pixel.split_at_mut(channels - 1);
+        let alpha = u32::from(alpha[0]);
+        if alpha != 0 && alpha != 255 {
+            for colour in colours {
+                *colour = (255 * u32::from(*colour) / alpha).min(255) as u8;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preprocess(size: usize, fit: Fit) -> Preprocess {
+        Preprocess { size, mean: [0.5; 3], std: [0.5; 3], fit, chain: Chain::ResizeThenRgb }
+    }
+
+    fn axis(size: usize, fit: Fit, width: usize, height: usize) -> (AxisMap, AxisMap) {
+        let g = preprocess(size, fit).geometry(width, height);
+        (g.across, g.down)
+    }
+
+    #[test]
+    fn squares_of_all_fits() {
+        let (x, y) = axis(240, Fit::Squash, 640, 480);
+        assert_eq!((x.scaled, x.offset, y.scaled, y.offset), (240, 0, 240, 0));
+        let (x, y) = axis(240, Fit::Crop, 640, 480);
+        assert_eq!((x.scaled, x.offset, y.scaled, y.offset), (320, -40, 240, 0));
+        assert_eq!((x.visible(), y.visible()), (80..560, 0..480));
+        let (x, y) = axis(240, Fit::Pad, 640, 480);
+        assert_eq!((x.scaled, x.offset, y.scaled, y.offset), (240, 0, 180, 30));
+        assert_eq!((x.visible(), y.visible()), (0..640, 0..480));
+        assert_eq!((half_to_even(5), half_to_even(7), half_to_even(4)), (2, 4, 2));
+    }
+
+    #[test]
+    fn extreme_shapes_cost_only_the_square() {
+        for (width, height) in [(1, 1), (1, 20_000), (20_000, 1), (3, 2)] {
+            let samples = vec![200; width * height * 3];
+            let picture = Picture::new(width, height, PixelMode::Rgb, samples).unwrap();
+            for fit in [Fit::Squash, Fit::Crop, Fit::Pad] {
+                let out = preprocess(32, fit).run(&picture).unwrap();
+                assert_eq!(out.tensor.dim(), (3, 32, 32));
+                let bright = out.tensor.iter().filter(|&&v| v > 0.5).count();
+                assert!(bright == 3 * 32 * 32 || fit == Fit::Pad && bright > 0, "{fit:?} {width} {height}");
+            }
+        }
+        let nothing = Picture::new(0, 5, PixelMode::Rgb, vec![]).unwrap();
+        assert!(matches!(preprocess(32, Fit::Squash).run(&nothing), Err(ImageError::NoPixels { .. })));
+    }
+
+    #[test]
+    fn alpha_round_trip() {
+        let samples = [10, 20, 30, 255, 10, 20, 30, 0, 200, 100, 50, 128];
+        let mut out = premultiply(&samples, 4);
+        assert_eq!(out[4..8], [0, 0, 0, 0]);
+        divide_by_alpha(&mut out, 4);
+        assert_eq!(out[..4], samples[..4]);
+        assert!(out[8..].iter().zip(&samples[8..]).all(|(a, b)| a.abs_diff(*b) <= 1));
+    }
+}

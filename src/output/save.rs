@@ -1,0 +1,167 @@
+//! The files of one picture.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use ::image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png::PngEncoder};
+use ndarray::{Array2, ArrayView2};
+use ndarray_npy::WriteNpyExt;
+
+use super::paint::{self, ColourScale};
+use crate::{Error, Result, files};
+
+/// A kind of file a run can write for each picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Artefact {
+    /// The painted map, at the picture's size.
+    Heatmap,
+    /// The picture with the hot part of the map laid over it.
+    Overlay,
+    /// Black and white, at the picture's size.
+    Mask,
+    /// The reference's map after smoothing, at the model's resolution: `.npy`, float32, `[S, S]`.
+    Raw,
+}
+
+impl Artefact {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Heatmap, Self::Overlay, Self::Mask, Self::Raw];
+
+    /// The name on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Heatmap => "heatmap",
+            Self::Overlay => "overlay",
+            Self::Mask => "mask",
+            Self::Raw => "raw",
+        }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Heatmap => "heatmap.png",
+            Self::Overlay => "overlay.png",
+            Self::Mask => "mask.png",
+            Self::Raw => "npy",
+        }
+    }
+}
+
+/// Where the files of one picture go: a folder and the part of their names they share.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArtefactNames {
+    /// Path of every file up to the dot before its ending.
+    pub stem: PathBuf,
+}
+
+impl ArtefactNames {
+    /// The file of one kind: `STEM.heatmap.png`, `STEM.overlay.png`, `STEM.mask.png`, `STEM.npy`.
+    pub fn path(&self, artefact: Artefact) -> PathBuf {
+        let mut name = self.stem.clone().into_os_string();
+        name.push(".");
+        name.push(artefact.ending());
+        name.into()
+    }
+}
+
+/// What the files of one picture are painted from.
+pub struct Pictures<'a> {
+    /// The picture itself.
+    pub picture: &'a RgbImage,
+    /// Probabilities at the picture's size, `[H, W]`.
+    pub probabilities: ArrayView2<'a, f32>,
+    /// The map at the model's resolution, `[S, S]`.
+    pub raw: &'a Array2<f32>,
+    /// How values become colours.
+    pub scale: ColourScale,
+    /// The value from which a pixel is white in the mask.
+    pub threshold: f32,
+}
+
+/// Writes the wanted files, each atomically, and tells where they are.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn save(
+    wanted: &[Artefact],
+    names: &ArtefactNames,
+    pictures: &Pictures<'_>,
+) -> Result<BTreeMap<&'static str, String>> {
+    let mut written = BTreeMap::new();
+    for &artefact in wanted {
+        let path = names.path(artefact);
+        let bytes = encode(artefact, pictures).map_err(|reason| Error::io("write", &path, reason))?;
+        files::write_atomic(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
+        written.insert(artefact.name(), display(&path));
+    }
+    Ok(written)
+}
+
+fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> {
+    match artefact {
+        Artefact::Heatmap => png(&paint::heatmap(p.probabilities, p.scale)),
+        Artefact::Overlay => png(&paint::overlay(p.picture, p.probabilities, p.scale)),
+        Artefact::Mask => {
+            let mask = paint::mask(p.probabilities, p.threshold);
+            encode_png(mask.as_raw(), mask.dimensions(), ExtendedColorType::L8)
+        }
+        Artefact::Raw => {
+            let mut bytes = Vec::with_capacity(p.raw.len() * 4 + 128);
+            p.raw.write_npy(&mut bytes).map_err(std::io::Error::other)?;
+            Ok(bytes)
+        }
+    }
+}
+
+fn png(image: &RgbImage) -> std::io::Result<Vec<u8>> {
+    encode_png(image.as_raw(), image.dimensions(), ExtendedColorType::Rgb8)
+}
+
+fn encode_png(
+    pixels: &[u8],
+    (width, height): (u32, u32),
+    colour: ExtendedColorType,
+) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    PngEncoder::new(&mut bytes).write_image(pixels, width, height, colour).map_err(std::io::Error::other)?;
+    Ok(bytes.into_inner())
+}
+
+fn display(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_dots_of_the_stem() {
+        let names = ArtefactNames { stem: "out/part.01".into() };
+        assert_eq!(names.path(Artefact::Raw), Path::new("out/part.01.npy"));
+        assert_eq!(names.path(Artefact::Overlay), Path::new("out/part.01.overlay.png"));
+    }
+
+    #[test]
+    fn every_kind_is_written_at_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let picture = RgbImage::new(5, 3);
+        let map = Array2::from_elem((3, 5), 0.8);
+        let raw = Array2::from_shape_fn((4, 4), |(r, c)| (r * 4 + c) as f32);
+        let pictures = Pictures {
+            picture: &picture,
+            probabilities: map.view(),
+            raw: &raw,
+            scale: ColourScale::Fixed,
+            threshold: 0.5,
+        };
+        let names = ArtefactNames { stem: dir.path().join("a/b") };
+        let files = save(&Artefact::ALL, &names, &pictures).unwrap();
+        for kind in ["heatmap", "overlay", "mask"] {
+            assert_eq!(::image::image_dimensions(&files[kind]).unwrap(), (5, 3), "{kind}");
+        }
+        let read: Array2<f32> = ndarray_npy::read_npy(&files["raw"]).unwrap();
+        assert_eq!(read, raw);
+    }
+}

@@ -1,0 +1,137 @@
+//! Why a checkpoint could not be used.
+
+use std::path::PathBuf;
+
+/// Why a checkpoint could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The file could not be read.
+    #[error("cannot read {}: {source}", file.display())]
+    Io {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A model folder without weights.
+    #[error(
+        "{} holds no weights: expected open_clip_model.safetensors, model.safetensors (or its index), \
+         a PyTorch .bin, .pt or .pth file",
+        dir.display()
+    )]
+    NoWeights {
+        /// The model folder.
+        dir: PathBuf,
+    },
+    /// A model folder with several files that could be meant.
+    #[error(
+        "{} holds several weight files ({} and {}): keep one, or name it open_clip_model.safetensors",
+        dir.display(), one.file_name().unwrap_or_default().display(), other.file_name().unwrap_or_default().display()
+    )]
+    Ambiguous {
+        /// The model folder.
+        dir: PathBuf,
+        /// One of them.
+        one: PathBuf,
+        /// Another.
+        other: PathBuf,
+    },
+    /// No format this program reads.
+    #[error("{} is not a checkpoint: {what}", file.display())]
+    UnknownFormat {
+        /// The file.
+        file: PathBuf,
+        /// What its content looks like, and what to do.
+        what: &'static str,
+    },
+    /// A checkpoint that is cut off or contradicts itself.
+    #[error("{} is damaged: {what}", file.display())]
+    Damaged {
+        /// The checkpoint.
+        file: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A valid file with something in it that is not read here.
+    #[error("{}: {what} is not supported", file.display())]
+    Unsupported {
+        /// The checkpoint.
+        file: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// A pickle that asks to run code.
+    #[error("{} asks to run `{function}`; nothing was run and the file is refused", file.display())]
+    Forbidden {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The function, as the file names it.
+        function: String,
+    },
+    /// A shard that an index names does not exist.
+    #[error("{} names the shard `{shard}`, which is not there: download it too", file.display())]
+    ShardMissing {
+        /// The index.
+        file: PathBuf,
+        /// The missing file.
+        shard: String,
+    },
+    /// A tensor the model needs is not in the file.
+    #[error("{} has no tensor `{tensor}` (expected with shape {expected:?}): it was made for another model or is incomplete", file.display())]
+    Missing {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The shape it would have.
+        expected: Vec<usize>,
+    },
+    /// A tensor has another shape than the model's configuration gives it.
+    #[error("{}: tensor `{tensor}` has shape {found:?}, the configuration asks for {expected:?}", file.display())]
+    Shape {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The shape by the configuration.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// Tensors that are no part of the model.
+    #[error(
+        "{} holds {count} tensors that the configuration has no place for ({}{}): it was made for another model",
+        file.display(), tensors.join(", "), if *count > tensors.len() { ", .." } else { "" }
+    )]
+    Unexpected {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The first of them.
+        tensors: Vec<String>,
+        /// How many there are.
+        count: usize,
+    },
+    /// A tensor of a type that holds no weights.
+    #[error("{}: tensor `{tensor}` holds {found}, expected a floating-point type", file.display())]
+    Type {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The type in the file.
+        found: &'static str,
+    },
+    /// A value that is not a number.
+    #[error("{}: tensor `{tensor}` holds {value} at position {index}: the weights are damaged", file.display())]
+    NotFinite {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The value.
+        value: f32,
+        /// Its position, row-major.
+        index: usize,
+    },
+}

@@ -1,0 +1,174 @@
+//! Models of a Hugging Face hub: finding them in the local cache, and downloading them.
+//!
+//! Files lie in the hub's own cache, so a model that another program has downloaded is found, and the other way
+//! round. What `hf-hub` does not do is done here: sizes and SHA-256 digests are checked, revisions pinned, broken
+//! transfers resumed or restarted, and a page or pointer in place of weights is recognised.
+
+mod digests;
+mod error;
+mod transfer;
+
+use std::path::{Path, PathBuf};
+
+use hf_hub::{Cache, Repo, RepoType};
+
+use super::registry::{RegistryEntry, RemoteFile};
+use crate::progress::Progress;
+use digests::{Digests, Recorded};
+pub use error::HubError;
+
+/// A hub and its local cache.
+pub struct Hub {
+    endpoint: String,
+    cache: Cache,
+    token: Option<String>,
+    offline: bool,
+}
+
+/// What became of one file of a download or a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileState {
+    /// Its content has the expected digest.
+    Verified,
+    /// No digest was known; the one it has is recorded and expected from now on.
+    Recorded,
+}
+
+impl Hub {
+    /// The hub and cache that the environment names: `HF_ENDPOINT`, `HF_HUB_CACHE` or `HF_HOME`, `HF_TOKEN` (else
+    /// the token file of the cache) and `HF_HUB_OFFLINE`, with Hugging Face's defaults.
+    ///
+    /// # Errors
+    /// No home folder to put a cache into.
+    pub fn from_env() -> Result<Self, HubError> {
+        let set = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
+        let cache = match (set("HF_HUB_CACHE"), set("HF_HOME")) {
+            (Some(cache), _) => PathBuf::from(cache),
+            (None, Some(home)) => Path::new(&home).join("hub"),
+            (None, None) => dirs::home_dir().ok_or(HubError::NoHome)?.join(".cache/huggingface/hub"),
+        };
+        let cache = Cache::new(cache);
+        let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let offline = set("HF_HUB_OFFLINE")
+            .is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"));
+        Ok(Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            token: set("HF_TOKEN").or_else(|| cache.token()),
+            cache,
+            offline,
+        })
+    }
+
+    /// The folder of a downloaded model: it holds the configuration and the weights, of the sizes they were
+    /// recorded with. Nothing is fetched.
+    pub fn locate(&self, entry: &RegistryEntry) -> Option<PathBuf> {
+        let digests = Digests::load();
+        let files = self.cache.repo(self.repo(entry, &digests));
+        let weights = files.get(&entry.weights.file)?;
+        let config = files.get(&entry.config.file)?;
+        let folder = weights.parent()?;
+        let whole = [(&entry.weights, &weights), (&entry.config, &config)].into_iter().all(|(file, path)| {
+            let recorded = digests.get(&entry.repo, &file.file);
+            recorded.is_none_or(|r| std::fs::metadata(path).is_ok_and(|about| about.len() == r.size))
+        });
+        (whole && config.parent() == Some(folder)).then(|| folder.to_owned())
+    }
+
+    /// The folder of a model that must have been downloaded.
+    ///
+    /// # Errors
+    /// [`HubError::NotCached`], which tells which command gets it and how large it is.
+    pub fn require(&self, entry: &RegistryEntry) -> Result<PathBuf, HubError> {
+        self.locate(entry).ok_or_else(|| HubError::not_cached(entry))
+    }
+
+    /// Downloads a model, or what of it is missing or damaged; tells its folder and what is known of its files.
+    ///
+    /// # Errors
+    /// Offline mode, a hub that cannot be reached or refuses, a transfer that keeps breaking, a file that is not
+    /// what it must be. Nothing half-written is left where a model is looked for.
+    pub fn pull(&self, entry: &RegistryEntry, progress: Progress) -> Result<(PathBuf, FileState), HubError> {
+        if self.offline {
+            return Err(HubError::Offline { name: entry.name.clone() });
+        }
+        let mut digests = Digests::load();
+        let mut state = FileState::Verified;
+        let mut commit = digests.get(&entry.repo, &entry.weights.file).map(|r| r.commit.clone());
+        for file in [&entry.config, &entry.weights] {
+            let revision = commit.clone().unwrap_or_else(|| entry.revision.clone());
+            let expected = expected_digest(entry, file, &digests);
+            let repo = Repo::with_revision(entry.repo.clone(), RepoType::Model, revision);
+            let transfer = transfer::Transfer::new(self, repo, &file.file)?;
+            let fetched = transfer.run(expected.as_deref(), progress)?;
+            // Both files come from one commit, whatever happens to the branch meanwhile.
+            commit.get_or_insert(fetched.commit.clone());
+            if expected.is_none() && !fetched.digest_was_announced {
+                state = FileState::Recorded;
+            }
+            let recorded = Recorded { sha256: fetched.sha256, size: fetched.size, commit: fetched.commit };
+            digests.record(&entry.repo, &file.file, recorded)?;
+        }
+        let folder = self.locate(entry).ok_or_else(|| HubError::NotAHub {
+            endpoint: self.endpoint.clone(),
+            what: "the files it sent belong to different revisions".to_owned(),
+        })?;
+        Ok((folder, state))
+    }
+
+    /// Reads a downloaded model's files again and compares their digests.
+    ///
+    /// # Errors
+    /// A model that is not downloaded, or a file that has changed.
+    pub fn verify(&self, entry: &RegistryEntry) -> Result<Vec<(PathBuf, FileState)>, HubError> {
+        let folder = self.require(entry)?;
+        let mut digests = Digests::load();
+        let mut states = Vec::new();
+        for file in [&entry.config, &entry.weights] {
+            let path = folder.join(&file.file);
+            let (sha256, size) = digests::sha256_of(&path)?;
+            let expected = expected_digest(entry, file, &digests).or_else(|| digest_in_name(&path));
+            let state = match expected {
+                Some(expected) if expected == sha256 => FileState::Verified,
+                Some(expected) => {
+                    return Err(HubError::Digest { path, expected, found: sha256, removed: false });
+                }
+                None => FileState::Recorded,
+            };
+            let commit = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            digests.record(&entry.repo, &file.file, Recorded { sha256, size, commit })?;
+            states.push((path, state));
+        }
+        Ok(states)
+    }
+
+    fn repo(&self, entry: &RegistryEntry, digests: &Digests) -> Repo {
+        let pinned = digests.get(&entry.repo, &entry.weights.file).map(|r| r.commit.clone());
+        let revision = pinned
+            .filter(|commit| self.cache.repo(repo_at(entry, commit)).get(&entry.weights.file).is_some())
+            .unwrap_or_else(|| entry.revision.clone());
+        repo_at(entry, &revision)
+    }
+}
+
+fn repo_at(entry: &RegistryEntry, revision: &str) -> Repo {
+    Repo::with_revision(entry.repo.clone(), RepoType::Model, revision.to_owned())
+}
+
+/// The registry's digest, else the one of the first download.
+fn expected_digest(entry: &RegistryEntry, file: &RemoteFile, digests: &Digests) -> Option<String> {
+    if !file.sha256.is_empty() {
+        return Some(file.sha256.to_ascii_lowercase());
+    }
+    digests.get(&entry.repo, &file.file).map(|r| r.sha256.clone())
+}
+
+/// The hub's cache names large files by their digest.
+fn digest_in_name(path: &Path) -> Option<String> {
+    let blob = std::fs::canonicalize(path).ok()?;
+    let name = blob.file_name()?.to_str()?;
+    is_digest(name).then(|| name.to_owned())
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}

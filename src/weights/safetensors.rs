@@ -1,0 +1,100 @@
+//! The safetensors format, mapped.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+
+use super::WeightsError;
+use super::mapping::Mapping;
+use super::store::{StoredType, TensorInfo, TensorStore};
+
+/// One safetensors file.
+pub(super) struct Safetensors {
+    file: Mapping,
+    tensors: BTreeMap<String, (TensorInfo, Range<usize>)>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Safetensors {
+    pub fn open(file: Mapping) -> Result<Self, WeightsError> {
+        let bytes = file.bytes();
+        let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
+        let plausible = length.is_some_and(|n| n > 1 && n < 1 << 32) && bytes.get(8) == Some(&b'{');
+        if !plausible {
+            let what = "its content is none of safetensors, a PyTorch archive or a PyTorch file";
+            return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
+        }
+        let (header_length, header) =
+            SafeTensors::read_metadata(bytes).map_err(|e| file.damaged(e.to_string()))?;
+        let data = 8 + header_length;
+        let mut tensors = BTreeMap::new();
+        for (name, info) in header.tensors() {
+            let Some(dtype) = stored_type(info.dtype) else {
+                return Err(file.unsupported(format!("type {:?} of tensor `{name}`", info.dtype)));
+            };
+            let range = data + info.data_offsets.0..data + info.data_offsets.1;
+            if range.end > bytes.len() {
+                return Err(
+                    file.damaged(format!("tensor `{name}` lies beyond the end of the file: it is cut off"))
+                );
+            }
+            tensors.insert(name, (TensorInfo { dtype, shape: info.shape.clone() }, range));
+        }
+        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        Ok(Self { file, tensors, metadata })
+    }
+}
+
+fn stored_type(dtype: Dtype) -> Option<StoredType> {
+    Some(match dtype {
+        Dtype::F64 => StoredType::F64,
+        Dtype::F32 => StoredType::F32,
+        Dtype::F16 => StoredType::F16,
+        Dtype::BF16 => StoredType::Bf16,
+        Dtype::I64 => StoredType::I64,
+        Dtype::I32 => StoredType::I32,
+        Dtype::I16 => StoredType::I16,
+        Dtype::I8 => StoredType::I8,
+        Dtype::U8 => StoredType::U8,
+        Dtype::BOOL => StoredType::Bool,
+        _ => return None,
+    })
+}
+
+impl TensorStore for Safetensors {
+    fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.tensors.keys().map(String::as_str).collect()
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name).map(|(info, _)| info)
+    }
+
+    fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    fn read_unchecked(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
+        let missing = || WeightsError::Missing {
+            file: self.path().to_owned(),
+            tensor: name.to_owned(),
+            expected: vec![],
+        };
+        let (info, range) = self.tensors.get(name).ok_or_else(missing)?;
+        let bytes =
+            self.file.get(range.clone()).ok_or_else(|| self.file.damaged("it was cut off meanwhile"))?;
+        let values = info.dtype.to_f32(bytes);
+        self.file.forget(range.clone());
+        values.ok_or_else(|| WeightsError::Type {
+            file: self.path().to_owned(),
+            tensor: name.to_owned(),
+            found: info.dtype.name(),
+        })
+    }
+}

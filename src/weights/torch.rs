@@ -1,0 +1,242 @@
+//! PyTorch archives: state dicts of `torch.save` and modules of `torch.jit.save`.
+//!
+//! Both are zip files with a pickle, `<top>/data.pkl`, and one uncompressed entry per storage, `<top>/data/<key>`.
+//! candle's reader finds no tensor in the second kind and says nothing; OpenAI published CLIP in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Cursor;
+use std::ops::Range;
+use std::path::Path;
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::WeightsError;
+use super::mapping::Mapping;
+use super::pickle::{self, Arena, Id, PickleError, TensorView, Value};
+use super::store::{TensorInfo, TensorStore};
+
+/// A checkpoint that PyTorch wrote.
+pub(super) struct Torch {
+    file: Mapping,
+    tensors: BTreeMap<String, (TensorInfo, TensorView)>,
+    /// Where each storage's bytes lie in the file.
+    storages: HashMap<String, Range<usize>>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Torch {
+    /// Opens a zip archive.
+    pub fn open(file: Mapping) -> Result<Self, WeightsError> {
+        let damaged = |e: zip::result::ZipError| file.damaged(format!("{e}; is it cut off?"));
+        let mut archive = ZipArchive::new(Cursor::new(file.bytes())).map_err(damaged)?;
+        let pickle = (archive.file_names())
+            .filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
+            .min_by_key(|n| n.len())
+            .map(str::to_owned);
+        let Some(pickle) = pickle else {
+            let what = "it is a zip archive without PyTorch's data.pkl";
+            return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
+        };
+        let top = pickle.trim_end_matches("data.pkl").to_owned();
+        let data = format!("{top}data/");
+        let mut storages = HashMap::new();
+        let mut program = None;
+        for i in 0..archive.len() {
+            let entry = archive.by_index_raw(i).map_err(damaged)?;
+            let name = entry.name();
+            let wanted = name == pickle || name.starts_with(&data) || name == format!("{top}byteorder");
+            if !wanted {
+                continue;
+            }
+            if entry.compression() != CompressionMethod::Stored {
+                return Err(
+                    file.unsupported(format!("the compressed entry `{name}` (PyTorch never writes one)"))
+                );
+            }
+            let range = entry
+                .data_start()
+                .and_then(|start| {
+                    Some(start as usize..usize::try_from(start.checked_add(entry.size())?).ok()?)
+                })
+                .filter(|range| range.end <= file.bytes().len())
+                .ok_or_else(|| file.damaged(format!("the entry `{name}` lies beyond the end of the file")))?;
+            if name == pickle {
+                program = Some(range);
+            } else if let Some(key) = name.strip_prefix(&data) {
+                storages.insert(key.to_owned(), range);
+            } else if file.get(range) == Some(b"big") {
+                return Err(file.unsupported("big-endian data"));
+            }
+        }
+        let program = program.and_then(|range| file.get(range)).unwrap_or_default();
+        let (arena, root, _) = pickle::load(program).map_err(|e| refuse(&file, e))?;
+        Self::new(&arena, root, storages, file)
+    }
+
+    /// Takes what a pickle built, and where its storages lie.
+    pub fn new(
+        arena: &Arena,
+        root: Id,
+        storages: HashMap<String, Range<usize>>,
+        file: Mapping,
+    ) -> Result<Self, WeightsError> {
+        let mut found = Flattened { arena, tensors: BTreeMap::new(), visits: 0 };
+        let content = unwrap(arena, root);
+        if !found.collect(content, "", 0) {
+            return Err(file.unsupported("a nesting of dictionaries this deep"));
+        }
+        let mut tensors = BTreeMap::new();
+        for (name, view) in found.tensors {
+            let bytes = storages.get(&view.storage.key).map(Range::len);
+            let promised = view.storage.count.checked_mul(view.storage.dtype.size());
+            if !view.is_inside() || promised.is_none() || bytes < promised {
+                return Err(file.damaged(format!("tensor `{name}` lies beyond its storage")));
+            }
+            let info = TensorInfo { dtype: view.storage.dtype, shape: view.shape.clone() };
+            tensors.insert(name, (info, view));
+        }
+        if tensors.is_empty() {
+            let what = "it is a PyTorch file, but holds no tensors";
+            return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
+        }
+        let metadata = plain_values(arena, root);
+        Ok(Self { file, tensors, storages, metadata })
+    }
+}
+
+/// What a pickle was refused for, as an error about its file.
+pub(super) fn refuse(file: &Mapping, error: PickleError) -> WeightsError {
+    match error {
+        PickleError::Forbidden(function) => {
+            WeightsError::Forbidden { file: file.path().to_owned(), function }
+        }
+        PickleError::Malformed(at, what) => file.damaged(format!("its pickle has {what} at byte {at}")),
+    }
+}
+
+/// Training scripts put the state dict beside an epoch, a name or an optimiser's state.
+const WRAPPERS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+
+fn unwrap(arena: &Arena, root: Id) -> Id {
+    let Value::Dict(entries) = arena.get(root) else { return root };
+    let inner = WRAPPERS.iter().find_map(|wrapper| {
+        let is_wrapper = |key: Id| matches!(arena.get(key), Value::Text(t) if t == wrapper);
+        entries.iter().find(|&&(key, value)| is_wrapper(key) && matches!(arena.get(value), Value::Dict(_)))
+    });
+    inner.map_or(root, |&(_, value)| value)
+}
+
+/// The numbers and texts at the top of a checkpoint.
+fn plain_values(arena: &Arena, root: Id) -> BTreeMap<String, String> {
+    let Value::Dict(entries) = arena.get(root) else { return BTreeMap::new() };
+    let plain = |id: Id| match arena.get(id) {
+        Value::Int(n) => Some(n.to_string()),
+        Value::Float(x) => Some(x.to_string()),
+        Value::Bool(b) => Some(b.to_string()),
+        Value::Text(t) => Some(t.clone()),
+        _ => None,
+    };
+    entries
+        .iter()
+        .filter_map(|&(key, value)| match arena.get(key) {
+            Value::Text(key) => Some((key.clone(), plain(value)?)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// No checkpoint nests its modules deeper, or has more attributes.
+const DEEPEST: usize = 64;
+const MOST_VISITS: usize = 1 << 20;
+
+/// Collects tensors under dotted names.
+struct Flattened<'a> {
+    arena: &'a Arena,
+    tensors: BTreeMap<String, TensorView>,
+    visits: usize,
+}
+
+impl Flattened<'_> {
+    /// `false` where the values are nested too deeply or refer to themselves.
+    fn collect(&mut self, id: Id, name: &str, depth: usize) -> bool {
+        self.visits += 1;
+        if depth > DEEPEST || self.visits > MOST_VISITS {
+            return false;
+        }
+        let arena = self.arena;
+        match arena.get(id) {
+            Value::Tensor(view) => {
+                self.tensors.insert(name.to_owned(), view.clone());
+                true
+            }
+            Value::Object { state: Some(state) } => self.collect(*state, name, depth + 1),
+            Value::Dict(entries) => entries.iter().all(|&(key, value)| {
+                let key = match arena.get(key) {
+                    Value::Text(key) => key.clone(),
+                    Value::Int(key) => key.to_string(),
+                    _ => return true,
+                };
+                let name = if name.is_empty() { key } else { format!("{name}.{key}") };
+                self.collect(value, &name, depth + 1)
+            }),
+            _ => true,
+        }
+    }
+}
+
+impl TensorStore for Torch {
+    fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.tensors.keys().map(String::as_str).collect()
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name).map(|(info, _)| info)
+    }
+
+    fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    fn read_unchecked(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
+        let path = || self.path().to_owned();
+        let missing = || WeightsError::Missing { file: path(), tensor: name.to_owned(), expected: vec![] };
+        let (info, view) = self.tensors.get(name).ok_or_else(missing)?;
+        let storage = self.storages.get(&view.storage.key).cloned().unwrap_or_default();
+        let size = info.dtype.size();
+        let wanted = match view.is_contiguous() {
+            true => storage.start + view.offset * size..storage.start + (view.offset + view.count()) * size,
+            false => storage.start..storage.start + view.storage.count * size,
+        };
+        let bytes =
+            self.file.get(wanted.clone()).ok_or_else(|| self.file.damaged("it was cut off meanwhile"))?;
+        let values = info.dtype.to_f32(bytes).ok_or_else(|| WeightsError::Type {
+            file: path(),
+            tensor: name.to_owned(),
+            found: info.dtype.name(),
+        })?;
+        self.file.forget(wanted);
+        Ok(if view.is_contiguous() { values } else { gather(&values, view) })
+    }
+}
+
+/// The elements of a strided view, row-major. The view has been checked to lie inside its storage.
+fn gather(storage: &[f32], view: &TensorView) -> Vec<f32> {
+    let mut out = Vec::with_capacity(view.count());
+    let mut index = vec![0usize; view.shape.len()];
+    for _ in 0..view.count() {
+        let at: usize = view.offset + index.iter().zip(&view.strides).map(|(i, s)| i * s).sum::<usize>();
+        out.push(storage[at]);
+        for (i, &size) in index.iter_mut().zip(&view.shape).rev() {
+            *i += 1;
+            if *i < size {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    out
+}

@@ -1,0 +1,87 @@
+//! Pictures and masks as both reference codes prepare them.
+
+use std::path::Path;
+
+use aaclip::clip::Normalisation;
+use aaclip::image::{Chain, DecodeOptions, Fit, Preprocess, Samples, decode};
+use aaclip::image::{resize_mask_bilinear, resize_mask_nearest};
+use candle_core::Tensor;
+
+use crate::support::{case, golden, tensors};
+
+fn prepare(path: &Path, size: usize, chain: Chain) -> Vec<f32> {
+    let picture = decode(path, &DecodeOptions::default()).unwrap();
+    let Normalisation { mean, std } = Normalisation::default();
+    let preprocess = Preprocess { size, mean, std, fit: Fit::Squash, chain };
+    preprocess.run(&picture).unwrap().tensor.into_raw_vec_and_offset().0
+}
+
+/// One 8-bit level, in normalised units, is at least this much.
+const LEVEL: f32 = 1.0 / 255.0 / 0.276;
+
+#[track_caller]
+fn assert_pixels(name: &str, found: &[f32], expected: &Tensor) {
+    let expected: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
+    assert_eq!(found.len(), expected.len());
+    let differences: Vec<f32> = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).collect();
+    let largest = differences.iter().copied().fold(0.0, f32::max);
+    let exact = differences.iter().filter(|&&d| d < 1e-6).count() as f32 / differences.len() as f32;
+    println!("{name:35} largest difference {largest:.1e}, exact {:.3} %", 100.0 * exact);
+    assert!(largest <= LEVEL * 1.1, "{name}: {largest}");
+    assert!(exact >= 0.999, "{name}: {exact}");
+}
+
+#[test]
+fn pictures_match_both_chains() {
+    let (Some(golden_dir), Some(golden), Some(case)) = (golden(), tensors("preprocess"), case("preprocess"))
+    else {
+        return;
+    };
+    let size = case["image_size"].as_u64().unwrap() as usize;
+    for (name, about) in case["images"].as_object().unwrap() {
+        let path = golden_dir.join("preprocess").join(about["file"].as_str().unwrap());
+        let aaclip = &golden[&format!("{name}.aaclip")];
+        assert_pixels(&format!("{name}.aaclip"), &prepare(&path, size, Chain::RgbThenResize), aaclip);
+        let clipad = golden.get(&format!("{name}.clipad")).unwrap_or(aaclip);
+        assert_pixels(&format!("{name}.clipad"), &prepare(&path, size, Chain::ResizeThenRgb), clipad);
+    }
+}
+
+#[test]
+fn masks_match_both_chains() {
+    let (Some(golden_dir), Some(golden), Some(case)) = (golden(), tensors("preprocess"), case("preprocess"))
+    else {
+        return;
+    };
+    let size = case["image_size"].as_u64().unwrap() as usize;
+    for (name, about) in case["masks"].as_object().unwrap() {
+        let path = golden_dir.join("preprocess").join(about["file"].as_str().unwrap());
+        let grey = ::image::open(path).unwrap().into_luma8();
+        let (width, height) = (grey.width() as usize, grey.height() as usize);
+        let samples = Samples { width, height, channels: 1, values: grey.into_raw() };
+        for (key, found) in [
+            ("aaclip", resize_mask_nearest(&samples, size)),
+            ("clipad", resize_mask_bilinear(&samples, size)),
+        ] {
+            let expected: Vec<f32> =
+                golden[&format!("{name}.{key}")].flatten_all().unwrap().to_vec1().unwrap();
+            let found: Vec<f32> = found.into_iter().map(|b| f32::from(u8::from(b))).collect();
+            assert_eq!(found, expected, "{name}.{key}");
+        }
+    }
+}
+
+#[test]
+fn the_mini_data_set_matches() {
+    let (Some(golden_dir), Some(golden), Some(case)) = (golden(), tensors("data"), case("data")) else {
+        return;
+    };
+    let size = case["image_size"].as_u64().unwrap() as usize;
+    for (i, file) in case["files"].as_array().unwrap().iter().enumerate() {
+        let path = golden_dir.join("data/mvtec_mini").join(file.as_str().unwrap());
+        let expected = golden["images"].get(i).unwrap();
+        for chain in [Chain::ResizeThenRgb, Chain::RgbThenResize] {
+            assert_pixels(file.as_str().unwrap(), &prepare(&path, size, chain), &expected);
+        }
+    }
+}
