@@ -88,7 +88,7 @@ pub struct DetectArgs {
     pub image_size: Option<usize>,
 
     /// Gaussian smoothing of the map, in pixels at the model's resolution
-    #[arg(long, value_name = "S", default_value = "8", value_parser = parse_sigma)]
+    #[arg(long, value_name = "S", default_value = "8", value_parser = parse_sigma, allow_negative_numbers = true)]
     pub smoothing: Sigma,
 
     /// The towers' activation, if it is not the configuration's
@@ -104,11 +104,11 @@ pub struct DetectArgs {
     pub fit: FitName,
 
     /// Score from which a picture is anomalous, 0..1
-    #[arg(long, value_name = "X", value_parser = parse_probability)]
+    #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
     pub threshold: Option<f32>,
 
     /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: --threshold, or 0.5]
-    #[arg(long, value_name = "X", value_parser = parse_probability)]
+    #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
     pub region_threshold: Option<f32>,
 
     /// Exit with 1 if any picture is anomalous

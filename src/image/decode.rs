@@ -129,8 +129,17 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
     let not_a_picture = || ImageError::NotAPicture { path: name.to_owned() };
     let format = ::image::guess_format(bytes).map_err(|_| not_a_picture())?;
     let label = label(format).ok_or_else(not_a_picture)?;
-    let damaged = |reason: String| ImageError::Damaged { path: name.to_owned(), format: label, reason };
+    // Some decoders explain themselves in several lines.
+    let one_line = |reason: String| reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    let damaged = |reason: String| ImageError::Damaged {
+        path: name.to_owned(),
+        format: label,
+        reason: one_line(reason),
+    };
 
+    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
+        return Err(damaged("the file ends before the picture does".to_owned()));
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = ::image::Limits::default();
     limits.max_alloc = Some(options.limits.max_bytes);
@@ -147,9 +156,6 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
             megapixels: pixels.div_ceil(1_000_000),
             allowed: options.limits.max_pixels / 1_000_000,
         });
-    }
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        return Err(damaged("the file ends before the picture does".to_owned()));
     }
     let orientation = decoder.orientation().ok();
     let mode = PixelMode::of(format, bytes, decoder.color_type(), decoder.original_color_type());

@@ -75,8 +75,11 @@ pub(super) fn resample(picture: &Samples, across: &Side, down: &Side, filter: Fi
     vertical(&squeezed, down, &rows, needed.start)
 }
 
+/// A filter's weight at a distance, and the distance from which it is zero.
+type Kernel = (fn(f64) -> f64, f64);
+
 impl Filter {
-    fn kernel(self) -> Option<(fn(f64) -> f64, f64)> {
+    fn kernel(self) -> Option<Kernel> {
         match self {
             Self::Bicubic => Some((keys_cubic, 2.0)),
             Self::Bilinear => Some((triangle, 1.0)),
@@ -259,7 +262,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn noise(width: usize, height: usize, channels: usize) -> Samples {
-        let values = (0..width * height * channels).map(|i| (i * 2_654_435_761 >> 7) as u8).collect();
+        let values = (0..width * height * channels).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
         Samples { width, height, channels, values }
     }
 

@@ -168,8 +168,8 @@ fn check(entry: &RegistryEntry) -> Result<(), String> {
         }
     }
     for file in [&entry.weights, &entry.config] {
-        let digest = &file.sha256;
-        if !digest.is_empty() && !(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit())) {
+        let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if !(file.sha256.is_empty() || is_digest(&file.sha256)) {
             return Err(format!("sha256 of `{}` is not 64 hexadecimal digits", file.file));
         }
     }

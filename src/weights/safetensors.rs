@@ -10,6 +10,12 @@ use super::WeightsError;
 use super::mapping::Mapping;
 use super::store::{StoredType, TensorInfo, TensorStore};
 
+/// Whether the file begins with the length of a JSON object that lies inside it.
+pub(super) fn has_header(bytes: &[u8]) -> bool {
+    let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
+    length.is_some_and(|n| n < bytes.len() as u64) && bytes.get(8) == Some(&b'{')
+}
+
 /// One safetensors file.
 pub(super) struct Safetensors {
     file: Mapping,

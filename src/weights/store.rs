@@ -9,7 +9,7 @@ use super::mapping::Mapping;
 use super::safetensors::Safetensors;
 use super::sharded::Sharded;
 use super::torch::Torch;
-use super::{WeightsError, legacy};
+use super::{WeightsError, legacy, safetensors};
 
 /// The type of a tensor's values on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,6 +127,10 @@ pub fn open(path: &Path) -> Result<Box<dyn TensorStore>, WeightsError> {
     let bytes = file.bytes();
     if bytes.is_empty() {
         return Err(unknown("it is empty"));
+    }
+    // First, because its first bytes are a number and can look like the start of anything.
+    if safetensors::has_header(bytes) {
+        return Ok(Box::new(Safetensors::open(file)?));
     }
     if bytes.starts_with(b"PK\x03\x04") {
         return Ok(Box::new(Torch::open(file)?));

@@ -44,11 +44,68 @@ pub fn case(case: &str) -> Option<serde_json::Value> {
 
 /// A folder with the golden model: its configuration and weights, the token embedding made from its formula.
 pub fn golden_model() -> Option<&'static Path> {
-    static MODEL: OnceLock<Option<tempfile::TempDir>> = OnceLock::new();
-    MODEL.get_or_init(|| golden().map(|g| build_golden_model(&g.join("weights")))).as_ref().map(|d| d.path())
+    static MODEL: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        golden()
+            .map(|g| model_folder(&g.to_string_lossy(), |dir| build_golden_model(&g.join("weights"), dir)))
+    };
+    MODEL.get_or_init(build).as_deref()
 }
 
-fn build_golden_model(weights: &Path) -> tempfile::TempDir {
+/// A folder with a CLIP model of our own, as small as the vocabulary allows: formula weights, nothing it says
+/// about a picture means anything.
+pub fn tiny_model() -> &'static Path {
+    static MODEL: OnceLock<PathBuf> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        model_folder("tiny", |dir| {
+            std::fs::write(dir.join("open_clip_config.json"), TINY_CONFIG).unwrap();
+            candle_core::safetensors::save(&tiny_tensors(), dir.join("open_clip_model.safetensors")).unwrap();
+        })
+    })
+}
+
+/// The tiny model's configuration.
+pub const TINY_CONFIG: &str = r#"{"model_cfg": {"embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 4, "width": 32, "head_width": 16, "patch_size": 8},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1}}}"#;
+
+/// The tiny model's tensors, under open_clip's names.
+pub fn tiny_tensors() -> HashMap<String, Tensor> {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("open_clip_config.json");
+    std::fs::write(&config, TINY_CONFIG).unwrap();
+    let config = aaclip::clip::ClipConfig::from_file(&config).unwrap();
+    let parameters = aaclip::clip::parameters(&config);
+    let tensor = |(k, p): (usize, &aaclip::weights::Parameter)| {
+        let count: usize = p.shape.iter().product();
+        let gain = if p.name.contains("ln_") && p.name.ends_with("weight") { (1.0, 0.2) } else { (0.0, 1.0) };
+        let values: Vec<f32> = (0..count as u32)
+            .map(|i| gain.0 + gain.1 * hashed(i.wrapping_add(7919 * k as u32 + 1)))
+            .collect();
+        (p.name.clone(), Tensor::from_vec(values, &p.shape[..], &Device::Cpu).unwrap())
+    };
+    parameters.iter().enumerate().map(tensor).collect()
+}
+
+/// A folder that `build` fills once; several test programs may want it at the same time.
+fn model_folder(name: &str, build: impl FnOnce(&Path)) -> PathBuf {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    (name, include_str!("mod.rs")).hash(&mut hash);
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = root.join(format!("model-{:016x}", hash.finish()));
+    if !folder.is_dir() {
+        let fresh = tempfile::tempdir_in(root).unwrap();
+        build(fresh.path());
+        if std::fs::rename(fresh.path(), &folder).is_ok() {
+            // It lives on under its new name.
+            let _ = fresh.keep();
+        }
+    }
+    folder
+}
+
+fn build_golden_model(weights: &Path, dir: &Path) {
     let about: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(weights.join("weights.json")).unwrap()).unwrap();
     let formula = &about["token_embedding_weight"];
@@ -62,10 +119,8 @@ fn build_golden_model(weights: &Path) -> tempfile::TempDir {
         "token_embedding.weight".into(),
         Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap(),
     );
-    let dir = tempfile::tempdir().unwrap();
-    candle_core::safetensors::save(&tensors, dir.path().join("open_clip_model.safetensors")).unwrap();
-    std::fs::copy(weights.join("model_config.json"), dir.path().join("open_clip_config.json")).unwrap();
-    dir
+    candle_core::safetensors::save(&tensors, dir.join("open_clip_model.safetensors")).unwrap();
+    std::fs::copy(weights.join("model_config.json"), dir.join("open_clip_config.json")).unwrap();
 }
 
 /// The golden data's integer hash to `[-0.5, 0.5)`.

@@ -1,0 +1,40 @@
+//! `aaclip prompts`.
+
+use crate::Workplace;
+
+#[test]
+fn ensembles_are_listed_and_shown() {
+    let here = Workplace::new();
+    let list = here.run(&["prompts", "list"]).ok().stdout;
+    for name in ["clip-ad ", "clip-ad-medical ", "aa-clip "] {
+        assert!(list.contains(name), "{name}");
+    }
+    let shown = here.run(&["prompts", "show", "clip-ad"]).ok().stdout;
+    assert!(shown.contains("normal states (9)") && shown.contains("templates (22)"), "{shown}");
+    let bottle = here.run(&["prompts", "show", "aa-clip", "--class", "mvtec:bottle", "--json"]).ok().json();
+    assert_eq!(bottle["class"], "dark bottle");
+    assert_eq!(bottle["abnormal"][0], "a damaged dark bottle.");
+    let same =
+        here.run(&["prompts", "show", "aa-clip", "--class", "bottle", "--dataset-names", "MVTec", "--json"]);
+    assert_eq!(same.ok().json(), bottle);
+}
+
+#[test]
+fn a_printed_file_can_be_edited_and_used() {
+    let here = Workplace::new();
+    let file = here.run(&["prompts", "show", "clip-ad", "--toml"]).ok().stdout;
+    std::fs::write(here.path("mine.toml"), file.replace("flawless {}", "spotless {}")).unwrap();
+    let shown = here.run(&["prompts", "show", "mine.toml", "--class", "nut"]).ok().stdout;
+    assert!(shown.contains("a photo of the spotless nut.") && shown.contains("normal (198 sentences)"));
+}
+
+#[test]
+fn mistakes_have_a_line() {
+    let here = Workplace::new();
+    std::fs::write(here.path("bad.toml"), "version = 1\nname = \"x\"\ntemplates = 3\n").unwrap();
+    let ran = here.run(&["prompts", "show", "bad.toml"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.starts_with("aaclip: bad.toml:3: "), "{}", ran.stderr);
+    let ran = here.run(&["prompts", "show", "aa-clip", "--class", "mvtec:sock"]);
+    assert!(ran.code == 2 && ran.stderr.contains("toothbrush"), "{}", ran.stderr);
+}
