@@ -95,7 +95,7 @@ fn unreadable_pictures_and_unwritable_folders() {
     std::fs::create_dir(&readonly).unwrap();
     std::fs::set_permissions(&readonly, std::fs::Permissions::from_mode(0o555)).unwrap();
     here.picture("secret.png", 20, 20);
-    std::fs::set_permissions(here.path("secret.png"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(here.path("secret.png"), std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::read(here.path("secret.png")).is_ok() {
         eprintln!("SKIPPED: this user may read and write everything, so permissions cannot be tested");
         return;

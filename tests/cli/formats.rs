@@ -37,12 +37,12 @@ fn names_layouts_and_precisions() {
     };
 
     let dir = folder("hugging-face", HF_CONFIG);
-    candle_core::safetensors::save(&hugging_face(&tensors), dir.join("model.safetensors")).unwrap();
+    candle_core::safetensors::save(&support::hugging_face(&tensors), dir.join("model.safetensors")).unwrap();
     assert!((score(&here, &dir) - expected).abs() < 1e-6);
 
     // The same in two shards with an index.
     let dir = folder("sharded", HF_CONFIG);
-    let all = hugging_face(&tensors);
+    let all = support::hugging_face(&tensors);
     let mut map = HashMap::new();
     for (i, shard) in ["model-1.safetensors", "model-2.safetensors"].into_iter().enumerate() {
         let part: HashMap<String, Tensor> =
@@ -73,46 +73,4 @@ fn names_layouts_and_precisions() {
         candle_core::safetensors::save(&stored, dir.join("model.safetensors")).unwrap();
         assert!((score(&here, &dir) - expected).abs() < tolerance, "{name}");
     }
-}
-
-/// The tiny model under transformers' names.
-fn hugging_face(tensors: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
-    let mut out = HashMap::new();
-    for (name, tensor) in tensors {
-        let (model, inner) = match name.strip_prefix("visual.") {
-            Some(rest) => ("vision_model", rest),
-            None => ("text_model", name.as_str()),
-        };
-        let inner = inner
-            .replace("ln_pre", "pre_layrnorm")
-            .replace("ln_post", "post_layernorm")
-            .replace("ln_final", "final_layer_norm")
-            .replace("transformer.resblocks", "encoder.layers")
-            .replace("ln_1", "layer_norm1")
-            .replace("ln_2", "layer_norm2")
-            .replace("attn.out_proj", "self_attn.out_proj")
-            .replace("mlp.c_fc", "mlp.fc1")
-            .replace("mlp.c_proj", "mlp.fc2")
-            .replace("class_embedding", "embeddings.class_embedding")
-            .replace("conv1.weight", "embeddings.patch_embedding.weight")
-            .replace("token_embedding", "embeddings.token_embedding")
-            .replace("positional_embedding", "embeddings.position_embedding.weight");
-        if let Some((block, kind)) = inner.split_once("attn.in_proj_") {
-            for (part, values) in ["q", "k", "v"].into_iter().zip(tensor.chunk(3, 0).unwrap()) {
-                out.insert(
-                    format!("{model}.{block}self_attn.{part}_proj.{kind}"),
-                    values.contiguous().unwrap(),
-                );
-            }
-        } else if name == "visual.proj" {
-            out.insert("visual_projection.weight".into(), tensor.t().unwrap().contiguous().unwrap());
-        } else if name == "text_projection" {
-            out.insert("text_projection.weight".into(), tensor.t().unwrap().contiguous().unwrap());
-        } else {
-            out.insert(format!("{model}.{inner}"), tensor.clone());
-        }
-    }
-    let ids = Tensor::arange(0i64, 77, &candle_core::Device::Cpu).unwrap().unsqueeze(0).unwrap();
-    out.insert("text_model.embeddings.position_ids".into(), ids);
-    out
 }

@@ -7,6 +7,7 @@ mod clip_base;
 mod clipad_rvs;
 mod clipad_sdp;
 mod full_size;
+mod oracle;
 mod posembed;
 mod preprocess;
 mod tokenizer;
