@@ -19,6 +19,11 @@
 //! Errors ([`Error`]), [`progress`], [`device`] and [`files`] are the only things every module shares.
 #![warn(missing_docs)]
 
+// The README's example is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod anchors;
 pub mod clip;
 mod detector;

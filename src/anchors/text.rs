@@ -20,23 +20,48 @@ pub struct Anchors {
 /// Sentences that go through the text tower together.
 const BATCH: usize = 64;
 
+/// Everything that anchors depend on besides the model.
+#[derive(Debug, Clone)]
+pub struct AnchorRequest {
+    /// The ensemble.
+    pub prompts: PromptSet,
+    /// What is put into its states.
+    pub class: String,
+    /// How many vectors become one.
+    pub representative: Representative,
+    /// The text tower's activation; `None`: the configuration's.
+    pub activation: Option<Activation>,
+    /// Whether encoding shows its progress.
+    pub progress: Progress,
+}
+
+impl AnchorRequest {
+    /// A request with the configuration's activation, without progress.
+    pub fn new(prompts: PromptSet, class: &str, representative: Representative) -> Self {
+        Self {
+            prompts,
+            class: class.to_owned(),
+            representative,
+            activation: None,
+            progress: Progress::Silent,
+        }
+    }
+}
+
 /// The anchors of a class: from the cache, or encoded and then cached.
 ///
 /// The text tower is read from disk only if the cache does not help.
 ///
 /// # Errors
 /// Weights that cannot be read, or embeddings without a representative vector.
-#[expect(clippy::too_many_arguments, reason = "each is a different thing that the anchors depend on")]
 pub fn text_anchors(
     checkpoint: &Checkpoint,
-    prompts: &PromptSet,
-    class: &str,
-    representative: Representative,
-    activation: Activation,
+    request: &AnchorRequest,
     cache: &AnchorCache,
     device: &Device,
-    progress: Progress,
 ) -> Result<Anchors> {
+    let AnchorRequest { prompts, class, representative, .. } = request;
+    let activation = request.activation.unwrap_or(checkpoint.config().activation);
     let tokenizer = checkpoint.tokenizer(SpecialTokens::ClipAd)?;
     let key = AnchorKey::new(&[
         &checkpoint.fingerprint()?,
@@ -51,7 +76,7 @@ pub fn text_anchors(
         let text = checkpoint.text(activation, device)?;
         let normal = prompts.sentences(Polarity::Normal, class);
         let abnormal = prompts.sentences(Polarity::Abnormal, class);
-        let bar = progress.items((normal.len() + abnormal.len()) as u64, "reading prompts");
+        let bar = request.progress.items((normal.len() + abnormal.len()) as u64, "reading prompts");
         let anchor = |sentences: &[String]| -> Result<Array1<f32>> {
             let embeddings = embed(&text, &tokenizer, sentences, width, &bar)?;
             Ok(representative.vector(embeddings.view())?)

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use aaclip::anchors::{AnchorCache, PromptSet, text_anchors};
+use aaclip::anchors::{AnchorCache, AnchorRequest, PromptSet, text_anchors};
 use aaclip::clip::Checkpoint;
 use aaclip::image::{DecodeOptions, Picture, decode};
 use aaclip::output::{
     Artefact, ArtefactNames, ColourScale, Pictures, Record, RecordWriter, SCHEMA_VERSION, Size,
 };
 use aaclip::output::{StageTimes, save};
-use aaclip::progress::Progress;
 use aaclip::{Detector, DetectorSettings, Error, Result};
 
 use super::detect_args::DetectArgs;
@@ -34,8 +33,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     }
 
     let run = Run::prepare(&args)?;
-    let progress = if args.quiet { Progress::Silent } else { Progress::Auto };
-    let bar = progress.items(jobs.len() as u64, "scoring");
+    let bar = args.progress().items(jobs.len() as u64, "scoring");
     let mut records = RecordWriter::new(std::io::stdout().lock(), args.format.into(), many);
     let stdout = |e| Error::io("write to", "stdout", e);
     let started = Instant::now();
@@ -96,19 +94,13 @@ impl Run {
         let checkpoint = Checkpoint::open(&chosen.dir)?;
         let device = args.device.open()?;
         let activation = args.activation.map(Into::into).or(chosen.activation);
-        let prompts = PromptSet::load(&args.prompts)?;
         let cache = if args.no_cache { AnchorCache::disabled() } else { AnchorCache::new() };
-        let progress = if args.quiet { Progress::Silent } else { Progress::Auto };
-        let anchors = text_anchors(
-            &checkpoint,
-            &prompts,
-            &args.class,
-            args.representative()?,
-            activation.unwrap_or(checkpoint.config().activation),
-            &cache,
-            &device,
-            progress,
-        )?;
+        let request = AnchorRequest {
+            activation,
+            progress: args.progress(),
+            ..AnchorRequest::new(PromptSet::load(&args.prompts)?, &args.class, args.representative()?)
+        };
+        let anchors = text_anchors(&checkpoint, &request, &cache, &device)?;
         let settings = DetectorSettings {
             image_size: args.image_size,
             levels: (!args.levels.is_empty()).then(|| args.levels.clone()),

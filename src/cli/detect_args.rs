@@ -8,6 +8,7 @@ use aaclip::device::DeviceChoice;
 use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
 use aaclip::map::Sigma;
 use aaclip::output::{Artefact, ColourScale, RecordFormat};
+use aaclip::progress::Progress;
 use aaclip::{Error, Result};
 use clap::ValueEnum;
 
@@ -270,6 +271,10 @@ impl DetectArgs {
     /// The value from which a pixel belongs to a region.
     pub fn region_threshold(&self) -> f32 {
         self.region_threshold.or(self.threshold).unwrap_or(0.5)
+    }
+
+    pub fn progress(&self) -> Progress {
+        if self.quiet { Progress::Silent } else { Progress::Auto }
     }
 
     pub fn decode_options(&self) -> DecodeOptions {

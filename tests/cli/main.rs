@@ -6,6 +6,7 @@ mod support;
 mod bad_input;
 mod detect;
 mod formats;
+mod golden;
 mod prompts;
 
 use std::path::{Path, PathBuf};
