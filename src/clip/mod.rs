@@ -7,6 +7,8 @@ mod attention;
 mod block;
 mod checkpoint;
 mod config;
+mod config_fields;
+mod config_file;
 mod fingerprint;
 mod layers;
 mod parameters;
@@ -16,7 +18,8 @@ pub mod tokenizer;
 mod vision;
 
 pub use checkpoint::Checkpoint;
-pub use config::{Activation, ClipConfig, ConfigError, Normalisation, TextConfig, VisionConfig};
+pub use config::{Activation, ClipConfig, Normalisation, TextConfig, VisionConfig};
+pub use config_fields::ConfigError;
 pub use parameters::parameters;
 pub use text::TextTower;
 pub use tokenizer::{SpecialTokens, Tokenizer, TokenizerError, Tokens};

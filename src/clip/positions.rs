@@ -6,6 +6,8 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use crate::image::keys_cubic;
+
 /// Resizes a position embedding `[1 + n*n, C]` to `[1 + grid*grid, C]`; row 0 (the class token) is kept.
 ///
 /// An embedding that already has the right length comes back unchanged.
@@ -48,19 +50,6 @@ fn resampling_matrix(input: usize, output: usize) -> Vec<f64> {
         row.iter_mut().for_each(|w| *w /= sum);
     }
     matrix
-}
-
-/// The Keys cubic with a = -0.5.
-fn keys_cubic(x: f64) -> f64 {
-    const A: f64 = -0.5;
-    let x = x.abs();
-    if x < 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
-    } else if x < 2.0 {
-        (((x - 5.0) * x + 8.0) * x - 4.0) * A
-    } else {
-        0.0
-    }
 }
 
 #[cfg(test)]

@@ -16,4 +16,5 @@ pub use geometry::{AxisMap, Geometry};
 pub use mask::{Mask, resize_mask_bilinear, resize_mask_nearest};
 pub use mode::PixelMode;
 pub use preprocess::{Chain, Fit, Prepared, Preprocess};
+pub(crate) use resample::keys_cubic;
 pub use resample::{Filter, Samples, resize};

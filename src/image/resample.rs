@@ -88,7 +88,8 @@ impl Filter {
     }
 }
 
-fn keys_cubic(x: f64) -> f64 {
+/// The Keys cubic with a = -0.5: Pillow's bicubic, and torch's where it antialiases.
+pub(crate) fn keys_cubic(x: f64) -> f64 {
     const A: f64 = -0.5;
     let x = x.abs();
     if x < 1.0 {
