@@ -78,7 +78,7 @@ fn towers(c: &mut Criterion) {
     let tokenizer = Tokenizer::clip(77, SpecialTokens::ClipAd);
     let sentence = tokenizer.encode("a close-up photo of a metal_nut with contamination.").expect("tokens");
     let batch = vec![sentence; 64];
-    group.bench_function("64 sentences", |b| b.iter(|| text.embed(&batch).expect("vectors")));
+    group.bench_function("64 sentences", |b| b.iter(|| text.embed(&batch, None).expect("vectors")));
     group.finish();
 }
 

@@ -5,79 +5,134 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 use ndarray::Array2;
 
-use crate::anchors::Anchors;
-use crate::clip::{Activation, Checkpoint, TapFidelity, VisionTower};
+use crate::adapters::{ImageAdapter, LinearLayers, Method};
+use crate::anchors::{Anchors, Domain};
+use crate::clip::{Activation, BlockAdapter, Checkpoint, ClipConfig, FeatureRequest, LevelFeatures};
+use crate::clip::{TapFidelity, VisionTower};
 use crate::image::{Chain, Fit, Geometry, Picture, Preprocess};
-use crate::map::{Alignment, Sigma, bilinear, gaussian, restore};
-use crate::methods::sdp;
+use crate::map::{Sigma, gaussian, restore};
+use crate::methods::aa_clip::Blur;
+use crate::methods::aa_sdp::Fusion;
+use crate::methods::{self, aa_clip, aa_sdp, sdp, sdp_plus};
 use crate::{Error, Result};
 
-/// How a [`Detector`] looks at pictures. The defaults are CLIP-AD's.
-#[derive(Debug, Clone, PartialEq)]
+/// How a [`Detector`] looks at pictures. The defaults are those of the reference of each method.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetectorSettings {
-    /// Side of the square the model looks at, in pixels; `None`: what the weights were trained at.
+    /// Side of the square the model looks at, in pixels; `None`: what the weights were trained at, for AA-CLIP with
+    /// ViT-L/14@336 its 518.
     pub image_size: Option<usize>,
     /// Levels (1-based numbers of blocks) whose features are compared; `None`: the ends of the tower's quarters.
     pub levels: Option<Vec<usize>>,
-    /// Smoothing of the map, in pixels at the model's resolution.
-    pub smoothing: Sigma,
+    /// Smoothing of the map: for SDP and SDP+ in pixels at the model's resolution, for AA-CLIP in patches. `None`: 8
+    /// pixels, or what AA-CLIP uses for the domain.
+    pub smoothing: Option<Sigma>,
     /// Whether tapped features carry the reference code's in-place updates.
     pub fidelity: TapFidelity,
-    /// The towers' activation; `None`: the configuration's.
+    /// The towers' activation; `None`: the configuration's, for AA-CLIP the exact GELU whatever that says.
     pub activation: Option<Activation>,
     /// How a picture is made square.
     pub fit: Fit,
+    /// What kind of pictures these are; AA-CLIP smooths and scores accordingly.
+    pub domain: Domain,
+    /// How much of the dual path with residual adapters is the surgery path's.
+    pub fusion: Fusion,
 }
 
-impl Default for DetectorSettings {
-    fn default() -> Self {
-        Self {
-            image_size: None,
-            levels: None,
-            smoothing: Sigma::SDP,
-            fidelity: TapFidelity::default(),
-            activation: None,
-            fit: Fit::default(),
+impl DetectorSettings {
+    /// Side of the square a model looks at.
+    pub fn image_size(&self, config: &ClipConfig, method: Method) -> usize {
+        let v = &config.vision;
+        let native = match (method.adapts_towers(), v.image_size, v.patch_size) {
+            (true, 336, 14) => 518,
+            _ => v.image_size,
+        };
+        self.image_size.unwrap_or(native)
+    }
+
+    /// The towers' activation.
+    pub fn activation(&self, config: &ClipConfig, method: Method) -> Activation {
+        // AA-CLIP loads OpenAI's weights, trained with QuickGELU, into a model with the exact GELU.
+        let native = if method.adapts_towers() { Activation::Gelu } else { config.activation };
+        self.activation.unwrap_or(native)
+    }
+}
+
+/// A method with what it was trained to.
+#[derive(Debug, Clone)]
+pub enum DetectorMethod {
+    /// CLIP-AD's SDP.
+    Sdp,
+    /// CLIP-AD's SDP+.
+    SdpPlus(LinearLayers),
+    /// AA-CLIP.
+    AaClip(ImageAdapter),
+    /// The dual path with residual adapters, see [`methods::aa_sdp`].
+    AaSdp(ImageAdapter),
+}
+
+impl DetectorMethod {
+    /// The method itself.
+    pub fn method(&self) -> Method {
+        match self {
+            Self::Sdp => Method::Sdp,
+            Self::SdpPlus(_) => Method::SdpPlus,
+            Self::AaClip(_) => Method::AaClip,
+            Self::AaSdp(_) => Method::AaSdp,
+        }
+    }
+
+    /// For how many levels it was trained.
+    fn trained_levels(&self) -> Option<usize> {
+        match self {
+            Self::Sdp => None,
+            Self::SdpPlus(layers) => Some(layers.0.len()),
+            Self::AaClip(adapter) | Self::AaSdp(adapter) => Some(adapter.levels()),
         }
     }
 }
 
-/// The training-free detector of CLIP-AD (SDP), ready to look at pictures.
+/// A model with a method and anchors, ready to look at pictures.
 pub struct Detector {
     vision: VisionTower,
+    method: DetectorMethod,
     preprocess: Preprocess,
     /// `[D, 2]`
     anchors: Tensor,
     levels: Vec<usize>,
-    fidelity: TapFidelity,
-    smoothing: Sigma,
+    settings: DetectorSettings,
     device: Device,
 }
 
 /// What a detector finds in one picture.
 #[derive(Debug, Clone)]
 pub struct Detection {
-    /// How anomalous the picture is, 0..1; see [`sdp::score`].
+    /// How anomalous the picture is, 0..1; see the `score` function of the method's module in [`methods`].
     pub score: f32,
     /// The parts the score is made of, in the reference's own units.
     pub components: Components,
-    /// The reference's map after smoothing, at the model's resolution: `[S, S]`.
+    /// The reference's final map at the model's resolution: `[S, S]`.
     pub map: Array2<f32>,
     /// How the map lies on the picture.
     pub geometry: Geometry,
     /// Where the time went.
     pub timing: Timing,
+    method: Method,
     levels: usize,
 }
 
 /// The parts a score is made of.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Components {
-    /// Probability of "abnormal" for the whole picture (the reference's `pr_sp0`).
-    pub text_prob: f32,
-    /// The highest value of the smoothed map (the reference's `pr_sp1`).
+    /// SDP and SDP+: probability of "abnormal" for the whole picture (the reference's `pr_sp0`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_prob: Option<f32>,
+    /// AA-CLIP: the reference's image prediction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_pred: Option<f32>,
+    /// The highest value of the final map.
     pub map_max: f32,
-    /// The mean value of the smoothed map.
+    /// The mean value of the final map.
     pub map_mean: f32,
 }
 
@@ -92,24 +147,39 @@ pub struct Timing {
     pub map: Duration,
 }
 
+/// What the tower and the anchors give, before it becomes a map.
+enum Evidence {
+    Sdp { similarity: sdp::Similarity },
+    SdpPlus { similarity: sdp::Similarity, logits: Vec<Tensor> },
+    AaClip { levels: Vec<Tensor>, image_prediction: f32 },
+}
+
 impl Detector {
     /// Reads the image tower and takes the anchors.
     ///
     /// # Errors
-    /// Settings that do not fit the model, or weights that cannot be read.
+    /// Settings that do not fit the model or the adapters, or weights that cannot be read.
     pub fn new(
         checkpoint: &Checkpoint,
         anchors: &Anchors,
+        method: DetectorMethod,
         settings: &DetectorSettings,
         device: &Device,
     ) -> Result<Self> {
         let config = checkpoint.config();
-        let image_size = settings.image_size.unwrap_or(config.vision.image_size);
+        let image_size = settings.image_size(config, method.method());
         let levels = match &settings.levels {
             Some(levels) => check_levels(levels, config.vision.layers)?,
             None => quarters(config.vision.layers),
         };
-        let activation = settings.activation.unwrap_or(config.activation);
+        if let Some(trained) = method.trained_levels()
+            && trained != levels.len()
+        {
+            return Err(Error::Setting(format!(
+                "the adapters were trained for {trained} levels, these are {} ({levels:?}): name theirs with --levels",
+                levels.len()
+            )));
+        }
         let width = config.embed_dim;
         if anchors.normal.len() != width || anchors.abnormal.len() != width {
             return Err(Error::Setting(format!(
@@ -118,21 +188,27 @@ impl Detector {
             )));
         }
         let columns = anchors.normal.iter().zip(&anchors.abnormal).flat_map(|(&n, &a)| [n, a]);
+        let adapts = method.method().adapts_towers();
         Ok(Self {
-            vision: checkpoint.vision(image_size, activation, device)?,
+            vision: checkpoint.vision(image_size, settings.activation(config, method.method()), device)?,
             preprocess: Preprocess {
                 size: image_size,
                 mean: config.normalisation.mean,
                 std: config.normalisation.std,
                 fit: settings.fit,
-                chain: Chain::ResizeThenRgb,
+                chain: if adapts { Chain::RgbThenResize } else { Chain::ResizeThenRgb },
             },
             anchors: Tensor::from_iter(columns, device)?.reshape((width, 2))?,
+            method,
             levels,
-            fidelity: settings.fidelity,
-            smoothing: settings.smoothing,
+            settings: settings.clone(),
             device: device.clone(),
         })
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method.method()
     }
 
     /// The levels whose features are compared.
@@ -159,41 +235,110 @@ impl Detector {
         let images = Tensor::from_vec(pixels, (1, 3, size, size), &self.device)?;
         let preprocess = clock.lap();
 
-        let features = self.vision.dual_path(&images, &self.levels, self.fidelity)?;
-        let found = sdp::similarity(&features, &self.anchors)?;
-        let text_prob = found.text_probability.squeeze(0)?.to_scalar::<f32>()?;
-        let grid = found.grid()?.squeeze(0)?;
-        let (height, width) = grid.dims2()?;
-        let grid = grid.flatten_all()?.to_vec1::<f32>()?;
+        let evidence = self.look(&images)?;
         let model = clock.lap();
 
-        let grid = Array2::from_shape_fn((height, width), |(y, x)| grid[y * width + x]);
-        let map = gaussian(bilinear(grid.view(), (size, size), Alignment::HalfPixel).view(), self.smoothing);
+        let map = self.map(&evidence)?;
         let map_max = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let map_mean = map.mean().unwrap_or(f32::NAN);
         let levels = self.levels.len();
-        let score = sdp::score(text_prob, map_max, levels);
+        let (score, text_prob, image_pred) = match &evidence {
+            Evidence::Sdp { similarity } => {
+                let text = scalar(&similarity.text_probability)?;
+                (sdp::score(text, map_max, levels), Some(text), None)
+            }
+            Evidence::SdpPlus { similarity, .. } => {
+                let text = scalar(&similarity.text_probability)?;
+                (sdp_plus::score(text, map_max, levels), Some(text), None)
+            }
+            Evidence::AaClip { image_prediction, .. } => {
+                let score = aa_clip::score(*image_prediction, map_max, levels, self.settings.domain);
+                (score, None, Some(*image_prediction))
+            }
+        };
         if !(score.is_finite() && map_mean.is_finite()) {
             return Err(Error::NotFinite { what: "the anomaly map or score" });
         }
         Ok(Detection {
             score,
-            components: Components { text_prob, map_max, map_mean },
+            components: Components { text_prob, image_pred, map_max, map_mean },
             map,
             geometry: prepared.geometry,
             timing: Timing { preprocess, model, map: clock.lap() },
+            method: self.method(),
             levels,
+        })
+    }
+
+    /// One pass through the tower, and the comparison with the anchors.
+    fn look(&self, images: &Tensor) -> Result<Evidence> {
+        let adapter = match &self.method {
+            DetectorMethod::AaClip(adapter) | DetectorMethod::AaSdp(adapter) => {
+                Some(adapter as &dyn BlockAdapter)
+            }
+            DetectorMethod::Sdp | DetectorMethod::SdpPlus(_) => None,
+        };
+        let surgery = self.method() != Method::AaClip;
+        // AA-CLIP keeps clean features; its official code has no in-place updates.
+        let fidelity = if surgery { self.settings.fidelity } else { TapFidelity::Clean };
+        let request = FeatureRequest { levels: &self.levels, surgery, fidelity, adapter };
+        let features = self.vision.features(images, request)?;
+        Ok(match &self.method {
+            DetectorMethod::Sdp => Evidence::Sdp { similarity: sdp::similarity(&features, &self.anchors)? },
+            DetectorMethod::SdpPlus(layers) => Evidence::SdpPlus {
+                similarity: sdp::similarity(&features, &self.anchors)?,
+                logits: sdp_plus::logits(&features, layers, &self.anchors)?,
+            },
+            DetectorMethod::AaClip(adapter) | DetectorMethod::AaSdp(adapter) => {
+                let projected = aa_clip::project(&self.vision, &features, adapter)?;
+                let level = |(patches, level): (&Tensor, &LevelFeatures)| {
+                    let adapted = aa_clip::level_map(patches, &self.anchors)?;
+                    match surgery {
+                        true => aa_sdp::fuse(&adapted, level, &self.anchors, self.settings.fusion),
+                        false => Ok(adapted),
+                    }
+                };
+                let levels = projected.patches.iter().zip(&features).map(level);
+                Evidence::AaClip {
+                    levels: levels.collect::<candle_core::Result<_>>()?,
+                    image_prediction: scalar(&aa_clip::image_prediction(&projected.image, &self.anchors)?)?,
+                }
+            }
+        })
+    }
+
+    /// The final map, `[S, S]`.
+    fn map(&self, evidence: &Evidence) -> Result<Array2<f32>> {
+        let size = self.image_size();
+        let smoothing = self.settings.smoothing;
+        Ok(match evidence {
+            Evidence::Sdp { similarity } => {
+                gaussian(similarity.first_map(size)?.view(), smoothing.unwrap_or(Sigma::SDP))
+            }
+            Evidence::SdpPlus { similarity, logits } => {
+                let sum = similarity.first_map(size)? + sdp_plus::trained_map(logits, size)?;
+                gaussian(sum.view(), smoothing.unwrap_or(Sigma::SDP))
+            }
+            Evidence::AaClip { levels, .. } => {
+                let blur = Blur::of(self.settings.domain);
+                aa_clip::final_map(levels, size, Blur { sigma: smoothing.unwrap_or(blur.sigma), ..blur })?
+            }
         })
     }
 }
 
+/// The only value of a batch of one.
+fn scalar(values: &Tensor) -> candle_core::Result<f32> {
+    values.get(0)?.to_scalar()
+}
+
 impl Detection {
-    /// The probability of "abnormal" for every pixel of the picture, `[H, W]`; see [`sdp::probability`].
+    /// The probability of "abnormal" for every pixel of the picture, `[H, W]`; see [`methods::probability`].
     ///
     /// Pixels the model did not see (those cut off by [`Fit::Crop`]) are 0.
     pub fn probabilities(&self) -> Array2<f32> {
         let mut map = restore(self.map.view(), &self.geometry, f32::NEG_INFINITY);
-        map.par_mapv_inplace(|v| sdp::probability(v, self.levels));
+        map.par_mapv_inplace(|v| methods::probability(self.method, v, self.levels));
         map
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    adapters::AdapterError,
     anchors::AnchorError,
     clip::{ConfigError, TokenizerError},
     image::ImageError,
@@ -31,6 +32,9 @@ pub enum Error {
     /// A tokenizer file or a text it refused.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// Trained adapters.
+    #[error(transparent)]
+    Adapters(#[from] AdapterError),
     /// Prompts and text anchors.
     #[error(transparent)]
     Anchors(#[from] AnchorError),

@@ -11,6 +11,7 @@
 //! | [`image`] | decoding with limits, Pillow-exact resampling, normalisation |
 //! | [`clip`] | configuration, tokenizer, vision and text towers |
 //! | [`weights`] | checkpoint readers, tensor names, model registry, hub downloads |
+//! | [`adapters`] | trained adapters: AA-CLIP's, SDP+'s, and their files |
 //! | [`anchors`] | prompt ensembles and the vectors that represent them |
 //! | [`methods`] | how patch features and anchors become a map and a score |
 //! | [`map`] | resampling, smoothing and regions of anomaly maps |
@@ -24,6 +25,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod adapters;
 pub mod anchors;
 pub mod clip;
 mod detector;
@@ -37,5 +39,5 @@ pub mod output;
 pub mod progress;
 pub mod weights;
 
-pub use detector::{Components, Detection, Detector, DetectorSettings, Timing, quarters};
+pub use detector::{Components, Detection, Detector, DetectorMethod, DetectorSettings, Timing, quarters};
 pub use error::{Error, Result};

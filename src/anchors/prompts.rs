@@ -19,9 +19,10 @@ pub enum Polarity {
 }
 
 /// What kind of pictures a data set holds; AA-CLIP smooths its maps accordingly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Domain {
+    #[default]
     /// Manufactured parts and surfaces.
     Industrial,
     /// Medical pictures.
@@ -132,11 +133,20 @@ impl PromptSet {
     }
 
     /// What the prompts call a class: `dataset:class`, or a class of the given data set, becomes its description
-    /// (AA-CLIP's "real name"); any other text is itself. Data sets are found in any case, classes as written.
+    /// (AA-CLIP's "real name"); any other text is itself. Data sets are found in any case, classes as written. An
+    /// ensemble without descriptions uses AA-CLIP's.
     ///
     /// # Errors
-    /// A data set or class that the ensemble does not describe.
+    /// A data set or class that is not described.
     pub fn describe(&self, class: &str, dataset: Option<&str>) -> Result<ClassName, AnchorError> {
+        if self.datasets.is_empty() {
+            let described = Self::load("aa-clip")?;
+            return if described.datasets.is_empty() {
+                Ok(ClassName { text: class.to_owned(), domain: None })
+            } else {
+                described.describe(class, dataset)
+            };
+        }
         let (dataset, class) = match (dataset, class.split_once(':')) {
             (Some(dataset), _) => (dataset, class),
             (None, Some((dataset, class))) if self.dataset(dataset).is_some() => (dataset, class),
@@ -151,6 +161,8 @@ impl PromptSet {
             });
         };
         match known.classes.get(class) {
+            // The reference leaves a class of this name alone in every data set.
+            None if class == "object" => Ok(ClassName { text: class.to_owned(), domain: Some(known.domain) }),
             Some(text) => Ok(ClassName { text: text.clone(), domain: Some(known.domain) }),
             None => Err(AnchorError::UnknownClass {
                 dataset: dataset.to_owned(),

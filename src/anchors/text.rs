@@ -5,7 +5,8 @@ use ndarray::{Array1, Array2};
 
 use super::{AnchorCache, AnchorKey, Polarity, PromptSet, Representative};
 use crate::Result;
-use crate::clip::{Activation, Checkpoint, SpecialTokens, TextTower, Tokenizer};
+use crate::adapters::AdaptedText;
+use crate::clip::{Activation, Checkpoint, SpecialTokens, TextAdapter, TextTower, Tokenizer};
 use crate::progress::Progress;
 
 /// The normal and the abnormal anchor, both `[D]` and of unit length.
@@ -31,18 +32,24 @@ pub struct AnchorRequest {
     pub representative: Representative,
     /// The text tower's activation; `None`: the configuration's.
     pub activation: Option<Activation>,
+    /// Trained adapters of the text tower.
+    pub adapter: Option<AdaptedText>,
+    /// Which literal strings stand for the start and end token.
+    pub special: SpecialTokens,
     /// Whether encoding shows its progress.
     pub progress: Progress,
 }
 
 impl AnchorRequest {
-    /// A request with the configuration's activation, without progress.
+    /// A request for CLIP-AD's anchors: the configuration's activation, no adapters, no progress.
     pub fn new(prompts: PromptSet, class: &str, representative: Representative) -> Self {
         Self {
             prompts,
             class: class.to_owned(),
             representative,
             activation: None,
+            adapter: None,
+            special: SpecialTokens::default(),
             progress: Progress::Silent,
         }
     }
@@ -60,9 +67,9 @@ pub fn text_anchors(
     cache: &AnchorCache,
     device: &Device,
 ) -> Result<Anchors> {
-    let AnchorRequest { prompts, class, representative, .. } = request;
+    let AnchorRequest { prompts, class, representative, adapter, .. } = request;
     let activation = request.activation.unwrap_or(checkpoint.config().activation);
-    let tokenizer = checkpoint.tokenizer(SpecialTokens::ClipAd)?;
+    let tokenizer = checkpoint.tokenizer(request.special)?;
     let key = AnchorKey::new(&[
         &checkpoint.fingerprint()?,
         &prompts.digest(),
@@ -70,6 +77,7 @@ pub fn text_anchors(
         &format!("{representative:?}"),
         activation.name(),
         &tokenizer.name(),
+        adapter.as_ref().map_or("", AdaptedText::digest),
     ]);
     let width = checkpoint.config().embed_dim;
     cache.get_or_build(&key, width, || {
@@ -77,8 +85,16 @@ pub fn text_anchors(
         let normal = prompts.sentences(Polarity::Normal, class);
         let abnormal = prompts.sentences(Polarity::Abnormal, class);
         let bar = request.progress.items((normal.len() + abnormal.len()) as u64, "reading prompts");
+        let adapter = adapter.as_ref().map(|a| a as &dyn TextAdapter);
         let anchor = |sentences: &[String]| -> Result<Array1<f32>> {
-            let embeddings = embed(&text, &tokenizer, sentences, width, &bar)?;
+            let mut values = Vec::with_capacity(sentences.len() * width);
+            for batch in sentences.chunks(BATCH) {
+                values.extend(embed(&text, &tokenizer, batch, adapter)?);
+                bar.inc(batch.len() as u64);
+            }
+            let embeddings = Array2::from_shape_vec((sentences.len(), width), values).map_err(|e| {
+                crate::Error::Setting(format!("the text tower gave vectors of another width: {e}"))
+            })?;
             Ok(representative.vector(embeddings.view())?)
         };
         let anchors = Anchors { normal: anchor(&normal)?, abnormal: anchor(&abnormal)? };
@@ -87,20 +103,13 @@ pub fn text_anchors(
     })
 }
 
-/// Vectors of sentences, `[N, D]`, not normalised.
+/// Vectors of sentences, `[N, D]` row by row, not normalised.
 fn embed(
     text: &TextTower,
     tokenizer: &Tokenizer,
     sentences: &[String],
-    width: usize,
-    bar: &indicatif::ProgressBar,
-) -> Result<Array2<f32>> {
-    let mut values = Vec::with_capacity(sentences.len() * width);
-    for batch in sentences.chunks(BATCH) {
-        let tokens = batch.iter().map(|s| tokenizer.encode(s)).collect::<Result<Vec<_>, _>>()?;
-        values.extend(text.embed(&tokens)?.flatten_all()?.to_vec1::<f32>()?);
-        bar.inc(batch.len() as u64);
-    }
-    Array2::from_shape_vec((sentences.len(), width), values)
-        .map_err(|e| crate::Error::Setting(format!("the text tower gave embeddings of another width: {e}")))
+    adapter: Option<&dyn TextAdapter>,
+) -> Result<Vec<f32>> {
+    let tokens = sentences.iter().map(|s| tokenizer.encode(s)).collect::<Result<Vec<_>, _>>()?;
+    Ok(text.embed(&tokens, adapter)?.flatten_all()?.to_vec1::<f32>()?)
 }

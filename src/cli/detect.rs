@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use aaclip::adapters::{AdapterFile, AdapterFit, Method};
 use aaclip::anchors::{AnchorCache, AnchorRequest, PromptSet, text_anchors};
-use aaclip::clip::Checkpoint;
+use aaclip::clip::{Checkpoint, SpecialTokens};
 use aaclip::image::{DecodeOptions, Picture, decode};
 use aaclip::output::{
     Artefact, ArtefactNames, ColourScale, Pictures, Record, RecordWriter, SCHEMA_VERSION, Size,
 };
 use aaclip::output::{StageTimes, save};
-use aaclip::{Detector, DetectorSettings, Error, Result};
+use aaclip::{Detector, DetectorMethod, DetectorSettings, Error, Result};
 
 use super::detect_args::DetectArgs;
 use super::inputs::{self, Input};
@@ -83,6 +84,7 @@ fn try_folder(out: &Path) -> Result<()> {
 struct Run {
     detector: Detector,
     model: String,
+    class: String,
     decode: DecodeOptions,
     artefacts: Vec<Artefact>,
     scale: ColourScale,
@@ -90,28 +92,59 @@ struct Run {
 
 impl Run {
     fn prepare(args: &DetectArgs) -> Result<Self> {
+        let adapters = args.adapters.as_deref().map(AdapterFile::read).transpose()?;
+        let method = args.method(adapters.as_ref())?;
+        args.check_for(method)?;
+        let prompts =
+            args.prompts.as_deref().unwrap_or(if method.adapts_towers() { "aa-clip" } else { "clip-ad" });
+        let prompts = PromptSet::load(prompts)?;
+        let class = prompts.describe(&args.class, args.dataset_names.as_deref())?;
+        let representative = args.representative()?;
+
         let chosen = model::resolve(args.model.as_deref())?;
         let checkpoint = Checkpoint::open(&chosen.dir)?;
+        let config = checkpoint.config();
         let device = args.device.open()?;
-        let activation = args.activation.map(Into::into).or(chosen.activation);
-        let cache = if args.no_cache { AnchorCache::disabled() } else { AnchorCache::new() };
-        let request = AnchorRequest {
-            activation,
-            progress: args.progress(),
-            ..AnchorRequest::new(PromptSet::load(&args.prompts)?, &args.class, args.representative()?)
-        };
-        let anchors = text_anchors(&checkpoint, &request, &cache, &device)?;
+        let header = adapters.as_ref().map(AdapterFile::header);
+        let levels = Some(args.levels.clone()).filter(|l| !l.is_empty());
         let settings = DetectorSettings {
-            image_size: args.image_size,
-            levels: (!args.levels.is_empty()).then(|| args.levels.clone()),
+            image_size: args.image_size.or(header.and_then(|h| h.image_size)),
+            levels: levels.or(header.and_then(|h| h.levels.clone())),
             smoothing: args.smoothing,
             fidelity: args.fidelity.into(),
-            activation,
+            // The registry knows what OpenAI's weights were trained with; AA-CLIP runs them with another one.
+            activation: args
+                .activation
+                .map(Into::into)
+                .or(chosen.activation.filter(|_| !method.adapts_towers())),
             fit: args.fit.into(),
+            domain: args.domain.map(Into::into).or(class.domain).unwrap_or_default(),
+            fusion: args.fusion.unwrap_or_default(),
         };
+        let options = args.adapter_options();
+        let fit = adapters.as_ref().map(|file| AdapterFit::new(file, config, &device));
+        let trained = match (method, &fit) {
+            (Method::SdpPlus, Some(fit)) => DetectorMethod::SdpPlus(fit.linear()?),
+            (Method::AaClip, Some(fit)) => DetectorMethod::AaClip(fit.image(&options, method)?),
+            (Method::AaSdp, Some(fit)) => DetectorMethod::AaSdp(fit.image(&options, method)?),
+            _ => DetectorMethod::Sdp,
+        };
+        let cache = if args.no_cache { AnchorCache::disabled() } else { AnchorCache::new() };
+        let request = AnchorRequest {
+            activation: Some(settings.activation(config, method)),
+            adapter: match &fit {
+                Some(fit) if method.adapts_towers() => fit.text(&options)?,
+                _ => None,
+            },
+            special: if method.adapts_towers() { SpecialTokens::AaClip } else { SpecialTokens::ClipAd },
+            progress: args.progress(),
+            ..AnchorRequest::new(prompts, &class.text, representative)
+        };
+        let anchors = text_anchors(&checkpoint, &request, &cache, &device)?;
         Ok(Self {
-            detector: Detector::new(&checkpoint, &anchors, &settings, &device)?,
+            detector: Detector::new(&checkpoint, &anchors, trained, &settings, &device)?,
             model: chosen.name,
+            class: class.text,
             decode: args.decode_options(),
             artefacts: args.artefacts(),
             scale: args.scale.into(),
@@ -147,8 +180,8 @@ impl Run {
             schema: SCHEMA_VERSION,
             path: job.input.path.to_string_lossy().into_owned(),
             model: self.model.clone(),
-            method: "sdp",
-            class: args.class.clone(),
+            method: self.detector.method().name(),
+            class: self.class.clone(),
             score: found.score,
             anomalous: args.threshold.map(|t| found.score >= t),
             threshold: args.threshold,

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use aaclip::anchors::Representative;
+use aaclip::adapters::{AaClipOptions, AdapterFile, Method, Share};
+use aaclip::anchors::{Domain, Representative};
 use aaclip::clip::{Activation, TapFidelity};
 use aaclip::device::DeviceChoice;
 use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
 use aaclip::map::Sigma;
+use aaclip::methods::aa_sdp::Fusion;
 use aaclip::output::{Artefact, ColourScale, RecordFormat};
 use aaclip::progress::Progress;
 use aaclip::{Error, Result};
@@ -17,15 +19,20 @@ Examples:
   aaclip detect part.png --model ViT-B-16-plus-240
   aaclip detect part.png --class 'metal nut' --out results
   aaclip detect photos/ --save heatmap,raw --out results --format jsonl > results.jsonl
+  aaclip detect part.png --model ViT-L-14-336 --adapters checkpoints/ --class mvtec:bottle
   aaclip detect 'line-3/*.jpg' --threshold 0.6 --fail-on-anomaly
   find . -name '*.png' | aaclip detect - --model ~/models/my-clip --format csv
 
 Score:
   The score of a picture lies in 0..1 and depends on that picture, the model, the prompts and the
-  settings alone, so scores of one run's settings can be compared. For SDP it is the mean of two
-  probabilities of `abnormal`: the whole picture's (components.text_prob: the class token compared
-  with the two text anchors at CLIP's temperature, 100) and that of the map's highest value,
-  sigmoid(2 * 100 * map_max / levels). 0.5 means as near to normal as to damaged.
+  settings alone, so scores of one run's settings can be compared. It is the mean of the whole
+  picture's value and of the probability that the map's highest value stands for:
+    sdp       components.text_prob (the class token against both text anchors at CLIP's
+              temperature, 100) and sigmoid(2 * 100 * map_max / levels)
+    sdp-plus  components.text_prob and map_max / levels, cut to 0..1
+    aa-clip   components.image_pred ((cosine to the abnormal anchor + 1) / 2) and
+    aa-sdp    sigmoid(2 * (map_max / levels - 1/2)); with --domain medical the latter alone
+  A probability of 0.5 means as near to normal as to damaged.
 
 Exit codes:
   0  all inputs were scored
@@ -44,17 +51,25 @@ pub struct DetectArgs {
     #[arg(long, value_name = "NAME|DIR", env = "AACLIP_MODEL")]
     pub model: Option<String>,
 
-    /// What the pictures show, as it is put into the prompts
+    /// Trained adapters: AA-CLIP's checkpoint folder or image_adapter_N.pth, SDP+'s .pth, or a .safetensors
+    #[arg(long, value_name = "PATH")]
+    pub adapters: Option<PathBuf>,
+
+    /// What the pictures show, as it is put into the prompts; `dataset:class` becomes AA-CLIP's description
     #[arg(long, value_name = "TEXT", default_value = "object")]
     pub class: String,
 
+    /// The data set that --class belongs to, for AA-CLIP's descriptions
+    #[arg(long, value_name = "NAME")]
+    pub dataset_names: Option<String>,
+
     /// How features and anchors become a map and a score
-    #[arg(long, value_enum, default_value_t = MethodName::Sdp)]
+    #[arg(long, value_enum, default_value_t = MethodName::Auto)]
     pub method: MethodName,
 
-    /// The prompt ensemble: a name of `aaclip prompts list`, or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "clip-ad")]
-    pub prompts: String,
+    /// The prompt ensemble: a name of `aaclip prompts list`, or a file [default: clip-ad, aa-clip for AA-CLIP]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub prompts: Option<String>,
 
     /// How the sentences' vectors become one anchor
     #[arg(long, value_enum, default_value_t = AnchorName::Mean)]
@@ -88,9 +103,38 @@ pub struct DetectArgs {
     #[arg(long, value_name = "N", value_parser = parse_image_size)]
     pub image_size: Option<usize>,
 
-    /// Gaussian smoothing of the map, in pixels at the model's resolution
-    #[arg(long, value_name = "S", default_value = "8", value_parser = parse_sigma, allow_negative_numbers = true)]
-    pub smoothing: Sigma,
+    /// Gaussian smoothing: of SDP's map in pixels at the model's resolution [default: 8], of AA-CLIP's in patches
+    /// [default: 1, medical 1.5]
+    #[arg(long, value_name = "S", value_parser = parse_sigma, allow_negative_numbers = true)]
+    pub smoothing: Option<Sigma>,
+
+    /// The kind of pictures: AA-CLIP smooths and scores them accordingly [default: the data set's, else industrial]
+    #[arg(long, value_enum)]
+    pub domain: Option<DomainName>,
+
+    /// Text blocks whose output is adapted [default: as many as there are adapters]
+    #[arg(long, value_name = "N", help_heading = "AA-CLIP")]
+    pub text_adapt_until: Option<usize>,
+
+    /// Image blocks whose output is adapted [default: as many as there are adapters]
+    #[arg(long, value_name = "N", help_heading = "AA-CLIP")]
+    pub image_adapt_until: Option<usize>,
+
+    /// Weight of the text adapters, 0..1 [default: the file's, else 0.1]
+    #[arg(long, value_name = "X", value_parser = parse_share, help_heading = "AA-CLIP")]
+    pub text_adapt_weight: Option<Share>,
+
+    /// Weight of the image adapters, 0..1 [default: the file's, else 0.1]
+    #[arg(long, value_name = "X", value_parser = parse_share, help_heading = "AA-CLIP")]
+    pub image_adapt_weight: Option<Share>,
+
+    /// Whether a leaky ReLU follows the image projections [default: what the file's names say]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "AA-CLIP")]
+    pub relu: Option<bool>,
+
+    /// How much of aa-sdp's map is the surgery path's, 0..1 [default: 0.5]
+    #[arg(long, value_name = "X", value_parser = parse_fusion, help_heading = "AA-CLIP")]
+    pub fusion: Option<Fusion>,
 
     /// The towers' activation, if it is not the configuration's
     #[arg(long, value_enum)]
@@ -220,11 +264,26 @@ names!(Gray16Name => Gray16 {
     Scale => Gray16::Scale,
 });
 
+names!(DomainName => Domain {
+    /// Manufactured parts and surfaces
+    Industrial => Domain::Industrial,
+    /// Medical pictures
+    Medical => Domain::Medical,
+});
+
 /// The methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MethodName {
+    /// What the adapters imply; sdp without any
+    Auto,
     /// CLIP-AD's staged dual path, without training
     Sdp,
+    /// SDP with trained linear layers
+    SdpPlus,
+    /// AA-CLIP: residual adapters in both towers
+    AaClip,
+    /// Both at once: AA-CLIP's adapted path and anchors with SDP's staged V-V path
+    AaSdp,
 }
 
 /// The representative vectors.
@@ -250,6 +309,68 @@ impl DetectArgs {
             return Err(Error::Setting("--scale has no effect without --save or --out".to_owned()));
         }
         Ok(())
+    }
+
+    /// The method: the one that is named, else what the adapters imply.
+    ///
+    /// # Errors
+    /// A method that needs adapters without any, or one that has no use for them.
+    pub fn method(&self, adapters: Option<&AdapterFile>) -> Result<Method> {
+        let named = match self.method {
+            MethodName::Auto => None,
+            MethodName::Sdp => Some(Method::Sdp),
+            MethodName::SdpPlus => Some(Method::SdpPlus),
+            MethodName::AaClip => Some(Method::AaClip),
+            MethodName::AaSdp => Some(Method::AaSdp),
+        };
+        match (named, adapters) {
+            (None, None) => Ok(Method::Sdp),
+            (None, Some(file)) => Ok(file.method()),
+            (Some(Method::Sdp), Some(_)) => {
+                Err(Error::Setting("--adapters has no effect with --method sdp".to_owned()))
+            }
+            (Some(method), None) if method != Method::Sdp => Err(Error::Setting(format!(
+                "--method {} needs trained adapters: name them with --adapters",
+                method.name()
+            ))),
+            (Some(method), _) => Ok(method),
+        }
+    }
+
+    /// Refuses flags that the method has no use for.
+    ///
+    /// # Errors
+    /// The first such flag.
+    pub fn check_for(&self, method: Method) -> Result<()> {
+        let adapted = [
+            ("--text-adapt-until", self.text_adapt_until.is_some()),
+            ("--image-adapt-until", self.image_adapt_until.is_some()),
+            ("--text-adapt-weight", self.text_adapt_weight.is_some()),
+            ("--image-adapt-weight", self.image_adapt_weight.is_some()),
+            ("--relu", self.relu.is_some()),
+            ("--domain", self.domain.is_some()),
+        ];
+        let unused =
+            adapted.iter().find(|(_, given)| *given && !method.adapts_towers()).map(|(flag, _)| *flag);
+        let unused = unused
+            .or((self.fusion.is_some() && method != Method::AaSdp).then_some("--fusion"))
+            .or((self.fidelity != FidelityName::Reference && method == Method::AaClip)
+                .then_some("--fidelity"));
+        match unused {
+            Some(flag) => Err(Error::Setting(format!("{flag} has no effect with method {}", method.name()))),
+            None => Ok(()),
+        }
+    }
+
+    /// What the flags say about AA-CLIP's adapters.
+    pub fn adapter_options(&self) -> AaClipOptions {
+        AaClipOptions {
+            text_adapt_until: self.text_adapt_until,
+            image_adapt_until: self.image_adapt_until,
+            text_adapt_weight: self.text_adapt_weight,
+            image_adapt_weight: self.image_adapt_weight,
+            relu: self.relu,
+        }
     }
 
     /// The folder files go to; `None` if none are wanted.
@@ -344,6 +465,14 @@ fn parse_sigma(text: &str) -> Result<Sigma, String> {
         .ok()
         .and_then(Sigma::new)
         .ok_or_else(|| format!("expected a number of pixels from 0 to {}", Sigma::MAX))
+}
+
+fn parse_share(text: &str) -> Result<Share, String> {
+    text.parse().ok().and_then(Share::new).ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+fn parse_fusion(text: &str) -> Result<Fusion, String> {
+    text.parse().ok().and_then(Fusion::new).ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// Attention over a grid of more than a few thousand patches needs more memory than any machine has.

@@ -1,5 +1,6 @@
 //! The command line: parsing, dispatch and exit codes. One file per subcommand.
 
+mod adapters;
 mod detect;
 mod detect_args;
 mod inputs;
@@ -28,6 +29,7 @@ struct Cli {
 enum Command {
     Detect(Box<detect_args::DetectArgs>),
     Models(models::ModelsArgs),
+    Adapters(adapters::AdaptersArgs),
     Prompts(prompts::PromptsArgs),
 }
 
@@ -36,6 +38,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Detect(args) => detect::run(*args),
+        Command::Adapters(args) => adapters::run(args),
         Command::Models(args) => models::run(args),
         Command::Prompts(args) => prompts::run(args),
     };

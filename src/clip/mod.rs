@@ -21,6 +21,6 @@ pub use checkpoint::Checkpoint;
 pub use config::{Activation, ClipConfig, Normalisation, TextConfig, VisionConfig};
 pub use config_fields::ConfigError;
 pub use parameters::parameters;
-pub use text::TextTower;
+pub use text::{TextAdapter, TextTower};
 pub use tokenizer::{SpecialTokens, Tokenizer, TokenizerError, Tokens};
-pub use vision::{DualPathLevel, TapFidelity, VisionTower};
+pub use vision::{BlockAdapter, FeatureRequest, LevelFeatures, TapFidelity, VisionTower};

@@ -3,11 +3,21 @@
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{LayerNorm, Module};
 
+use super::BlockAdapter;
 use super::block::{Block, BlockShape};
 use super::config::{Activation, ClipConfig, TextConfig};
 use super::layers::Params;
 use super::tokenizer::Tokens;
 use crate::weights::ClipTensors;
+
+/// Something that changes a text tower: its tokens after some blocks, and its projection.
+pub trait TextAdapter: BlockAdapter {
+    /// The vectors `[N, D]` of end tokens `[N, W]` after `ln_final`, in place of the tower's own projection.
+    ///
+    /// # Errors
+    /// Tokens of another width.
+    fn project(&self, rows: &Tensor) -> Result<Tensor>;
+}
 
 /// CLIP's causal text transformer (open_clip layout).
 #[derive(Debug, Clone)]
@@ -59,23 +69,34 @@ impl TextTower {
     ///
     /// # Errors
     /// A token id outside the vocabulary, or no sentence at all.
-    pub fn embed(&self, sentences: &[Tokens]) -> Result<Tensor> {
+    pub fn embed(&self, sentences: &[Tokens], adapter: Option<&dyn TextAdapter>) -> Result<Tensor> {
         // Attention is causal, so nothing after the last end token can reach a result.
         let length = sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0);
-        let x = self.hidden(sentences, length, self.blocks.len())?;
+        let blocks = adapter.map(|a| a as &dyn BlockAdapter);
+        let x = self.hidden(sentences, length, self.blocks.len(), blocks)?;
         let rows: Vec<Tensor> = sentences
             .iter()
             .enumerate()
             .map(|(i, s)| x.narrow(0, i, 1)?.narrow(1, s.end(), 1)?.squeeze(1))
             .collect::<Result<_>>()?;
-        self.ln_final.forward(&Tensor::cat(&rows, 0)?)?.matmul(&self.projection)
+        let rows = self.ln_final.forward(&Tensor::cat(&rows, 0)?)?;
+        match adapter {
+            Some(adapter) => adapter.project(&rows),
+            None => rows.matmul(&self.projection),
+        }
     }
 
     /// The hidden states `[N, length, W]` after the first `blocks` blocks.
     ///
     /// # Errors
     /// A token id outside the vocabulary, or a `length` beyond the context.
-    pub fn hidden(&self, sentences: &[Tokens], length: usize, blocks: usize) -> Result<Tensor> {
+    pub fn hidden(
+        &self,
+        sentences: &[Tokens],
+        length: usize,
+        blocks: usize,
+        adapter: Option<&dyn BlockAdapter>,
+    ) -> Result<Tensor> {
         let device = self.tokens.device();
         let ids: Vec<u32> = sentences.iter().flat_map(|s| s.padded(length)).collect();
         if length == 0 || length > self.config.context_length {
@@ -91,8 +112,11 @@ impl TextTower {
         let x = self.tokens.index_select(&ids, 0)?.reshape((sentences.len(), length, self.config.width))?;
         let mut x = x.broadcast_add(&self.positions.narrow(0, 0, length)?)?;
         let mask = causal_mask(length, device)?;
-        for block in self.blocks.iter().take(blocks) {
+        for (i, block) in self.blocks.iter().take(blocks).enumerate() {
             x = block.forward(&x, Some(&mask))?;
+            if let Some(adapter) = adapter {
+                x = adapter.after_block(i, x)?;
+            }
         }
         Ok(x)
     }

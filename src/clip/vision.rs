@@ -41,15 +41,40 @@ pub struct VisionTower {
     projection: Tensor,
 }
 
-/// Features of one level (the 1-based number of a block) on both paths.
+/// What one pass through the tower collects.
+#[derive(Clone, Copy)]
+pub struct FeatureRequest<'a> {
+    /// Levels (1-based numbers of blocks) to collect.
+    pub levels: &'a [usize],
+    /// Whether the surgery path is computed next to the original one.
+    pub surgery: bool,
+    /// What the original path and the surgery path hold at a level.
+    pub fidelity: TapFidelity,
+    /// What changes the original path's tokens after a block.
+    pub adapter: Option<&'a dyn BlockAdapter>,
+}
+
+/// Something that changes a tower's tokens after some of its blocks.
+pub trait BlockAdapter: Send + Sync {
+    /// The tokens `[B, L, W]` after the 0-based `block`.
+    ///
+    /// # Errors
+    /// Tokens of another width.
+    fn after_block(&self, block: usize, tokens: Tensor) -> Result<Tensor>;
+}
+
+/// Features of one level (the 1-based number of a block).
 #[derive(Debug, Clone)]
-pub struct DualPathLevel {
+pub struct LevelFeatures {
     /// The level, counted from 1.
     pub level: usize,
-    /// Original path: raw tokens `[B, 1 + L, W]`, class token first; no LayerNorm, no projection.
+    /// The tokens right after the block and its adapter: `[B, 1 + L, W]`, class token first; no LayerNorm.
+    pub tokens: Tensor,
+    /// Original path as the fidelity says: raw tokens `[B, 1 + L, W]`. Equals `tokens` if it is clean.
     pub original: Tensor,
     /// Surgery path: `[B, 1 + L, D]`, after `ln_post` and projection; row 0 is the original path's class token.
-    pub surgery: Tensor,
+    /// `None` if it was not asked for.
+    pub surgery: Option<Tensor>,
 }
 
 impl VisionTower {
@@ -171,32 +196,39 @@ impl VisionTower {
         self.ln_post.forward(&tokens.contiguous()?)?.broadcast_matmul(&self.projection)
     }
 
-    /// Both paths of CLIP-AD's staged dual-path model for each of `levels`, in ascending order.
-    ///
-    /// Every block computes, from the original path, a V-V attention for the surgery path next to its ordinary
-    /// attention. The surgery path sums those within a stage, a quarter of the tower, and restarts with each
-    /// stage; it has no MLP.
+    /// Both paths of CLIP-AD's staged dual-path model for each of `levels`, in ascending order, without adapters.
     ///
     /// # Errors
-    /// An input of another shape, or a level the tower does not have.
+    /// As [`Self::features`].
     pub fn dual_path(
         &self,
         images: &Tensor,
         levels: &[usize],
         fidelity: TapFidelity,
-    ) -> Result<Vec<DualPathLevel>> {
-        self.check_levels(levels)?;
+    ) -> Result<Vec<LevelFeatures>> {
+        self.features(images, FeatureRequest { levels, surgery: true, fidelity, adapter: None })
+    }
+
+    /// One pass through the tower; the features of each level, in ascending order.
+    ///
+    /// With the surgery path, every block computes from the original path a V-V attention next to its ordinary
+    /// attention. The surgery path sums those within a stage, a quarter of the tower, and restarts with each
+    /// stage; it has no MLP (CLIP-AD, section 3.2). Blocks after the last one that a level needs are not run.
+    ///
+    /// # Errors
+    /// An input of another shape, or a level the tower does not have.
+    pub fn features(&self, images: &Tensor, request: FeatureRequest<'_>) -> Result<Vec<LevelFeatures>> {
+        self.check_levels(request.levels)?;
+        let levels: BTreeSet<usize> = request.levels.iter().copied().collect();
         let mut original = self.embed(images)?;
         let mut surgery: Option<Tensor> = None;
-        let levels: BTreeSet<usize> = levels.iter().copied().collect();
-        let mut taps = Taps { fidelity, waiting: Vec::new(), done: Vec::new() };
+        let mut taps = Taps { fidelity: request.fidelity, waiting: Vec::new(), done: Vec::new() };
         for (i, block) in self.blocks.iter().enumerate() {
-            let restarts = self.starts_stage(i);
-            if restarts && let Some(finished) = surgery.take() {
-                taps.stage_ends(&finished);
+            if self.starts_stage(i) {
+                taps.stage_ends(surgery.take().as_ref());
             }
             let heads = block.heads(&original)?;
-            if self.stage_is_tapped(i, &levels) {
+            if request.surgery && self.stage_is_tapped(i, &levels) {
                 let added = block.attention.value_value(&heads)?;
                 surgery = Some(match surgery {
                     Some(sum) => (sum + added)?,
@@ -209,24 +241,40 @@ impl VisionTower {
                 break;
             }
             original = block.add_mlp(&attended)?;
-            if let Some(sum) = &surgery
-                && levels.contains(&(i + 1))
-            {
-                taps.tap(i + 1, &original, sum);
+            if let Some(adapter) = request.adapter {
+                original = adapter.after_block(i, original)?;
+            }
+            if levels.contains(&(i + 1)) {
+                taps.tap(i + 1, &original, surgery.as_ref());
+            }
+            if !request.surgery && request.fidelity == TapFidelity::Clean && Some(&(i + 1)) == levels.last() {
+                break;
             }
         }
-        if let Some(finished) = surgery {
-            taps.stage_ends(&finished);
-        }
+        taps.stage_ends(surgery.as_ref());
         taps.done.into_iter().map(|tap| self.finish(tap)).collect()
     }
 
     /// Puts the original path's class token on the surgery path and projects it.
-    fn finish(&self, tap: Tap) -> Result<DualPathLevel> {
-        let length = tap.surgery.dim(1)?;
-        let class = tap.original.narrow(1, 0, 1)?;
-        let tokens = Tensor::cat(&[&class, &tap.surgery.narrow(1, 1, length - 1)?], 1)?;
-        Ok(DualPathLevel { level: tap.level, surgery: self.project(&tokens)?, original: tap.original })
+    fn finish(&self, tap: Tap) -> Result<LevelFeatures> {
+        let Tap { level, tokens, original, surgery } = tap;
+        let surgery = match surgery {
+            Some(surgery) => {
+                let length = surgery.dim(1)?;
+                let class = original.narrow(1, 0, 1)?;
+                Some(self.project(&Tensor::cat(&[&class, &surgery.narrow(1, 1, length - 1)?], 1)?)?)
+            }
+            None => None,
+        };
+        Ok(LevelFeatures { level, tokens, original, surgery })
+    }
+
+    /// The LayerNorm after the last block, on any tokens `[.., W]`.
+    ///
+    /// # Errors
+    /// Tokens of another width.
+    pub fn ln_post(&self, tokens: &Tensor) -> Result<Tensor> {
+        self.ln_post.forward(&tokens.contiguous()?)
     }
 
     /// Whether the surgery path restarts with the 0-based block `i`: exact multiples of a quarter of the tower.
@@ -254,8 +302,9 @@ impl VisionTower {
 /// A level whose features are being collected.
 struct Tap {
     level: usize,
+    tokens: Tensor,
     original: Tensor,
-    surgery: Tensor,
+    surgery: Option<Tensor>,
 }
 
 /// The levels seen so far, and which of them the reference code would still change.
@@ -267,8 +316,9 @@ struct Taps {
 }
 
 impl Taps {
-    fn tap(&mut self, level: usize, original: &Tensor, surgery: &Tensor) {
-        self.waiting.push(Tap { level, original: original.clone(), surgery: surgery.clone() });
+    fn tap(&mut self, level: usize, tokens: &Tensor, surgery: Option<&Tensor>) {
+        let (tokens, original) = (tokens.clone(), tokens.clone());
+        self.waiting.push(Tap { level, tokens, original, surgery: surgery.cloned() });
     }
 
     /// The block after `level` has added its attention: in place, in the reference code.
@@ -281,10 +331,10 @@ impl Taps {
         }
     }
 
-    fn stage_ends(&mut self, sum: &Tensor) {
+    fn stage_ends(&mut self, sum: Option<&Tensor>) {
         for mut tap in self.waiting.drain(..) {
             if self.fidelity == TapFidelity::Reference {
-                tap.surgery = sum.clone();
+                tap.surgery = sum.cloned();
             }
             self.done.push(tap);
         }

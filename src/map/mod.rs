@@ -6,4 +6,4 @@ mod smooth;
 
 pub use regions::{Region, regions};
 pub use resample::{Alignment, bilinear, restore};
-pub use smooth::{Sigma, gaussian};
+pub use smooth::{Sigma, blur, gaussian};

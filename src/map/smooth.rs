@@ -11,6 +11,12 @@ impl Sigma {
     /// What CLIP-AD's test script smooths its maps with by default.
     pub const SDP: Self = Self(8.0);
 
+    /// What AA-CLIP smooths industrial maps with, in patches.
+    pub const AA_CLIP_INDUSTRIAL: Self = Self(1.0);
+
+    /// What AA-CLIP smooths medical maps with, in patches.
+    pub const AA_CLIP_MEDICAL: Self = Self(1.5);
+
     /// The largest allowed value: beyond it a map of any usual size is one flat average.
     pub const MAX: f64 = 1000.0;
 
@@ -28,15 +34,27 @@ impl Sigma {
 /// Smooths as `scipy.ndimage.gaussian_filter` does by default: truncated at four sigmas, the border mirrored with
 /// its edge repeated, rows first, sums in f64, f32 between the passes (what CLIP-AD applies to its maps).
 pub fn gaussian(map: ArrayView2<'_, f32>, sigma: Sigma) -> Array2<f32> {
-    let sigma = sigma.pixels();
-    let radius = (4.0 * sigma + 0.5) as usize;
+    convolve(map, sigma.pixels(), (4.0 * sigma.pixels() + 0.5) as usize, mirror_with_edge)
+}
+
+/// Smooths as kornia's `gaussian_blur2d` does with the border `reflect`: a kernel of `taps` (odd), the border
+/// mirrored without repeating its edge (what AA-CLIP applies on the patch grid).
+pub fn blur(map: ArrayView2<'_, f32>, taps: usize, sigma: Sigma) -> Array2<f32> {
+    let radius = if sigma.pixels() == 0.0 { 0 } else { taps / 2 };
+    convolve(map, sigma.pixels(), radius, mirror_without_edge)
+}
+
+/// Where the sample lies that stands at a position beyond the border.
+type Border = fn(isize, usize) -> usize;
+
+fn convolve(map: ArrayView2<'_, f32>, sigma: f64, radius: usize, border: Border) -> Array2<f32> {
     if radius == 0 || map.is_empty() {
         return map.to_owned();
     }
     let half = half_kernel(sigma, radius);
     // Along axis 0 first; both passes then work on whole rows.
-    let down = convolve_columns(map, &half);
-    convolve_columns(down.t(), &half).reversed_axes().as_standard_layout().into_owned()
+    let down = convolve_columns(map, &half, border);
+    convolve_columns(down.t(), &half, border).reversed_axes().as_standard_layout().into_owned()
 }
 
 /// Weights at distance 0, 1, .. `radius`, normalised over the full kernel.
@@ -47,15 +65,15 @@ fn half_kernel(sigma: f64, radius: usize) -> Vec<f64> {
 }
 
 /// Convolves every column with the symmetric kernel whose half is given.
-fn convolve_columns(map: ArrayView2<'_, f32>, half: &[f64]) -> Array2<f32> {
+fn convolve_columns(map: ArrayView2<'_, f32>, half: &[f64], border: Border) -> Array2<f32> {
     let map = map.as_standard_layout();
     let (height, width) = map.dim();
     let mut out = Array2::zeros((height, width));
     out.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(r, mut out)| {
         let mut sums = vec![0.0f64; width];
         for (distance, &weight) in half.iter().enumerate() {
-            let above = map.row(mirrored(r as isize - distance as isize, height));
-            let below = map.row(mirrored(r as isize + distance as isize, height));
+            let above = map.row(border(r as isize - distance as isize, height));
+            let below = map.row(border(r as isize + distance as isize, height));
             // The middle tap is one sample, the others come in pairs.
             let weight = if distance == 0 { weight / 2.0 } else { weight };
             for ((sum, &a), &b) in sums.iter_mut().zip(above).zip(below) {
@@ -70,10 +88,17 @@ fn convolve_columns(map: ArrayView2<'_, f32>, half: &[f64]) -> Array2<f32> {
 }
 
 /// The sample that stands at `i` when `length` samples are mirrored with their edge repeated (`b a | a b c | c b`).
-fn mirrored(i: isize, length: usize) -> usize {
+fn mirror_with_edge(i: isize, length: usize) -> usize {
     let period = 2 * length as isize;
     let i = i.rem_euclid(period);
     (if i < length as isize { i } else { period - 1 - i }) as usize
+}
+
+/// The sample that stands at `i` when `length` samples are mirrored at the centre of their edge (`c b | a b c | b a`).
+fn mirror_without_edge(i: isize, length: usize) -> usize {
+    let period = (2 * length as isize - 2).max(1);
+    let i = i.rem_euclid(period);
+    (if i < length as isize { i } else { period - i }) as usize
 }
 
 #[cfg(test)]
@@ -82,8 +107,11 @@ mod tests {
 
     #[test]
     fn mirror_repeats_the_edge() {
-        let seen: Vec<usize> = (-4..8).map(|i| mirrored(i, 3)).collect();
+        let seen: Vec<usize> = (-4..8).map(|i| mirror_with_edge(i, 3)).collect();
         assert_eq!(seen, [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]);
+        let seen: Vec<usize> = (-4..8).map(|i| mirror_without_edge(i, 3)).collect();
+        assert_eq!(seen, [0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1]);
+        assert_eq!(mirror_without_edge(-3, 1), 0);
     }
 
     #[test]

@@ -3,8 +3,11 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::LOGIT_SCALE;
-use crate::clip::DualPathLevel;
+use ndarray::Array2;
+
+use super::{LOGIT_SCALE, first_grid, sigmoid, unit};
+use crate::clip::LevelFeatures;
+use crate::map::{Alignment, bilinear};
 
 /// What SDP finds in a batch, before up-sampling.
 #[derive(Debug, Clone)]
@@ -17,14 +20,21 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// The anomaly map on the patch grid: `[B, g, g]`.
+    /// The anomaly map of the patches, row by row: `[B, L]`.
     ///
     /// # Errors
-    /// The patches do not form a square grid.
-    pub fn grid(&self) -> Result<Tensor> {
-        let (batch, length, _) = self.tokens.dims3()?;
-        let side = (length - 1).isqrt();
-        self.tokens.narrow(1, 1, length - 1)?.narrow(2, 1, 1)?.reshape((batch, side, side))
+    /// Only those of slicing.
+    pub fn patches(&self) -> Result<Tensor> {
+        let length = self.tokens.dim(1)?;
+        self.tokens.narrow(1, 1, length - 1)?.narrow(2, 1, 1)?.squeeze(2)
+    }
+
+    /// The anomaly map of the first picture, up-sampled to `[size, size]` (pixels as areas), not smoothed.
+    ///
+    /// # Errors
+    /// Only those of reading the tensor.
+    pub fn first_map(&self, size: usize) -> Result<Array2<f32>> {
+        Ok(bilinear(first_grid(&self.patches()?)?.view(), (size, size), Alignment::HalfPixel))
     }
 }
 
@@ -36,11 +46,12 @@ impl Similarity {
 ///
 /// # Errors
 /// No level at all, or anchors of another width.
-pub fn similarity(features: &[DualPathLevel], anchors: &Tensor) -> Result<Similarity> {
+pub fn similarity(features: &[LevelFeatures], anchors: &Tensor) -> Result<Similarity> {
     let mut sum: Option<Tensor> = None;
     let mut last = None;
     for level in features {
-        let raw = unit(&level.surgery)?.broadcast_matmul(anchors)?;
+        let Some(surgery) = &level.surgery else { candle_core::bail!("SDP needs the surgery path") };
+        let raw = unit(surgery)?.broadcast_matmul(anchors)?;
         let class = raw.narrow(1, 0, 1)?;
         let weights = candle_nn::ops::softmax_last_dim(&class.contiguous()?)?;
         let weights = weights.broadcast_div(&weights.mean_keepdim(D::Minus1)?)?;
@@ -59,11 +70,6 @@ pub fn similarity(features: &[DualPathLevel], anchors: &Tensor) -> Result<Simila
     Ok(Similarity { tokens, text_probability: probabilities.narrow(1, 1, 1)?.squeeze(1)? })
 }
 
-/// Rows of unit length along the last axis.
-fn unit(x: &Tensor) -> Result<Tensor> {
-    x.broadcast_div(&x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)
-}
-
 /// The probability that SDP's map value stands for: `sigmoid(2 * 100 * value / levels)`.
 ///
 /// A map value is, per level, about half the difference of the similarities to the abnormal and the normal
@@ -71,8 +77,7 @@ fn unit(x: &Tensor) -> Result<Tensor> {
 /// would give "abnormal" for that patch: 0.5 where both anchors are equally near. It depends on nothing but the
 /// value, so it is comparable from picture to picture.
 pub fn probability(map_value: f32, levels: usize) -> f32 {
-    let logit = 2.0 * LOGIT_SCALE * f64::from(map_value) / levels.max(1) as f64;
-    (1.0 / (1.0 + (-logit).exp())) as f32
+    sigmoid(2.0 * LOGIT_SCALE * f64::from(map_value) / levels.max(1) as f64) as f32
 }
 
 /// The score of a picture: the mean of the class token's probability and that of the map's highest value.

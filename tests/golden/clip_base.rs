@@ -32,9 +32,9 @@ fn towers_match() {
             assert_close(&format!("{key}.{name}"), found, expect(name), TOLERANCE);
         };
         let text = checkpoint.text(activation, &Device::Cpu).unwrap();
-        let embedded = text.embed(&sentences).unwrap();
+        let embedded = text.embed(&sentences, None).unwrap();
         check("text", &embedded);
-        let first = text.hidden(&sentences[..2], 77, 1).unwrap();
+        let first = text.hidden(&sentences[..2], 77, 1, None).unwrap();
         check("text_block1_out", &first);
 
         let vision =

@@ -1,10 +1,9 @@
 //! CLIP-AD's staged dual-path model.
 
 use aaclip::clip::{Activation, Checkpoint, TapFidelity};
-use aaclip::map::{Alignment, Sigma, bilinear, gaussian};
+use aaclip::map::{Sigma, gaussian};
 use aaclip::methods::sdp;
 use candle_core::{Device, Tensor};
-use ndarray::Array2;
 
 use crate::support::{assert_close, golden_model, tensors};
 
@@ -36,7 +35,7 @@ fn dual_path_features_match() {
                     assert_close(&name, &found, expected, 1e-5);
                 }
             };
-            check("surgery", &feature.surgery);
+            check("surgery", feature.surgery.as_ref().unwrap());
             check("ori", &feature.original);
         }
     }
@@ -98,13 +97,13 @@ fn similarities_maps_and_scores_match() {
     }
 }
 
+/// Maps of a batch, one picture after another as a detector sees them.
 fn smoothed(found: &sdp::Similarity, size: usize, sigma: f64) -> Tensor {
-    let grids: Vec<Vec<Vec<f32>>> = found.grid().unwrap().to_vec3().unwrap();
-    let maps = grids.into_iter().map(|rows| {
-        let grid = Array2::from_shape_fn((rows.len(), rows.len()), |(y, x)| rows[y][x]);
-        let map = bilinear(grid.view(), (size, size), Alignment::HalfPixel);
-        let values = gaussian(map.view(), Sigma::new(sigma).unwrap()).into_raw_vec_and_offset().0;
-        Tensor::from_vec(values, (size, size), &Device::Cpu).unwrap()
+    let count = found.tokens.dim(0).unwrap();
+    let maps = (0..count).map(|i| {
+        let one = sdp::Similarity { tokens: found.tokens.narrow(0, i, 1).unwrap(), ..found.clone() };
+        let map = gaussian(one.first_map(size).unwrap().view(), Sigma::new(sigma).unwrap());
+        Tensor::from_vec(map.into_raw_vec_and_offset().0, (size, size), &Device::Cpu).unwrap()
     });
     Tensor::stack(&maps.collect::<Vec<_>>(), 0).unwrap()
 }

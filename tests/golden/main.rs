@@ -3,9 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aaclip_infer;
 mod clip_base;
 mod clipad_rvs;
 mod clipad_sdp;
+mod clipad_sdp_plus;
 mod full_size;
 mod oracle;
 mod posembed;

@@ -1,0 +1,41 @@
+//! AA-CLIP's adapters of the text tower.
+
+use candle_core::{Result, Tensor};
+
+use super::{Share, leaky_relu, residual};
+use crate::clip::{BlockAdapter, TextAdapter};
+
+/// Residual adapters after the first blocks, and a projection in place of the tower's own.
+#[derive(Debug, Clone)]
+pub struct AdaptedText {
+    /// `[W, W]` each.
+    pub(super) blocks: Vec<Tensor>,
+    pub(super) share: Share,
+    /// `[D, W]`
+    pub(super) projection: Tensor,
+    /// Tells these adapters from others, for the cache of anchors.
+    pub(super) digest: String,
+}
+
+impl AdaptedText {
+    /// A hash over everything that anchors depend on.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl BlockAdapter for AdaptedText {
+    fn after_block(&self, block: usize, tokens: Tensor) -> Result<Tensor> {
+        match self.blocks.get(block) {
+            Some(weight) => residual(&tokens, weight, self.share),
+            None => Ok(tokens),
+        }
+    }
+}
+
+impl TextAdapter for AdaptedText {
+    /// Always with a leaky ReLU, whatever the image tower's projections have.
+    fn project(&self, rows: &Tensor) -> Result<Tensor> {
+        leaky_relu(&rows.matmul(&self.projection.t()?)?)
+    }
+}

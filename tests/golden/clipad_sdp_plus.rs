@@ -1,0 +1,85 @@
+//! CLIP-AD's SDP+ at inference.
+
+use aaclip::adapters::{AdapterFile, AdapterFit, Method};
+use aaclip::clip::{Activation, Checkpoint, TapFidelity};
+use aaclip::map::{Sigma, gaussian};
+use aaclip::methods::{sdp, sdp_plus};
+use candle_core::{D, Device, Tensor};
+use ndarray::Array2;
+
+use crate::support::{assert_close, golden, golden_model, tensors};
+
+fn tensor_of(map: Array2<f32>) -> Tensor {
+    let shape = map.dim();
+    Tensor::from_vec(map.into_raw_vec_and_offset().0, shape, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn logits_maps_and_scores_match() {
+    let (Some(expected), Some(sdp_golden), Some(data), Some(dir), Some(golden)) =
+        (tensors("clipad_sdp_plus"), tensors("clipad_sdp"), tensors("data"), golden_model(), golden())
+    else {
+        return;
+    };
+    let checkpoint = Checkpoint::open(dir).unwrap();
+    let (config, device) = (checkpoint.config(), Device::Cpu);
+    let file = AdapterFile::read(&golden.join("weights/clipad_linear.safetensors")).unwrap();
+    assert_eq!(file.method(), Method::SdpPlus);
+    let layers = AdapterFit::new(&file, config, &device).linear().unwrap();
+    let size = config.vision.image_size;
+    let levels = [2, 4, 6, 8];
+    let vision = checkpoint.vision(size, Activation::Gelu, &device).unwrap();
+
+    let mut finals: Vec<(Tensor, Tensor)> = Vec::new();
+    for (class, first) in [("bottle", 0), ("metal_nut", 6)] {
+        let anchors = &sdp_golden[&format!("text.{class}")];
+        let images = data["images"].narrow(0, first, 6).unwrap();
+        let features = vision.dual_path(&images, &levels, TapFidelity::Reference).unwrap();
+        let logits = sdp_plus::logits(&features, &layers, anchors).unwrap();
+        let similarity = sdp::similarity(&features, anchors).unwrap();
+        let mut trained = Vec::new();
+        let mut before = Vec::new();
+        for i in 0..6 {
+            let one: Vec<Tensor> = logits.iter().map(|l| l.narrow(0, i, 1).unwrap()).collect();
+            let map = sdp_plus::trained_map(&one, size).unwrap();
+            let alone =
+                sdp::Similarity { tokens: similarity.tokens.narrow(0, i, 1).unwrap(), ..similarity.clone() };
+            before.push(alone.first_map(size).unwrap() + &map);
+            trained.push(tensor_of(map));
+        }
+        if class == "bottle" {
+            for (level, logits) in levels.iter().zip(&logits) {
+                let name = format!("infer.logits.level{level}");
+                let pair = &expected[&name];
+                let difference =
+                    (pair.narrow(D::Minus1, 1, 1).unwrap() - pair.narrow(D::Minus1, 0, 1).unwrap()).unwrap();
+                assert_close(&name, logits, &difference.squeeze(D::Minus1).unwrap(), 1e-4);
+            }
+            let stacked = Tensor::stack(&trained, 0).unwrap();
+            assert_close("infer.anomaly_map_ft", &stacked, &expected["infer.anomaly_map_ft"], 1e-4);
+            let sums: Vec<Tensor> = before.iter().map(|m| tensor_of(m.clone())).collect();
+            let sums = Tensor::stack(&sums, 0).unwrap();
+            assert_close("infer.map_before_filter", &sums, &expected["infer.map_before_filter"], 1e-4);
+        }
+        for (k, sigma) in [8.0, 2.0].into_iter().enumerate() {
+            let sigma = Sigma::new(sigma).unwrap();
+            let maps: Vec<Tensor> = before.iter().map(|m| tensor_of(gaussian(m.view(), sigma))).collect();
+            let maps = Tensor::stack(&maps, 0).unwrap();
+            if first == 0 {
+                finals.push((maps, similarity.text_probability.clone()));
+            } else {
+                finals[k] = (
+                    Tensor::cat(&[&finals[k].0, &maps], 0).unwrap(),
+                    Tensor::cat(&[&finals[k].1, &similarity.text_probability], 0).unwrap(),
+                );
+            }
+        }
+    }
+    for (sigma, (maps, text)) in [8, 2].into_iter().zip(&finals) {
+        let name = |part: &str| format!("test_ft_py.sigma{sigma}.{part}");
+        assert_close(&name("pr_px"), maps, &expected[&name("pr_px")], 1e-4);
+        assert_close(&name("pr_sp0"), text, &expected[&name("pr_sp0")], 1e-4);
+        let highest = maps.flatten_from(1).unwrap().max(1).unwrap();
+        assert_close(&name("pr_sp1"), &highest, &expected[&name("pr_sp1")], 1e-4);
+    }
+}
