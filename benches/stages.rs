@@ -13,10 +13,15 @@ use aaclip::clip::{
 use aaclip::image::{Chain, Fit, Picture, PixelMode, Preprocess};
 use aaclip::map::{Alignment, Sigma, bilinear, gaussian, regions};
 use aaclip::output::{ColourScale, heatmap, overlay};
+use aaclip::{Detector, DetectorMethod, DetectorSettings};
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use image::RgbImage;
 use ndarray::Array2;
+
+/// As the binary: large tensors are allocated and freed block after block.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CONFIG: &str = r#"{"embed_dim": 640,
     "vision_cfg": {"image_size": 240, "layers": 12, "width": 896, "patch_size": 16},
@@ -82,6 +87,54 @@ fn towers(c: &mut Criterion) {
     group.finish();
 }
 
+/// Adapters of the reference's depth for the benchmark's model, with formula weights.
+fn adapters(dir: &Path) -> AdapterFile {
+    let tensor = |shape: (usize, usize)| {
+        let values: Vec<f32> =
+            (0..shape.0 * shape.1).map(|i| (f32::from(noise(i)) / 255.0 - 0.5) * 0.05).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).expect("a tensor")
+    };
+    let mut all = HashMap::from([("image_adapter.det_proj.fc.weight".to_owned(), tensor((640, 896)))]);
+    for i in 0..6 {
+        all.insert(format!("image_adapter.layer_adapters.{i}.fc.0.weight"), tensor((896, 896)));
+    }
+    for i in 0..4 {
+        all.insert(format!("image_adapter.seg_proj.{i}.fc.weight"), tensor((640, 896)));
+    }
+    let path = dir.join("adapters.safetensors");
+    candle_core::safetensors::save(&all, &path).expect("writable");
+    AdapterFile::read(&path).expect("adapters")
+}
+
+/// One picture from pixels to score. Each is one pass through the tower.
+fn methods(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model_dir = dir.path().join("model");
+    std::fs::create_dir(&model_dir).expect("writable");
+    let checkpoint = model(&model_dir);
+    let file = adapters(dir.path());
+    let fit = AdapterFit::new(&file, checkpoint.config(), &Device::Cpu);
+    let image = |method| fit.image(&AaClipOptions::default(), method).expect("adapters");
+    let vector = |k: usize| (0..640).map(|i| (f32::from(noise(i + k)) / 255.0 - 0.5) * 0.1).collect();
+    let anchors = Anchors { normal: vector(0), abnormal: vector(999) };
+    let samples = (0..640 * 480 * 3).map(noise).collect();
+    let picture = Picture::new(640, 480, PixelMode::Rgb, samples).expect("sizes agree");
+    let mut group = c.benchmark_group("methods");
+    group.sample_size(10);
+    for method in [
+        DetectorMethod::Sdp,
+        DetectorMethod::AaClip(image(Method::AaClip)),
+        DetectorMethod::AaSdp(image(Method::AaSdp)),
+    ] {
+        let name = method.method().name();
+        let settings = DetectorSettings::default();
+        let detector =
+            Detector::new(&checkpoint, &anchors, method, &settings, &Device::Cpu).expect("a detector");
+        group.bench_function(name, |b| b.iter(|| detector.detect(black_box(&picture)).expect("a detection")));
+    }
+    group.finish();
+}
+
 fn postprocessing(c: &mut Criterion) {
     let grid = Array2::from_shape_fn((37, 37), |(y, x)| f32::from(noise(y * 37 + x)) / 255.0);
     let sigma = Sigma::SDP;
@@ -99,5 +152,5 @@ fn postprocessing(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, preprocessing, tokenizing, towers, postprocessing);
+criterion_group!(benches, preprocessing, tokenizing, towers, methods, postprocessing);
 criterion_main!(benches);

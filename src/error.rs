@@ -34,7 +34,7 @@ pub enum Error {
     Tokenizer(#[from] TokenizerError),
     /// Trained adapters.
     #[error(transparent)]
-    Adapters(#[from] AdapterError),
+    Adapters(Box<AdapterError>),
     /// Prompts and text anchors.
     #[error(transparent)]
     Anchors(#[from] AnchorError),
@@ -60,6 +60,13 @@ pub enum Error {
     /// Settings that contradict each other or the model.
     #[error("{0}")]
     Setting(String),
+}
+
+impl From<AdapterError> for Error {
+    fn from(error: AdapterError) -> Self {
+        // By far the largest part: boxed, so that every other result stays small.
+        Self::Adapters(Box::new(error))
+    }
 }
 
 impl Error {

@@ -53,6 +53,16 @@ impl AnchorRequest {
             progress: Progress::Silent,
         }
     }
+
+    /// A request for AA-CLIP's anchors: the exact GELU, the mean, and its text adapters where there are any.
+    pub fn aa_clip(prompts: PromptSet, class: &str, adapter: Option<AdaptedText>) -> Self {
+        Self {
+            adapter,
+            activation: Some(Activation::Gelu),
+            special: SpecialTokens::AaClip,
+            ..Self::new(prompts, class, Representative::Mean)
+        }
+    }
 }
 
 /// The anchors of a class: from the cache, or encoded and then cached.

@@ -1,0 +1,71 @@
+//! The library as its users meet it: the example's functions, and what holds for every detection.
+
+#[path = "../../examples/detect.rs"]
+mod example;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::PathBuf;
+
+use aaclip::anchors::{AnchorCache, Domain, Representative};
+use aaclip::methods::{Method, aa_clip, probability, sdp, sdp_plus};
+use ndarray::{Array2, Axis, concatenate};
+use proptest::prelude::*;
+
+fn picture() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.png");
+    let image = image::RgbImage::from_fn(50, 30, |x, y| image::Rgb([x as u8 * 5, y as u8 * 8, 90]));
+    image.save(&path).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn the_example_runs() {
+    let (dir, path) = picture();
+    let cache = AnchorCache::at(dir.path().join("cache"));
+    let found = example::sdp(support::tiny_model(), &path, "bottle", &cache).unwrap();
+    assert_eq!(found.probabilities().dim(), (30, 50));
+    assert!((0.0..=1.0).contains(&found.score));
+    assert_eq!(example::sdp(support::tiny_model(), &path, "bottle", &cache).unwrap().score, found.score);
+    let (Some(golden), Some(model)) = (support::golden(), support::golden_model()) else { return };
+    let adapters = golden.join("weights/aaclip_adapters.safetensors");
+    let found = example::aa_clip(model, &path, "bottle", &adapters, &cache).unwrap();
+    assert!(found.components.image_pred.is_some() && found.map.dim() == (70, 70));
+}
+
+/// Scores and probabilities grow with the reference's own values, and with nothing else.
+#[test]
+fn probabilities_and_scores_are_monotone() {
+    proptest!(|(a in -50.0f32..50.0, b in -50.0f32..50.0, p in 0.0f32..1.0, q in 0.0f32..1.0, levels in 1usize..6)| {
+        let (low, high) = (a.min(b), a.max(b));
+        let (dim, bright) = (p.min(q), p.max(q));
+        for method in Method::ALL {
+            let (x, y) = (probability(method, low, levels), probability(method, high, levels));
+            prop_assert!((0.0..=1.0).contains(&x) && x <= y && y <= 1.0, "{method:?}");
+        }
+        for score in [sdp::score, sdp_plus::score] {
+            prop_assert!(score(dim, low, levels) <= score(bright, high, levels));
+            prop_assert!((0.0..=1.0).contains(&score(dim, high, levels)));
+        }
+        for domain in [Domain::Industrial, Domain::Medical] {
+            prop_assert!(aa_clip::score(dim, low, levels, domain) <= aa_clip::score(bright, high, levels, domain));
+        }
+    });
+}
+
+/// Real models have more coordinates than prompts, the golden cloud fewer: the other side of the PCA must agree.
+/// Repeating all coordinates changes no angle between sentences, so the vector repeats as well.
+#[test]
+fn pca_of_more_coordinates_than_sentences() {
+    let Some(golden) = support::tensors("clipad_rvs") else { return };
+    let rows: Vec<Vec<f32>> = golden["embeddings.bottle.normal"].to_vec2().unwrap();
+    let narrow = Array2::from_shape_fn((rows.len(), rows[0].len()), |(r, c)| rows[r][c]);
+    let wide = concatenate(Axis(1), &[narrow.view(); 8]).unwrap();
+    assert!(narrow.nrows() > narrow.ncols() && wide.nrows() < wide.ncols());
+    let expected = Representative::Pca.vector(narrow.view()).unwrap();
+    let found = Representative::Pca.vector(wide.view()).unwrap();
+    for (i, value) in found.iter().enumerate() {
+        assert!((value * 8f32.sqrt() - expected[i % expected.len()]).abs() < 1e-5);
+    }
+}
