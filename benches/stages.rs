@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 
+use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, Method};
+use aaclip::anchors::Anchors;
 use aaclip::clip::{
     Activation, Checkpoint, Normalisation, SpecialTokens, TapFidelity, Tokenizer, parameters,
 };
