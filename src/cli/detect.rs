@@ -155,6 +155,12 @@ impl Run {
         let started = Instant::now();
         let picture = decode(&job.input.path, &self.decode)?;
         let decoded = started.elapsed();
+        if picture.was_clipped() && !args.quiet {
+            anstream::eprintln!(
+                "aaclip: {}: 16-bit values above 255 became white, as in the reference; --gray16 scale keeps them",
+                job.input.path.display()
+            );
+        }
         let found = self.detector.detect(&picture)?;
         let detected = started.elapsed();
         let probabilities = found.probabilities();

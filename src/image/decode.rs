@@ -50,13 +50,14 @@ pub struct Picture {
     height: usize,
     mode: PixelMode,
     samples: Vec<u8>,
+    clipped: bool,
 }
 
 impl Picture {
     /// A picture from samples, row by row, pixels interleaved; `None` if their number does not fit.
     pub fn new(width: usize, height: usize, mode: PixelMode, samples: Vec<u8>) -> Option<Self> {
         let expected = width.checked_mul(height)?.checked_mul(mode.channels())?;
-        (samples.len() == expected).then_some(Self { width, height, mode, samples })
+        (samples.len() == expected).then_some(Self { width, height, mode, samples, clipped: false })
     }
 
     /// Pixels in a row.
@@ -67,6 +68,11 @@ impl Picture {
     /// Rows.
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// Whether 16-bit values above 255 became 255 ([`Gray16::Clip`]): the picture has lost what told them apart.
+    pub fn was_clipped(&self) -> bool {
+        self.clipped
     }
 
     /// The mode the file was in.
@@ -137,7 +143,12 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
         reason: one_line(reason),
     };
 
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
+    let whole = match format {
+        ImageFormat::Jpeg => jpeg_is_whole(bytes),
+        ImageFormat::WebP => webp_is_whole(bytes),
+        _ => true,
+    };
+    if !whole {
         return Err(damaged("the file ends before the picture does".to_owned()));
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -164,8 +175,11 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
         image.apply_orientation(orientation);
     }
     let (width, height) = (image.width() as usize, image.height() as usize);
+    let clipped = options.gray16 == Gray16::Clip
+        && image.as_luma16().is_some_and(|grey| grey.as_raw().iter().any(|&v| v > 255));
     let samples = samples(image, mode, options.gray16);
     Picture::new(width, height, mode, samples)
+        .map(|picture| Picture { clipped, ..picture })
         .ok_or_else(|| damaged("its rows do not have the promised length".to_owned()))
 }
 
@@ -212,6 +226,12 @@ fn samples(image: DynamicImage, mode: PixelMode, gray16: Gray16) -> Vec<u8> {
         }
         (PixelMode::Rgba, image) => image.into_rgba8().into_raw(),
     }
+}
+
+/// Whether a WebP file is as long as its header says.
+fn webp_is_whole(bytes: &[u8]) -> bool {
+    let promised = bytes.get(4..8).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
+    promised.is_some_and(|n| bytes.len() as u64 >= u64::from(n) + 8)
 }
 
 /// Whether a JPEG has its end marker after its last scan. The decoder fills what is missing with grey, which a

@@ -1,7 +1,7 @@
 //! Pillow's resampling of 8-bit pictures, to the last bit.
 //!
 //! Two passes, horizontal first, each with 22-bit fixed-point weights and an 8-bit rounded and clipped result; a
-//! side that already has its size is not touched. Filters are always antialiased: their support grows with the
+//! side that already has its size is not touched (Pillow before version 13, which may swap the passes). Filters are always antialiased: their support grows with the
 //! reduction.
 
 use std::ops::Range;

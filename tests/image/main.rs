@@ -136,6 +136,11 @@ fn sixteen_bits() {
         };
         assert_eq!(read(&encoded(&grey, format), Gray16::Clip), [0, 200, 255, 255]);
         assert_eq!(read(&encoded(&grey, format), Gray16::Scale), [0, 0, 1, 255]);
+        let clipped = |gray16| {
+            let options = DecodeOptions { gray16, ..DecodeOptions::default() };
+            decode_bytes(&encoded(&grey, format), Path::new("x"), &options).unwrap().was_clipped()
+        };
+        assert!(clipped(Gray16::Clip) && !clipped(Gray16::Scale));
         assert_eq!(read(&encoded(&colour, format), Gray16::Clip), [0x12, 0xFF, 0, 0, 0, 0]);
     }
 }

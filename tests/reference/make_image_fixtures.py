@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Makes tests/data/images: one tiny picture per format and pixel mode, and what Pillow makes of each.
 
-    pip install pillow numpy
+    pip install 'pillow<13' numpy
     python tests/reference/make_image_fixtures.py tests/data/images
 
 `modes.json` holds, per file, Pillow's mode, the picture as RGB, and CLIP-AD's chain to 7 x 7 (resize in the file's
-own mode, then RGB).
+own mode, then RGB). Pillow 13 may run the vertical pass first and then differs by a level; the golden data and this
+program have the horizontal pass first, as all versions before.
 """
 
 import json
