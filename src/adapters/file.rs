@@ -195,6 +195,26 @@ impl AdapterFile {
         parts.join(", ")
     }
 
+    /// Widths and depths, as the tensors give them: part of our own files for whoever reads their header alone.
+    pub fn shapes(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let side = |name: &str, axis: usize| self.get(name).and_then(|v| v.shape.get(axis).copied());
+        let projection =
+            ["det_proj", "fc.0.weight"].into_iter().find(|n| self.get(n).is_some()).unwrap_or_default();
+        let text = self.count("text_adapter", "");
+        [
+            ("image_width", side(projection, 1)),
+            ("text_width", side("text_adapter.0", 1)),
+            ("embed_dim", side(projection, 0)),
+            ("text_adapt_until", text.checked_sub(1)),
+            (
+                "image_adapt_until",
+                Some(self.count("layer_adapters", "")).filter(|_| self.get("det_proj").is_some()),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+    }
+
     /// A hash over the text tower's adapters.
     pub(super) fn text_digest(&self) -> String {
         let mut hash = Sha256::new();
@@ -224,8 +244,10 @@ impl AdapterFile {
         let mut header = self.header.clone();
         header.method.get_or_insert_with(|| self.method().name().to_owned());
         header.relu.get_or_insert(self.relu());
-        let data = safetensors::serialize(views, Some(header.to_metadata()))
-            .map_err(|e| failed(std::io::Error::other(e)))?;
+        let mut metadata = header.to_metadata();
+        metadata.extend(self.shapes().map(|(key, value)| (key.to_owned(), value.to_string())));
+        let data =
+            safetensors::serialize(views, Some(metadata)).map_err(|e| failed(std::io::Error::other(e)))?;
         crate::files::write_atomic(path, &data).map_err(failed)
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aaclip::adapters::AdapterFile;
+use aaclip::adapters::{AdapterFile, Share};
 use aaclip::{Error, Result};
 use clap::Subcommand;
 
@@ -48,6 +48,12 @@ enum Action {
         /// The input size they were trained at, in pixels
         #[arg(long, value_name = "N")]
         image_size: Option<usize>,
+        /// The weight the text adapters were trained with (the official code's default is 0.1)
+        #[arg(long, value_name = "X", value_parser = share)]
+        text_adapt_weight: Option<f64>,
+        /// The weight the image adapters were trained with (the official code's default is 0.1)
+        #[arg(long, value_name = "X", value_parser = share)]
+        image_adapt_weight: Option<f64>,
         /// What they were trained on
         #[arg(long, value_name = "TEXT")]
         training_data: Option<String>,
@@ -60,12 +66,23 @@ pub fn run(args: AdaptersArgs) -> Result<ExitCode> {
             let file = AdapterFile::read(&path)?;
             if json { show_json(&file) } else { show(&file) }
         }
-        Action::Convert { input, output, base_model, levels, image_size, training_data } => {
+        Action::Convert {
+            input,
+            output,
+            base_model,
+            levels,
+            image_size,
+            text_adapt_weight,
+            image_adapt_weight,
+            training_data,
+        } => {
             let mut file = AdapterFile::read(&input)?;
             let header = file.header_mut();
             header.base_model = base_model.or(header.base_model.take());
             header.levels = Some(levels).filter(|l| !l.is_empty()).or(header.levels.take());
             header.image_size = image_size.or(header.image_size);
+            header.text_adapt_weight = text_adapt_weight.or(header.text_adapt_weight);
+            header.image_adapt_weight = image_adapt_weight.or(header.image_adapt_weight);
             header.training_data = training_data.or(header.training_data.take());
             file.write(&output)?;
             format!("{}\n", output.display())
@@ -76,6 +93,11 @@ pub fn run(args: AdaptersArgs) -> Result<ExitCode> {
         .and_then(|()| out.flush())
         .map_err(|e| Error::io("write to", "stdout", e))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().and_then(Share::new).map(Share::value);
+    value.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn show(file: &AdapterFile) -> String {
@@ -95,6 +117,7 @@ fn show(file: &AdapterFile) -> String {
     line("image adapter weight", header.image_adapt_weight.map(|w| w.to_string()));
     line("training data", header.training_data.clone());
     line("epochs", header.epochs.clone());
+    file.shapes().for_each(|(name, value)| line(&name.replace('_', " "), Some(value.to_string())));
     text += "\n";
     file.tensors().for_each(|(name, shape)| text += &format!("{name:20} {shape:?}\n"));
     text
@@ -108,6 +131,7 @@ fn show_json(file: &AdapterFile) -> String {
         "method": file.method().name(),
         "relu": file.relu(),
         "header": file.header(),
+        "shapes": file.shapes().collect::<std::collections::BTreeMap<_, _>>(),
         "tensors": tensors,
     });
     format!("{value:#}\n")

@@ -148,6 +148,16 @@ fn our_own_files_give_the_same_and_say_what_they_are() {
     assert_eq!(shown["header"]["base_model"], "tiny");
     assert_eq!(shown["header"]["levels"], serde_json::json!([1, 2, 3, 4]));
     assert_eq!(shown["tensors"]["seg_proj.3"], serde_json::json!([16, 32]));
+    assert_eq!(
+        (&shown["shapes"]["image_width"], &shown["shapes"]["text_adapt_until"]),
+        (&32.into(), &1.into())
+    );
+    let stored = aaclip::weights::open(&here.path("mine.safetensors")).unwrap();
+    for (key, value) in
+        [("method", "aa-clip"), ("embed_dim", "16"), ("image_adapt_until", "2"), ("text_width", "8")]
+    {
+        assert_eq!(stored.metadata()[key], value);
+    }
     let text = here.run(&["adapters", "show", "mine.safetensors"]).ok().stdout;
     assert!(text.contains("2 image adapters") && text.contains("training data: formula"), "{text}");
     let score = |adapters: &str| {
