@@ -8,6 +8,7 @@ mod support;
 use std::path::PathBuf;
 
 use aaclip::anchors::{AnchorCache, Domain, Representative};
+use aaclip::clip::{SpecialTokens, Tokenizer};
 use aaclip::methods::{Method, aa_clip, probability, sdp, sdp_plus};
 use ndarray::{Array2, Axis, concatenate};
 use proptest::prelude::*;
@@ -67,5 +68,42 @@ fn pca_of_more_coordinates_than_sentences() {
     let found = Representative::Pca.vector(wide.view()).unwrap();
     for (i, value) in found.iter().enumerate() {
         assert!((value * 8f32.sqrt() - expected[i % expected.len()]).abs() < 1e-5);
+    }
+}
+
+const WORDS: &str = r#"{
+  "version": "1.0", "truncation": null, "padding": {"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null,
+    "pad_id": 4, "pad_type_id": 0, "pad_token": "<end>"},
+  "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "decoder": null,
+  "post_processor": {"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<start>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+               {"SpecialToken": {"id": "<end>", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+    "special_tokens": {"<start>": {"id": "<start>", "ids": [3], "tokens": ["<start>"]},
+                       "<end>": {"id": "<end>", "ids": [4], "tokens": ["<end>"]}}},
+  "model": {"type": "WordLevel", "unk_token": "[unk]",
+            "vocab": {"[unk]": 0, "a": 1, "photo": 2, "<start>": 3, "<end>": 4}}
+}"#;
+
+#[test]
+fn a_model_folder_may_bring_its_own_tokenizer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tokenizer.json");
+    let load = || Tokenizer::for_model(dir.path(), 5, SpecialTokens::default());
+    assert_eq!(load().unwrap().encode("a photo").unwrap().ids(), [49406, 320, 1125, 49407]);
+    std::fs::write(&path, WORDS).unwrap();
+    let tokens = load().unwrap().encode("A &amp; Photo").unwrap();
+    assert_eq!((tokens.ids(), tokens.end()), (&[3, 1, 0, 2, 4][..], 4));
+    let long = load().unwrap().encode("a photo a photo a photo").unwrap();
+    assert_eq!(long.ids(), [3, 1, 2, 1, 4]);
+    assert_eq!(long.padded(7).collect::<Vec<_>>(), [3, 1, 2, 1, 4, 0, 0]);
+    assert_eq!(load().unwrap().encode("").unwrap().ids(), [3, 4]);
+    let mut without_template: serde_json::Value = serde_json::from_str(WORDS).unwrap();
+    without_template["post_processor"] = serde_json::Value::Null;
+    let without_template = without_template.to_string();
+    for (content, expected) in [("{", "tokenizer.json"), (&without_template, "no start and end token")] {
+        std::fs::write(&path, content).unwrap();
+        let error = load().err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
     }
 }

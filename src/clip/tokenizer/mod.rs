@@ -67,7 +67,7 @@ pub struct Tokenizer {
 
 enum Kind {
     Clip(Box<bpe::ClipBpe>),
-    File(Box<tokenizers::Tokenizer>, PathBuf),
+    File { tokenizer: Box<tokenizers::Tokenizer>, path: PathBuf, end_id: u32 },
 }
 
 impl Tokenizer {
@@ -89,14 +89,17 @@ impl Tokenizer {
         if !path.is_file() {
             return Ok(Self::clip(context_length, special));
         }
-        let mut tokenizer = tokenizers::Tokenizer::from_file(&path)
-            .map_err(|e| TokenizerError::File { path: path.clone(), reason: e.to_string() })?;
+        let unusable = |reason: String| TokenizerError::File { path: path.clone(), reason };
+        let mut tokenizer = tokenizers::Tokenizer::from_file(&path).map_err(|e| unusable(e.to_string()))?;
         // Both are done here, the way the reference does them.
         tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|e| TokenizerError::File { path: path.clone(), reason: e.to_string() })?;
-        Ok(Self { kind: Kind::File(Box::new(tokenizer), path), context_length })
+        tokenizer.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
+        // An empty sentence shows what the template adds to every one: the end token comes last, whatever its id.
+        let frame = tokenizer.encode("", true).map_err(|e| unusable(e.to_string()))?;
+        let [_, .., end_id] = *frame.get_ids() else {
+            return Err(unusable("it adds no start and end token to a sentence".to_owned()));
+        };
+        Ok(Self { kind: Kind::File { tokenizer: Box::new(tokenizer), path, end_id }, context_length })
     }
 
     /// Cleans and encodes one sentence; one that is too long is cut, its last token becoming the end token.
@@ -109,7 +112,12 @@ impl Tokenizer {
         let text = clean::clean(text);
         let (mut ids, end_id) = match &self.kind {
             Kind::Clip(bpe) => (bpe.encode(&text), bpe.end_id()),
-            Kind::File(tokenizer, path) => encode_with(tokenizer, path, &text)?,
+            Kind::File { tokenizer, end_id, .. } => {
+                let encoding = tokenizer
+                    .encode(text.as_str(), true)
+                    .map_err(|e| TokenizerError::Text { text: text.clone(), reason: e.to_string() })?;
+                (encoding.get_ids().to_vec(), *end_id)
+            }
         };
         if ids.len() > self.context_length {
             ids.truncate(self.context_length);
@@ -124,26 +132,7 @@ impl Tokenizer {
     pub fn name(&self) -> String {
         match &self.kind {
             Kind::Clip(bpe) => format!("clip/{:?}", bpe.special()),
-            Kind::File(_, path) => format!("file/{}", path.display()),
+            Kind::File { path, .. } => format!("file/{}", path.display()),
         }
-    }
-}
-
-fn encode_with(
-    tokenizer: &tokenizers::Tokenizer,
-    path: &Path,
-    text: &str,
-) -> Result<(Vec<u32>, u32), TokenizerError> {
-    let encoding = tokenizer
-        .encode(text, true)
-        .map_err(|e| TokenizerError::Text { text: text.to_owned(), reason: e.to_string() })?;
-    let ids = encoding.get_ids().to_vec();
-    // The template puts the end token last, whatever its id is.
-    match ids.last() {
-        Some(&end) if ids.len() >= 2 => Ok((ids, end)),
-        _ => Err(TokenizerError::File {
-            path: path.to_owned(),
-            reason: "it adds no start and end token to a sentence".to_owned(),
-        }),
     }
 }
