@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::WeightsError;
+use super::mapped::Mapped;
 use super::mapping::Mapping;
 use super::pickle::{self, Arena, Id, Value};
-use super::torch::{Torch, refuse};
+use super::torch::{self, Element, refuse};
 
 /// A pickle of PyTorch's magic number.
 const MAGIC: [u8; 14] = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -16,7 +17,7 @@ pub(super) fn is_legacy(bytes: &[u8]) -> bool {
 
 /// Opens such a file: magic number, protocol, system, content, list of storage keys; then, per key, the number of
 /// its values and the values.
-pub(super) fn open(file: Mapping) -> Result<Torch, WeightsError> {
+pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
     let bytes = file.bytes();
     let mut at = 0;
     let mut next = || -> Result<(Arena, Id), WeightsError> {
@@ -49,7 +50,7 @@ pub(super) fn open(file: Mapping) -> Result<Torch, WeightsError> {
         storages.insert(key, start..end);
         at = end;
     }
-    Torch::new(&content, content_root, storages, file)
+    torch::collect(&content, content_root, &storages, file)
 }
 
 fn is_big_endian(arena: &Arena, root: Id) -> bool {

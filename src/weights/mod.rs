@@ -6,6 +6,7 @@
 mod error;
 pub mod hub;
 mod legacy;
+mod mapped;
 mod mapping;
 mod model_dir;
 mod names;

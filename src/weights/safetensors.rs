@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
 use super::WeightsError;
+use super::mapped::{Mapped, Place};
 use super::mapping::Mapping;
-use super::store::{StoredType, TensorInfo, TensorStore};
+use super::store::{StoredType, TensorInfo};
 
 /// Whether the file begins with the length of a JSON object that lies inside it.
 pub(super) fn has_header(bytes: &[u8]) -> bool {
@@ -16,40 +16,43 @@ pub(super) fn has_header(bytes: &[u8]) -> bool {
     length.is_some_and(|n| n < bytes.len() as u64) && bytes.get(8) == Some(&b'{')
 }
 
-/// One safetensors file.
-pub(super) struct Safetensors {
-    file: Mapping,
-    tensors: BTreeMap<String, (TensorInfo, Range<usize>)>,
-    metadata: BTreeMap<String, String>,
+/// Opens one safetensors file.
+pub(super) fn open(file: Mapping) -> Result<Mapped<Range<usize>>, WeightsError> {
+    let bytes = file.bytes();
+    let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
+    let plausible = length.is_some_and(|n| n > 1 && n < 1 << 32) && bytes.get(8) == Some(&b'{');
+    if !plausible {
+        let what = "its content is none of safetensors, a PyTorch archive or a PyTorch file";
+        return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
+    }
+    let (header_length, header) =
+        SafeTensors::read_metadata(bytes).map_err(|e| file.damaged(e.to_string()))?;
+    let data = 8 + header_length;
+    let mut tensors = BTreeMap::new();
+    for (name, info) in header.tensors() {
+        let Some(dtype) = stored_type(info.dtype) else {
+            return Err(file.unsupported(format!("type {:?} of tensor `{name}`", info.dtype)));
+        };
+        let range = data + info.data_offsets.0..data + info.data_offsets.1;
+        if range.end > bytes.len() {
+            return Err(
+                file.damaged(format!("tensor `{name}` lies beyond the end of the file: it is cut off"))
+            );
+        }
+        tensors.insert(name, (TensorInfo { dtype, shape: info.shape.clone() }, range));
+    }
+    let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+    Ok(Mapped { file, tensors, metadata })
 }
 
-impl Safetensors {
-    pub fn open(file: Mapping) -> Result<Self, WeightsError> {
-        let bytes = file.bytes();
-        let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
-        let plausible = length.is_some_and(|n| n > 1 && n < 1 << 32) && bytes.get(8) == Some(&b'{');
-        if !plausible {
-            let what = "its content is none of safetensors, a PyTorch archive or a PyTorch file";
-            return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
-        }
-        let (header_length, header) =
-            SafeTensors::read_metadata(bytes).map_err(|e| file.damaged(e.to_string()))?;
-        let data = 8 + header_length;
-        let mut tensors = BTreeMap::new();
-        for (name, info) in header.tensors() {
-            let Some(dtype) = stored_type(info.dtype) else {
-                return Err(file.unsupported(format!("type {:?} of tensor `{name}`", info.dtype)));
-            };
-            let range = data + info.data_offsets.0..data + info.data_offsets.1;
-            if range.end > bytes.len() {
-                return Err(
-                    file.damaged(format!("tensor `{name}` lies beyond the end of the file: it is cut off"))
-                );
-            }
-            tensors.insert(name, (TensorInfo { dtype, shape: info.shape.clone() }, range));
-        }
-        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
-        Ok(Self { file, tensors, metadata })
+/// A tensor lies in one piece.
+impl Place for Range<usize> {
+    fn bytes(&self, _dtype: StoredType) -> Range<usize> {
+        self.clone()
+    }
+
+    fn arrange(&self, values: Vec<f32>) -> Vec<f32> {
+        values
     }
 }
 
@@ -67,40 +70,4 @@ fn stored_type(dtype: Dtype) -> Option<StoredType> {
         Dtype::BOOL => StoredType::Bool,
         _ => return None,
     })
-}
-
-impl TensorStore for Safetensors {
-    fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    fn names(&self) -> Vec<&str> {
-        self.tensors.keys().map(String::as_str).collect()
-    }
-
-    fn info(&self, name: &str) -> Option<&TensorInfo> {
-        self.tensors.get(name).map(|(info, _)| info)
-    }
-
-    fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.metadata
-    }
-
-    fn read_unchecked(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
-        let missing = || WeightsError::Missing {
-            file: self.path().to_owned(),
-            tensor: name.to_owned(),
-            expected: vec![],
-        };
-        let (info, range) = self.tensors.get(name).ok_or_else(missing)?;
-        let bytes =
-            self.file.get(range.clone()).ok_or_else(|| self.file.damaged("it was cut off meanwhile"))?;
-        let values = info.dtype.to_f32(bytes);
-        self.file.forget(range.clone());
-        values.ok_or_else(|| WeightsError::Type {
-            file: self.path().to_owned(),
-            tensor: name.to_owned(),
-            found: info.dtype.name(),
-        })
-    }
 }

@@ -6,10 +6,8 @@ use std::path::Path;
 use half::{bf16, f16};
 
 use super::mapping::Mapping;
-use super::safetensors::Safetensors;
 use super::sharded::Sharded;
-use super::torch::Torch;
-use super::{WeightsError, legacy, safetensors};
+use super::{WeightsError, legacy, safetensors, torch};
 
 /// The type of a tensor's values on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,10 +128,10 @@ pub fn open(path: &Path) -> Result<Box<dyn TensorStore>, WeightsError> {
     }
     // First, because its first bytes are a number and can look like the start of anything.
     if safetensors::has_header(bytes) {
-        return Ok(Box::new(Safetensors::open(file)?));
+        return Ok(Box::new(safetensors::open(file)?));
     }
     if bytes.starts_with(b"PK\x03\x04") {
-        return Ok(Box::new(Torch::open(file)?));
+        return Ok(Box::new(torch::open(file)?));
     }
     if legacy::is_legacy(bytes) {
         return Ok(Box::new(legacy::open(file)?));
@@ -153,5 +151,5 @@ pub fn open(path: &Path) -> Result<Box<dyn TensorStore>, WeightsError> {
     if bytes.starts_with(&[0x80]) {
         return Err(unknown("it is a pickle, but not one that torch.save writes"));
     }
-    Ok(Box::new(Safetensors::open(file)?))
+    Ok(Box::new(safetensors::open(file)?))
 }

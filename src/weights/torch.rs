@@ -6,102 +6,87 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 use std::ops::Range;
-use std::path::Path;
 
 use zip::{CompressionMethod, ZipArchive};
 
 use super::WeightsError;
+use super::mapped::{Mapped, Place};
 use super::mapping::Mapping;
 use super::pickle::{self, Arena, Id, PickleError, TensorView, Value};
-use super::store::{TensorInfo, TensorStore};
+use super::store::{StoredType, TensorInfo};
 
-/// A checkpoint that PyTorch wrote.
-pub(super) struct Torch {
-    file: Mapping,
-    tensors: BTreeMap<String, (TensorInfo, TensorView)>,
-    /// Where each storage's bytes lie in the file.
-    storages: HashMap<String, Range<usize>>,
-    metadata: BTreeMap<String, String>,
+/// Opens a zip archive.
+pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
+    let damaged = |e: zip::result::ZipError| file.damaged(format!("{e}; is it cut off?"));
+    let mut archive = ZipArchive::new(Cursor::new(file.bytes())).map_err(damaged)?;
+    let pickle = (archive.file_names())
+        .filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
+        .min_by_key(|n| n.len())
+        .map(str::to_owned);
+    let Some(pickle) = pickle else {
+        let what = "it is a zip archive without PyTorch's data.pkl";
+        return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
+    };
+    let top = pickle.trim_end_matches("data.pkl").to_owned();
+    let data = format!("{top}data/");
+    let mut storages = HashMap::new();
+    let mut program = None;
+    for i in 0..archive.len() {
+        let entry = archive.by_index_raw(i).map_err(damaged)?;
+        let name = entry.name();
+        let wanted = name == pickle || name.starts_with(&data) || name == format!("{top}byteorder");
+        if !wanted {
+            continue;
+        }
+        if entry.compression() != CompressionMethod::Stored {
+            return Err(file.unsupported(format!("the compressed entry `{name}` (PyTorch never writes one)")));
+        }
+        let range = entry
+            .data_start()
+            .and_then(|start| Some(start as usize..usize::try_from(start.checked_add(entry.size())?).ok()?))
+            .filter(|range| range.end <= file.bytes().len())
+            .ok_or_else(|| file.damaged(format!("the entry `{name}` lies beyond the end of the file")))?;
+        if name == pickle {
+            program = Some(range);
+        } else if let Some(key) = name.strip_prefix(&data) {
+            storages.insert(key.to_owned(), range);
+        } else if file.get(range) == Some(b"big") {
+            return Err(file.unsupported("big-endian data"));
+        }
+    }
+    let program = program.and_then(|range| file.get(range)).unwrap_or_default();
+    let (arena, root, _) = pickle::load(program).map_err(|e| refuse(&file, e))?;
+    collect(&arena, root, &storages, file)
 }
 
-impl Torch {
-    /// Opens a zip archive.
-    pub fn open(file: Mapping) -> Result<Self, WeightsError> {
-        let damaged = |e: zip::result::ZipError| file.damaged(format!("{e}; is it cut off?"));
-        let mut archive = ZipArchive::new(Cursor::new(file.bytes())).map_err(damaged)?;
-        let pickle = (archive.file_names())
-            .filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
-            .min_by_key(|n| n.len())
-            .map(str::to_owned);
-        let Some(pickle) = pickle else {
-            let what = "it is a zip archive without PyTorch's data.pkl";
-            return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
-        };
-        let top = pickle.trim_end_matches("data.pkl").to_owned();
-        let data = format!("{top}data/");
-        let mut storages = HashMap::new();
-        let mut program = None;
-        for i in 0..archive.len() {
-            let entry = archive.by_index_raw(i).map_err(damaged)?;
-            let name = entry.name();
-            let wanted = name == pickle || name.starts_with(&data) || name == format!("{top}byteorder");
-            if !wanted {
-                continue;
-            }
-            if entry.compression() != CompressionMethod::Stored {
-                return Err(
-                    file.unsupported(format!("the compressed entry `{name}` (PyTorch never writes one)"))
-                );
-            }
-            let range = entry
-                .data_start()
-                .and_then(|start| {
-                    Some(start as usize..usize::try_from(start.checked_add(entry.size())?).ok()?)
-                })
-                .filter(|range| range.end <= file.bytes().len())
-                .ok_or_else(|| file.damaged(format!("the entry `{name}` lies beyond the end of the file")))?;
-            if name == pickle {
-                program = Some(range);
-            } else if let Some(key) = name.strip_prefix(&data) {
-                storages.insert(key.to_owned(), range);
-            } else if file.get(range) == Some(b"big") {
-                return Err(file.unsupported("big-endian data"));
-            }
-        }
-        let program = program.and_then(|range| file.get(range)).unwrap_or_default();
-        let (arena, root, _) = pickle::load(program).map_err(|e| refuse(&file, e))?;
-        Self::new(&arena, root, storages, file)
+/// Takes what a pickle built, and where its storages lie.
+pub(super) fn collect(
+    arena: &Arena,
+    root: Id,
+    storages: &HashMap<String, Range<usize>>,
+    file: Mapping,
+) -> Result<Mapped<Element>, WeightsError> {
+    let mut found = Flattened { arena, tensors: BTreeMap::new(), visits: 0 };
+    let content = unwrap(arena, root);
+    if !found.collect(content, "", 0) {
+        return Err(file.unsupported("a nesting of dictionaries this deep"));
     }
-
-    /// Takes what a pickle built, and where its storages lie.
-    pub fn new(
-        arena: &Arena,
-        root: Id,
-        storages: HashMap<String, Range<usize>>,
-        file: Mapping,
-    ) -> Result<Self, WeightsError> {
-        let mut found = Flattened { arena, tensors: BTreeMap::new(), visits: 0 };
-        let content = unwrap(arena, root);
-        if !found.collect(content, "", 0) {
-            return Err(file.unsupported("a nesting of dictionaries this deep"));
+    let mut tensors = BTreeMap::new();
+    for (name, view) in found.tensors {
+        let storage = storages.get(&view.storage.key).cloned().unwrap_or_default();
+        let promised = view.storage.count.checked_mul(view.storage.dtype.size());
+        if !view.is_inside() || promised.is_none_or(|bytes| storage.len() < bytes) {
+            return Err(file.damaged(format!("tensor `{name}` lies beyond its storage")));
         }
-        let mut tensors = BTreeMap::new();
-        for (name, view) in found.tensors {
-            let bytes = storages.get(&view.storage.key).map(Range::len);
-            let promised = view.storage.count.checked_mul(view.storage.dtype.size());
-            if !view.is_inside() || promised.is_none() || bytes < promised {
-                return Err(file.damaged(format!("tensor `{name}` lies beyond its storage")));
-            }
-            let info = TensorInfo { dtype: view.storage.dtype, shape: view.shape.clone() };
-            tensors.insert(name, (info, view));
-        }
-        if tensors.is_empty() {
-            let what = "it is a PyTorch file, but holds no tensors";
-            return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
-        }
-        let metadata = plain_values(arena, root);
-        Ok(Self { file, tensors, storages, metadata })
+        let info = TensorInfo { dtype: view.storage.dtype, shape: view.shape.clone() };
+        tensors.insert(name, (info, Element { view, storage }));
     }
+    if tensors.is_empty() {
+        let what = "it is a PyTorch file, but holds no tensors";
+        return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
+    }
+    let metadata = plain_values(arena, root);
+    Ok(Mapped { file, tensors, metadata })
 }
 
 /// What a pickle was refused for, as an error about its file.
@@ -184,42 +169,24 @@ impl Flattened<'_> {
     }
 }
 
-impl TensorStore for Torch {
-    fn path(&self) -> &Path {
-        self.file.path()
-    }
+/// A tensor: a view of a storage, and the storage's bytes in the file.
+pub(super) struct Element {
+    view: TensorView,
+    storage: Range<usize>,
+}
 
-    fn names(&self) -> Vec<&str> {
-        self.tensors.keys().map(String::as_str).collect()
-    }
-
-    fn info(&self, name: &str) -> Option<&TensorInfo> {
-        self.tensors.get(name).map(|(info, _)| info)
-    }
-
-    fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.metadata
-    }
-
-    fn read_unchecked(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
-        let path = || self.path().to_owned();
-        let missing = || WeightsError::Missing { file: path(), tensor: name.to_owned(), expected: vec![] };
-        let (info, view) = self.tensors.get(name).ok_or_else(missing)?;
-        let storage = self.storages.get(&view.storage.key).cloned().unwrap_or_default();
-        let size = info.dtype.size();
-        let wanted = match view.is_contiguous() {
-            true => storage.start + view.offset * size..storage.start + (view.offset + view.count()) * size,
-            false => storage.start..storage.start + view.storage.count * size,
+impl Place for Element {
+    fn bytes(&self, dtype: StoredType) -> Range<usize> {
+        let (first, count) = match self.view.is_contiguous() {
+            true => (self.view.offset, self.view.count()),
+            false => (0, self.view.storage.count),
         };
-        let bytes =
-            self.file.get(wanted.clone()).ok_or_else(|| self.file.damaged("it was cut off meanwhile"))?;
-        let values = info.dtype.to_f32(bytes).ok_or_else(|| WeightsError::Type {
-            file: path(),
-            tensor: name.to_owned(),
-            found: info.dtype.name(),
-        })?;
-        self.file.forget(wanted);
-        Ok(if view.is_contiguous() { values } else { gather(&values, view) })
+        let start = self.storage.start + first * dtype.size();
+        start..start + count * dtype.size()
+    }
+
+    fn arrange(&self, values: Vec<f32>) -> Vec<f32> {
+        if self.view.is_contiguous() { values } else { gather(&values, &self.view) }
     }
 }
 

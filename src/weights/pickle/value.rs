@@ -91,7 +91,7 @@ impl TensorView {
         }
         let Some(count) = self.shape.iter().try_fold(1usize, |n, &s| n.checked_mul(s)) else { return false };
         if count == 0 {
-            return true;
+            return self.offset <= self.storage.count;
         }
         let last =
             self.shape.iter().zip(&self.strides).try_fold(self.offset, |at, (&size, &stride)| {
