@@ -217,6 +217,28 @@ fn a_server_that_cannot_resume_is_asked_for_the_whole() {
     assert_eq!(std::fs::read(folder.join(WEIGHTS)).unwrap(), weights());
 }
 
+/// What arrives is looked at before it has the name of a model: at no moment is there an unchecked one.
+#[test]
+fn nothing_is_published_before_it_is_checked() {
+    let machine = Machine::new();
+    machine.hub.set_etag(WEIGHTS, &sha256(b"other"));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut seen = false;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                seen |= machine.snapshots_hold_weights();
+            }
+            seen
+        });
+        let ran = machine.pull();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(ran.code == 2 && ran.stderr.contains("has sha256"), "{}", ran.stderr);
+        watcher.join().unwrap()
+    });
+    assert!(!seen, "a file with the wrong digest stood where models are looked for");
+}
+
 #[test]
 fn large_files_come_from_another_address() {
     let machine = Machine::new();

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hf_hub::Repo;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
+use hf_hub::{Cache, Repo};
 use indicatif::ProgressBar;
 
 use super::{Hub, HubError, digests, is_digest};
@@ -17,6 +17,8 @@ const ATTEMPTS: usize = 4;
 /// The download of one file.
 pub(super) struct Transfer<'a> {
     hub: &'a Hub,
+    /// Where `hf-hub` puts files: it publishes before anything can look at them, so not where models are found.
+    staging: Cache,
     api: Api,
     repo: Repo,
     file: &'a str,
@@ -33,7 +35,8 @@ pub(super) struct Fetched {
 
 impl<'a> Transfer<'a> {
     pub fn new(hub: &'a Hub, repo: Repo, file: &'a str) -> Result<Self, HubError> {
-        let api = ApiBuilder::from_cache(hub.cache.clone())
+        let staging = Cache::new(hub.cache.path().join(".aaclip-staging"));
+        let api = ApiBuilder::from_cache(staging.clone())
             .with_endpoint(hub.endpoint.clone())
             .with_token(hub.token.clone())
             .with_progress(false)
@@ -41,7 +44,7 @@ impl<'a> Transfer<'a> {
             .build();
         let api =
             api.map_err(|e| HubError::NotAHub { endpoint: hub.endpoint.clone(), what: e.to_string() })?;
-        Ok(Self { hub, api, repo, file })
+        Ok(Self { hub, staging, api, repo, file })
     }
 
     /// Fetches the file unless the cache already holds it whole, and checks it.
@@ -68,13 +71,19 @@ impl<'a> Transfer<'a> {
                 return Ok(fetched(sha256));
             }
         }
-        let part = self.hub.cache.repo(self.repo.clone()).blob_path(about.etag()).with_extension("part");
+        let part = self.staging.repo(self.repo.clone()).blob_path(about.etag()).with_extension("part");
         let mut resumed = part.is_file();
         loop {
-            remove(&pointer);
+            remove(&self.staging.repo(self.repo.clone()).pointer_path(about.commit_hash()).join(self.file));
             let path = self.download(size, &part, progress)?;
             match self.check(&path, size, expected.as_deref()) {
                 Ok(sha256) => {
+                    let blob = self.hub.cache.repo(self.repo.clone()).blob_path(about.etag());
+                    publish(&path, &blob, &pointer).map_err(|source| HubError::Io {
+                        action: "move into the cache",
+                        path: pointer.clone(),
+                        source,
+                    })?;
                     self.point_branch_at(about.commit_hash());
                     return Ok(fetched(sha256));
                 }
@@ -213,6 +222,34 @@ fn impostor(path: &Path, name: &str) -> Option<&'static str> {
         Some("something that is not JSON")
     } else {
         None
+    }
+}
+
+/// Moves a file that has been checked to where models are looked for: first its content, then, at once, the name.
+/// Both caches are in one folder, so nothing is copied.
+fn publish(staged: &Path, blob: &Path, pointer: &Path) -> std::io::Result<()> {
+    for path in [blob, pointer] {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+    }
+    let content = std::fs::canonicalize(staged)?;
+    #[cfg(unix)]
+    {
+        std::fs::rename(content, blob)?;
+        std::fs::remove_file(staged)?;
+        // As the hub's own tools link: from snapshots/COMMIT/FILE to blobs/ETAG.
+        let target = Path::new("../../blobs").join(blob.file_name().unwrap_or_default());
+        let fresh = pointer.with_extension("aaclip-link");
+        let _ = std::fs::remove_file(&fresh);
+        std::os::unix::fs::symlink(target, &fresh)?;
+        std::fs::rename(fresh, pointer)
+    }
+    #[cfg(not(unix))]
+    {
+        std::fs::rename(content, pointer)?;
+        let _ = std::fs::remove_file(staged);
+        Ok(())
     }
 }
 
