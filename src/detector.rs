@@ -9,7 +9,7 @@ use crate::adapters::{ImageAdapter, LinearLayers, Method};
 use crate::anchors::{Anchors, Domain};
 use crate::clip::{Activation, BlockAdapter, Checkpoint, ClipConfig, FeatureRequest, LevelFeatures};
 use crate::clip::{TapFidelity, VisionTower};
-use crate::image::{Chain, Fit, Geometry, Picture, Preprocess};
+use crate::image::{Chain, Fit, Geometry, Mask, Picture, Prepared, Preprocess};
 use crate::map::{Sigma, gaussian, restore};
 use crate::methods::aa_clip::Blur;
 use crate::methods::aa_sdp::Fusion;
@@ -92,7 +92,8 @@ impl DetectorMethod {
     }
 }
 
-/// A model with a method and anchors, ready to look at pictures.
+/// A model with a method and anchors, ready to look at pictures. Clones share the tower's weights.
+#[derive(Clone)]
 pub struct Detector {
     vision: VisionTower,
     method: DetectorMethod,
@@ -102,6 +103,13 @@ pub struct Detector {
     levels: Vec<usize>,
     settings: DetectorSettings,
     device: Device,
+}
+
+/// A picture as a detector's tower takes it.
+#[derive(Debug, Clone)]
+pub struct PreparedPicture {
+    prepared: Prepared,
+    took: Duration,
 }
 
 /// What a detector finds in one picture.
@@ -122,7 +130,7 @@ pub struct Detection {
 }
 
 /// The parts a score is made of.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Components {
     /// SDP and SDP+: probability of "abnormal" for the whole picture (the reference's `pr_sp0`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,6 +138,8 @@ pub struct Components {
     /// AA-CLIP: the reference's image prediction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_pred: Option<f32>,
+    /// The least value of the final map.
+    pub map_min: f32,
     /// The highest value of the final map.
     pub map_max: f32,
     /// The mean value of the final map.
@@ -180,14 +190,7 @@ impl Detector {
                 levels.len()
             )));
         }
-        let width = config.embed_dim;
-        if anchors.normal.len() != width || anchors.abnormal.len() != width {
-            return Err(Error::Setting(format!(
-                "anchors of width {} do not fit a model of embedding width {width}",
-                anchors.normal.len()
-            )));
-        }
-        let columns = anchors.normal.iter().zip(&anchors.abnormal).flat_map(|(&n, &a)| [n, a]);
+        let columns = columns(anchors, config.embed_dim, device)?;
         let adapts = method.method().adapts_towers();
         Ok(Self {
             vision: checkpoint.vision(image_size, settings.activation(config, method.method()), device)?,
@@ -198,7 +201,7 @@ impl Detector {
                 fit: settings.fit,
                 chain: if adapts { Chain::RgbThenResize } else { Chain::ResizeThenRgb },
             },
-            anchors: Tensor::from_iter(columns, device)?.reshape((width, 2))?,
+            anchors: columns,
             method,
             levels,
             settings: settings.clone(),
@@ -206,9 +209,25 @@ impl Detector {
         })
     }
 
+    /// The same detector for another class: shares the tower.
+    ///
+    /// # Errors
+    /// Anchors of another width.
+    pub fn with_anchors(&self, anchors: &Anchors, domain: Domain) -> Result<Self> {
+        let width = self.anchors.dim(0)?;
+        let mut other = Self { anchors: columns(anchors, width, &self.device)?, ..self.clone() };
+        other.settings.domain = domain;
+        Ok(other)
+    }
+
     /// The method.
     pub fn method(&self) -> Method {
         self.method.method()
+    }
+
+    /// The kind of pictures it scores.
+    pub fn domain(&self) -> Domain {
+        self.settings.domain
     }
 
     /// The levels whose features are compared.
@@ -228,18 +247,46 @@ impl Detector {
     /// # Errors
     /// A picture that cannot be made square (see [`Preprocess::run`]), or values that are not finite.
     pub fn detect(&self, picture: &Picture) -> Result<Detection> {
+        self.detect_prepared(self.prepare(picture)?)
+    }
+
+    /// The first part of [`Detector::detect`], which needs neither the tower nor the device: other threads can do it
+    /// while the model looks at another picture.
+    ///
+    /// # Errors
+    /// A picture that cannot be made square.
+    pub fn prepare(&self, picture: &Picture) -> Result<PreparedPicture> {
         let mut clock = Stopwatch::start();
         let prepared = self.preprocess.run(picture)?;
+        Ok(PreparedPicture { prepared, took: clock.lap() })
+    }
+
+    /// A ground-truth mask at the model's resolution, `[S, S]`, see [`Preprocess::mask`].
+    ///
+    /// # Errors
+    /// A mask without pixels.
+    pub fn mask(&self, mask: &Picture) -> Result<Mask> {
+        Ok(self.preprocess.mask(mask)?)
+    }
+
+    /// The second part of [`Detector::detect`]. The picture must have been prepared by this detector, or by one that
+    /// differs in its anchors only.
+    ///
+    /// # Errors
+    /// A picture prepared for another size, or values that are not finite.
+    pub fn detect_prepared(&self, picture: PreparedPicture) -> Result<Detection> {
+        let PreparedPicture { prepared, took: preprocess } = picture;
+        let mut clock = Stopwatch::start();
         let size = self.image_size();
         let pixels = prepared.tensor.into_raw_vec_and_offset().0;
         let images = Tensor::from_vec(pixels, (1, 3, size, size), &self.device)?;
-        let preprocess = clock.lap();
 
         let evidence = self.look(&images)?;
         let model = clock.lap();
 
         let map = self.map(&evidence)?;
-        let map_max = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let (map_min, map_max) =
+            map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
         let map_mean = map.mean().unwrap_or(f32::NAN);
         let levels = self.levels.len();
         let (score, text_prob, image_pred) = match &evidence {
@@ -261,7 +308,7 @@ impl Detector {
         }
         Ok(Detection {
             score,
-            components: Components { text_prob, image_pred, map_max, map_mean },
+            components: Components { text_prob, image_pred, map_min, map_max, map_mean },
             map,
             geometry: prepared.geometry,
             timing: Timing { preprocess, model, map: clock.lap() },
@@ -325,6 +372,18 @@ impl Detector {
             }
         })
     }
+}
+
+/// Anchors as the columns of `[D, 2]`.
+fn columns(anchors: &Anchors, width: usize, device: &Device) -> Result<Tensor> {
+    if anchors.normal.len() != width || anchors.abnormal.len() != width {
+        return Err(Error::Setting(format!(
+            "anchors of width {} do not fit a model of embedding width {width}",
+            anchors.normal.len()
+        )));
+    }
+    let values = anchors.normal.iter().zip(&anchors.abnormal).flat_map(|(&n, &a)| [n, a]);
+    Ok(Tensor::from_iter(values, device)?.reshape((width, 2))?)
 }
 
 /// The only value of a batch of one.

@@ -6,6 +6,7 @@ use crate::{
     adapters::AdapterError,
     anchors::AnchorError,
     clip::{ConfigError, TokenizerError},
+    evaluation::EvaluationError,
     image::ImageError,
     weights::{HubError, WeightsError},
 };
@@ -38,6 +39,9 @@ pub enum Error {
     /// Prompts and text anchors.
     #[error(transparent)]
     Anchors(#[from] AnchorError),
+    /// An evaluation's files.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -15,9 +15,11 @@
 //! | [`anchors`] | prompt ensembles and the vectors that represent them |
 //! | [`methods`] | how patch features and anchors become a map and a score |
 //! | [`map`] | resampling, smoothing and regions of anomaly maps |
+//! | [`metrics`] | AUROC, average precision, F1-max and PRO of scores and maps |
+//! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
 //! | [`output`] | records and pictures |
 //!
-//! Errors ([`Error`]), [`progress`], [`device`] and [`files`] are the only things every module shares.
+//! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`] and [`files`] are the only things every module shares.
 #![warn(missing_docs)]
 
 // The README's example is compiled with the tests.
@@ -31,13 +33,20 @@ pub mod clip;
 mod detector;
 pub mod device;
 mod error;
+pub mod evaluation;
 pub mod files;
 pub mod image;
 pub mod map;
 pub mod methods;
+pub mod metrics;
 pub mod output;
+pub mod pipeline;
 pub mod progress;
+mod provenance;
 pub mod weights;
 
-pub use detector::{Components, Detection, Detector, DetectorMethod, DetectorSettings, Timing, quarters};
+pub use detector::{
+    Components, Detection, Detector, DetectorMethod, DetectorSettings, PreparedPicture, Timing, quarters,
+};
 pub use error::{Error, Result};
+pub use provenance::Provenance;

@@ -217,8 +217,17 @@ impl AdapterFile {
 
     /// A hash over the text tower's adapters.
     pub(super) fn text_digest(&self) -> String {
+        self.digest_of("text_adapter.")
+    }
+
+    /// A hash of all tensors: equal for the same adapters in any form of file.
+    pub fn digest(&self) -> String {
+        self.digest_of("")
+    }
+
+    fn digest_of(&self, prefix: &str) -> String {
         let mut hash = Sha256::new();
-        for (name, v) in self.tensors.iter().filter(|(n, _)| n.starts_with("text_adapter.")) {
+        for (name, v) in self.tensors.iter().filter(|(n, _)| n.starts_with(prefix)) {
             hash.update(name.as_bytes());
             v.values.iter().for_each(|x| hash.update(x.to_le_bytes()));
         }

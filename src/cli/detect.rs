@@ -5,19 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use aaclip::adapters::{AdapterFile, AdapterFit, Method};
-use aaclip::anchors::{AnchorCache, AnchorRequest, PromptSet, text_anchors};
-use aaclip::clip::{Checkpoint, SpecialTokens};
 use aaclip::image::{DecodeOptions, Picture, decode};
 use aaclip::output::{
     Artefact, ArtefactNames, ColourScale, Pictures, Record, RecordWriter, SCHEMA_VERSION, Size,
 };
 use aaclip::output::{StageTimes, save};
-use aaclip::{Detector, DetectorMethod, DetectorSettings, Error, Result};
+use aaclip::{Detector, Error, Result};
 
 use super::detect_args::DetectArgs;
 use super::inputs::{self, Input};
-use super::{EXIT_ERROR, model, plan, stats};
+use super::session::Session;
+use super::{EXIT_ERROR, plan, stats};
 
 /// Exit code of a run that found an anomaly, if `--fail-on-anomaly` asks for one.
 const EXIT_ANOMALY: u8 = 1;
@@ -34,7 +32,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     }
 
     let run = Run::prepare(&args)?;
-    let bar = args.progress().items(jobs.len() as u64, "scoring");
+    let bar = args.verbosity.progress().items(jobs.len() as u64, "scoring");
     let mut records = RecordWriter::new(std::io::stdout().lock(), args.format.into(), many);
     let stdout = |e| Error::io("write to", "stdout", e);
     let started = Instant::now();
@@ -51,7 +49,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     }
     bar.finish_and_clear();
     records.finish().map_err(stdout)?;
-    if args.verbose {
+    if args.verbosity.verbose {
         report(&tally, started);
     }
     Ok(tally.exit_code(&args))
@@ -92,60 +90,13 @@ struct Run {
 
 impl Run {
     fn prepare(args: &DetectArgs) -> Result<Self> {
-        let adapters = args.adapters.as_deref().map(AdapterFile::read).transpose()?;
-        let method = args.method(adapters.as_ref())?;
-        args.check_for(method)?;
-        let prompts =
-            args.prompts.as_deref().unwrap_or(if method.adapts_towers() { "aa-clip" } else { "clip-ad" });
-        let prompts = PromptSet::load(prompts)?;
-        let class = prompts.describe(&args.class, args.dataset_names.as_deref())?;
-        let representative = args.representative()?;
-
-        let chosen = model::resolve(args.model.as_deref())?;
-        let checkpoint = Checkpoint::open(&chosen.dir)?;
-        let config = checkpoint.config();
-        let device = args.device.open()?;
-        let header = adapters.as_ref().map(AdapterFile::header);
-        let levels = Some(args.levels.clone()).filter(|l| !l.is_empty());
-        let settings = DetectorSettings {
-            image_size: args.image_size.or(header.and_then(|h| h.image_size)),
-            levels: levels.or(header.and_then(|h| h.levels.clone())),
-            smoothing: args.smoothing,
-            fidelity: args.fidelity.into(),
-            // The registry knows what OpenAI's weights were trained with; AA-CLIP runs them with another one.
-            activation: args
-                .activation
-                .map(Into::into)
-                .or(chosen.activation.filter(|_| !method.adapts_towers())),
-            fit: args.fit.into(),
-            domain: args.domain.map(Into::into).or(class.domain).unwrap_or_default(),
-            fusion: args.fusion.unwrap_or_default(),
-        };
-        let options = args.adapter_options();
-        let fit = adapters.as_ref().map(|file| AdapterFit::new(file, config, &device));
-        let trained = match (method, &fit) {
-            (Method::SdpPlus, Some(fit)) => DetectorMethod::SdpPlus(fit.linear()?),
-            (Method::AaClip, Some(fit)) => DetectorMethod::AaClip(fit.image(&options, method)?),
-            (Method::AaSdp, Some(fit)) => DetectorMethod::AaSdp(fit.image(&options, method)?),
-            _ => DetectorMethod::Sdp,
-        };
-        let cache = if args.no_cache { AnchorCache::disabled() } else { AnchorCache::new() };
-        let request = AnchorRequest {
-            activation: Some(settings.activation(config, method)),
-            adapter: match &fit {
-                Some(fit) if method.adapts_towers() => fit.text(&options)?,
-                _ => None,
-            },
-            special: if method.adapts_towers() { SpecialTokens::AaClip } else { SpecialTokens::ClipAd },
-            progress: args.progress(),
-            ..AnchorRequest::new(prompts, &class.text, representative)
-        };
-        let anchors = text_anchors(&checkpoint, &request, &cache, &device)?;
+        let session = Session::open(&args.detector, args.verbosity.progress())?;
+        let class = session.prompts.describe(&args.class, args.dataset_names.as_deref())?;
         Ok(Self {
-            detector: Detector::new(&checkpoint, &anchors, trained, &settings, &device)?,
-            model: chosen.name,
+            detector: session.detector(&session.anchors(&class)?, &class)?,
+            model: session.model,
             class: class.text,
-            decode: args.decode_options(),
+            decode: args.detector.decode_options(),
             artefacts: args.artefacts(),
             scale: args.scale.into(),
         })
@@ -155,7 +106,7 @@ impl Run {
         let started = Instant::now();
         let picture = decode(&job.input.path, &self.decode)?;
         let decoded = started.elapsed();
-        if picture.was_clipped() && !args.quiet {
+        if picture.was_clipped() && !args.verbosity.quiet {
             anstream::eprintln!(
                 "aaclip: {}: 16-bit values above 255 became white, as in the reference; --gray16 scale keeps them",
                 job.input.path.display()

@@ -3,11 +3,13 @@
 mod adapters;
 mod detect;
 mod detect_args;
+mod detector_args;
 mod inputs;
 mod model;
 mod models;
 mod plan;
 mod prompts;
+mod session;
 mod stats;
 
 use std::process::ExitCode;
@@ -32,6 +34,21 @@ enum Command {
     Adapters(adapters::AdaptersArgs),
     Prompts(prompts::PromptsArgs),
 }
+
+/// Defines the command line's names of a library enum.
+macro_rules! names {
+    ($name:ident => $target:ty { $($(#[$doc:meta])* $variant:ident $(= $text:literal)? => $value:expr),+ $(,)? }) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+        pub enum $name { $($(#[$doc])* $(#[value(name = $text)])? $variant),+ }
+
+        impl From<$name> for $target {
+            fn from(name: $name) -> Self {
+                match name { $($name::$variant => $value),+ }
+            }
+        }
+    };
+}
+use names;
 
 /// Runs the program on the process's arguments.
 pub fn run() -> ExitCode {

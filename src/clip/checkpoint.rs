@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use super::config::{Activation, ClipConfig};
-use super::fingerprint::fingerprint;
+use super::fingerprint::{self, fingerprint};
 use super::{SpecialTokens, TextTower, Tokenizer, VisionTower, parameters};
 use crate::Result;
 use crate::weights::{self, ClipTensors};
@@ -58,6 +58,15 @@ impl Checkpoint {
     /// The folder or the weights cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
         fingerprint(&self.dir, self.weights_file()).map_err(|e| crate::Error::io("read", &self.dir, e))
+    }
+
+    /// What the model computes with, by content: equal for copies of it in other folders and on other machines.
+    ///
+    /// # Errors
+    /// The weights cannot be read.
+    pub fn identity(&self) -> Result<String> {
+        fingerprint::identity(&format!("{:?}", self.config), self.weights_file())
+            .map_err(|e| crate::Error::io("read", self.weights_file(), e))
     }
 
     /// Reads the image tower for square inputs of `image_size` pixels.

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
@@ -31,6 +31,30 @@ pub(super) fn fingerprint(dir: &Path, weights: &Path) -> std::io::Result<String>
     }
     sample(weights, &mut hash)?;
     Ok(hex(&hash.finalize()))
+}
+
+/// A hash of what the model computes with, wherever it lies: the configuration and samples of every weights file.
+pub(super) fn identity(config: &str, weights: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(config.as_bytes());
+    for file in weights_files(weights)? {
+        hash.update(std::fs::metadata(&file)?.len().to_le_bytes());
+        sample(&file, &mut hash)?;
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+/// The file itself; the shards beside it if it is their index.
+fn weights_files(weights: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if weights.extension().is_none_or(|e| e != "json") {
+        return Ok(vec![weights.to_owned()]);
+    }
+    let folder = weights.parent().unwrap_or(Path::new("."));
+    let mut shards: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+    shards.retain(|p| p.file_name().is_some_and(|n| n.to_string_lossy().contains("-of-")));
+    shards.sort();
+    Ok(shards)
 }
 
 fn sample(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {

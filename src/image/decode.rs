@@ -92,6 +92,22 @@ impl Picture {
     }
 }
 
+impl Picture {
+    /// Pillow's `convert("L")`: one sample per pixel, colours by luma, alpha dropped.
+    pub fn to_grey(&self) -> Vec<u8> {
+        match self.mode {
+            PixelMode::Gray | PixelMode::Bilevel => self.samples.clone(),
+            PixelMode::GrayAlpha => self.samples.as_chunks::<2>().0.iter().map(|p| p[0]).collect(),
+            _ => {
+                let luma = |&[r, g, b]: &[u8; 3]| {
+                    ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
+                };
+                to_rgb_samples(&self.samples, self.mode).as_chunks::<3>().0.iter().map(luma).collect()
+            }
+        }
+    }
+}
+
 /// `convert("RGB")` on interleaved samples.
 pub(super) fn to_rgb_samples(samples: &[u8], mode: PixelMode) -> Vec<u8> {
     match mode {

@@ -1,19 +1,74 @@
-//! Ground-truth masks at the model's size, the way each reference makes them.
+//! Ground-truth masks on the model's square, the way each reference makes them.
 
-use super::resample::{Filter, Samples, resize};
+use super::ImageError;
+use super::decode::Picture;
+use super::preprocess::{Chain, Preprocess, side};
+use super::resample::{Filter, Samples, resample};
 
 /// A square of zeros and ones, row by row.
 pub type Mask = Vec<bool>;
 
-/// AA-CLIP's masks: nearest sample, then everything that is not 0. `grey` has one channel.
-pub fn resize_mask_nearest(grey: &Samples, size: usize) -> Mask {
-    resize(grey, size, size, Filter::Nearest).values.into_iter().map(|v| v != 0).collect()
+impl Preprocess {
+    /// A ground-truth mask on the square that pictures of its size are put on, `[S, S]`; what lies beside the picture
+    /// is good.
+    ///
+    /// With AA-CLIP's chain the nearest sample counts, and everything that is not 0 is damaged. With CLIP-AD's
+    /// everything that is not 0 becomes 255 first, is resized bilinearly with antialiasing, and what is above one half
+    /// is damaged.
+    ///
+    /// # Errors
+    /// A mask without pixels.
+    pub fn mask(&self, mask: &Picture) -> Result<Mask, ImageError> {
+        let (width, height, size) = (mask.width(), mask.height(), self.size);
+        if width == 0 || height == 0 || size == 0 {
+            return Err(ImageError::NoPixels { width, height, size });
+        }
+        let grey = mask.to_grey();
+        let (values, filter, above) = match self.chain {
+            Chain::RgbThenResize => (grey, Filter::Nearest, 0),
+            Chain::ResizeThenRgb => {
+                (grey.into_iter().map(|v| if v > 0 { 255 } else { 0 }).collect(), Filter::Bilinear, 127)
+            }
+        };
+        let geometry = self.geometry(width, height);
+        let whole = Samples { width, height, channels: 1, values };
+        let small = resample(&whole, &side(&geometry.across), &side(&geometry.down), filter);
+        let (left, top) = (geometry.across.offset.max(0) as usize, geometry.down.offset.max(0) as usize);
+        let mut square = vec![false; size * size];
+        for (y, row) in small.values.chunks_exact(small.width.max(1)).enumerate() {
+            let start = (top + y) * size + left;
+            for (inside, &value) in square[start..].iter_mut().zip(row) {
+                *inside = value > above;
+            }
+        }
+        Ok(square)
+    }
 }
 
-/// CLIP-AD's masks: everything that is not 0 becomes 255, an antialiased bilinear resize, then what is above one
-/// half. `grey` has one channel.
-pub fn resize_mask_bilinear(grey: &Samples, size: usize) -> Mask {
-    let binary =
-        Samples { values: grey.values.iter().map(|&v| if v > 0 { 255 } else { 0 }).collect(), ..*grey };
-    resize(&binary, size, size, Filter::Bilinear).values.into_iter().map(|v| v > 127).collect()
+#[cfg(test)]
+mod tests {
+    use super::super::{Fit, PixelMode};
+    use super::*;
+
+    fn square(fit: Fit, chain: Chain, width: usize, samples: &[u8]) -> Vec<bool> {
+        let height = samples.len() / width;
+        let mask = Picture::new(width, height, PixelMode::Gray, samples.to_vec()).unwrap();
+        let preprocess = Preprocess { size: 4, mean: [0.5; 3], std: [0.5; 3], fit, chain };
+        preprocess.mask(&mask).unwrap()
+    }
+
+    #[test]
+    fn masks_lie_where_the_picture_lies() {
+        // Two rows of four: damaged on the left half, with small values as VisA has them.
+        let samples = [1, 2, 0, 0, 1, 1, 0, 0];
+        for chain in [Chain::RgbThenResize, Chain::ResizeThenRgb] {
+            let squashed = square(Fit::Squash, chain, 4, &samples);
+            assert!(squashed.chunks(4).all(|row| row == [true, true, false, false]), "{chain:?}");
+            let padded = square(Fit::Pad, chain, 4, &samples);
+            let rows: Vec<bool> = padded.chunks(4).map(|row| row[0]).collect();
+            assert_eq!(rows, [false, true, true, false], "{chain:?}");
+            let cropped = square(Fit::Crop, chain, 4, &samples);
+            assert!(cropped.chunks(4).all(|row| row == [true, true, false, false]), "{chain:?}");
+        }
+    }
 }

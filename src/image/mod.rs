@@ -13,7 +13,7 @@ mod resample;
 pub use decode::{DecodeLimits, DecodeOptions, Gray16, Picture, decode, decode_bytes};
 pub use error::ImageError;
 pub use geometry::{AxisMap, Geometry};
-pub use mask::{Mask, resize_mask_bilinear, resize_mask_nearest};
+pub use mask::Mask;
 pub use mode::PixelMode;
 pub use preprocess::{Chain, Fit, Prepared, Preprocess};
 pub(crate) use resample::keys_cubic;

@@ -70,7 +70,7 @@ impl Preprocess {
         Ok(Prepared { tensor: self.normalise(&rgb, &geometry), geometry })
     }
 
-    fn geometry(&self, width: usize, height: usize) -> Geometry {
+    pub(super) fn geometry(&self, width: usize, height: usize) -> Geometry {
         let (long, short) = (width.max(height), width.min(height));
         // torchvision truncates the side that is not given.
         let scaled = |side: usize| match self.fit {
@@ -131,7 +131,7 @@ impl Preprocess {
 }
 
 /// The part of the resized side that lies on the square.
-fn side(axis: &AxisMap) -> Side {
+pub(super) fn side(axis: &AxisMap) -> Side {
     let start = (-axis.offset).max(0) as usize;
     Side { input: axis.input, output: axis.scaled, wanted: start..start + axis.scaled.min(axis.size) }
 }

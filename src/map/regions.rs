@@ -2,6 +2,8 @@
 
 use ndarray::ArrayView2;
 
+use super::components::components;
+
 /// A connected area at or above a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Region {
@@ -20,47 +22,26 @@ pub struct Region {
 }
 
 /// The 8-connected regions of `map` where it is at least `threshold`, the highest peak first.
-///
-/// Works on runs of pixels, so its cost is one pass over the map.
 pub fn regions(map: ArrayView2<'_, f32>, threshold: f32) -> Vec<Region> {
-    let mut groups = Groups::default();
-    let mut above: Vec<Run> = Vec::new();
-    for (y, row) in map.rows().into_iter().enumerate() {
-        let mut current = Vec::new();
-        let mut start = None;
-        let mut peak = f32::NEG_INFINITY;
-        // One step past the row closes a run that reaches its end.
-        for (x, value) in row.iter().copied().chain([f32::NEG_INFINITY]).enumerate() {
-            match (start, value >= threshold) {
-                (None, true) => (start, peak) = (Some(x), value),
-                (Some(_), true) => peak = peak.max(value),
-                (Some(from), false) => {
-                    current.push(Run { from, to: x, group: groups.add(from, x, y, peak) });
-                    start = None;
-                }
-                (None, false) => {}
-            }
-        }
-        groups.join_rows(&above, &current);
-        above = current;
+    let (height, width) = map.dim();
+    let found = components(width, height, |y, x| map[(y, x)] >= threshold);
+    let mut boxes: Vec<Option<Bounds>> = vec![None; found.count];
+    for run in &found.runs {
+        let peak = (run.from..run.to).map(|x| map[(run.y, x)]).fold(f32::NEG_INFINITY, f32::max);
+        let of_run = Bounds {
+            left: run.from,
+            right: run.to,
+            top: run.y,
+            bottom: run.y + 1,
+            area: run.to - run.from,
+            peak,
+        };
+        let bounds = &mut boxes[run.component];
+        *bounds = Some(bounds.map_or(of_run, |b| b.and(of_run)));
     }
-    let mut found = groups.finish();
+    let mut found: Vec<Region> = boxes.into_iter().flatten().map(Region::from).collect();
     found.sort_by(|a, b| b.peak.total_cmp(&a.peak).then_with(|| (a.y, a.x).cmp(&(b.y, b.x))));
     found
-}
-
-/// Pixels `from..to` of one row.
-struct Run {
-    from: usize,
-    to: usize,
-    group: usize,
-}
-
-/// Union-find over runs; the root of a group holds what is known of it.
-#[derive(Default)]
-struct Groups {
-    parent: Vec<usize>,
-    bounds: Vec<Bounds>,
 }
 
 #[derive(Clone, Copy)]
@@ -73,65 +54,29 @@ struct Bounds {
     peak: f32,
 }
 
-impl Groups {
-    fn add(&mut self, from: usize, to: usize, y: usize, peak: f32) -> usize {
-        self.parent.push(self.parent.len());
-        self.bounds.push(Bounds { left: from, right: to, top: y, bottom: y + 1, area: to - from, peak });
-        self.parent.len() - 1
-    }
-
-    fn root(&mut self, mut group: usize) -> usize {
-        while self.parent[group] != group {
-            self.parent[group] = self.parent[self.parent[group]];
-            group = self.parent[group];
-        }
-        group
-    }
-
-    /// Joins the runs of neighbouring rows that touch, corners included.
-    fn join_rows(&mut self, above: &[Run], below: &[Run]) {
-        let (mut a, mut b) = (0, 0);
-        while let (Some(upper), Some(lower)) = (above.get(a), below.get(b)) {
-            if upper.from <= lower.to && lower.from <= upper.to {
-                self.join(upper.group, lower.group);
-            }
-            if upper.to < lower.to {
-                a += 1;
-            } else {
-                b += 1;
-            }
+impl Bounds {
+    fn and(self, other: Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            right: self.right.max(other.right),
+            top: self.top.min(other.top),
+            bottom: self.bottom.max(other.bottom),
+            area: self.area + other.area,
+            peak: self.peak.max(other.peak),
         }
     }
+}
 
-    fn join(&mut self, one: usize, other: usize) {
-        let (keep, drop) = (self.root(one), self.root(other));
-        if keep == drop {
-            return;
+impl From<Bounds> for Region {
+    fn from(b: Bounds) -> Self {
+        Self {
+            x: b.left,
+            y: b.top,
+            width: b.right - b.left,
+            height: b.bottom - b.top,
+            area: b.area,
+            peak: b.peak,
         }
-        self.parent[drop] = keep;
-        let (a, b) = (self.bounds[keep], self.bounds[drop]);
-        self.bounds[keep] = Bounds {
-            left: a.left.min(b.left),
-            right: a.right.max(b.right),
-            top: a.top.min(b.top),
-            bottom: a.bottom.max(b.bottom),
-            area: a.area + b.area,
-            peak: a.peak.max(b.peak),
-        };
-    }
-
-    fn finish(self) -> Vec<Region> {
-        let roots = self.parent.iter().enumerate().filter(|&(i, &p)| i == p).map(|(i, _)| self.bounds[i]);
-        roots
-            .map(|b| Region {
-                x: b.left,
-                y: b.top,
-                width: b.right - b.left,
-                height: b.bottom - b.top,
-                area: b.area,
-                peak: b.peak,
-            })
-            .collect()
     }
 }
 

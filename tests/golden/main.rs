@@ -9,6 +9,7 @@ mod clipad_rvs;
 mod clipad_sdp;
 mod clipad_sdp_plus;
 mod full_size;
+mod metrics;
 mod oracle;
 mod posembed;
 mod preprocess;

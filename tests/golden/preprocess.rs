@@ -3,17 +3,19 @@
 use std::path::Path;
 
 use aaclip::clip::Normalisation;
-use aaclip::image::{Chain, DecodeOptions, Fit, Preprocess, Samples, decode};
-use aaclip::image::{resize_mask_bilinear, resize_mask_nearest};
+use aaclip::image::{Chain, DecodeOptions, Fit, Preprocess, decode};
 use candle_core::Tensor;
 
 use crate::support::{case, golden, tensors};
 
 fn prepare(path: &Path, size: usize, chain: Chain) -> Vec<f32> {
     let picture = decode(path, &DecodeOptions::default()).unwrap();
+    preprocess(size, chain).run(&picture).unwrap().tensor.into_raw_vec_and_offset().0
+}
+
+fn preprocess(size: usize, chain: Chain) -> Preprocess {
     let Normalisation { mean, std } = Normalisation::default();
-    let preprocess = Preprocess { size, mean, std, fit: Fit::Squash, chain };
-    preprocess.run(&picture).unwrap().tensor.into_raw_vec_and_offset().0
+    Preprocess { size, mean, std, fit: Fit::Squash, chain }
 }
 
 /// One 8-bit level, in normalised units, is at least this much.
@@ -56,13 +58,9 @@ fn masks_match_both_chains() {
     let size = case["image_size"].as_u64().unwrap() as usize;
     for (name, about) in case["masks"].as_object().unwrap() {
         let path = golden_dir.join("preprocess").join(about["file"].as_str().unwrap());
-        let grey = ::image::open(path).unwrap().into_luma8();
-        let (width, height) = (grey.width() as usize, grey.height() as usize);
-        let samples = Samples { width, height, channels: 1, values: grey.into_raw() };
-        for (key, found) in [
-            ("aaclip", resize_mask_nearest(&samples, size)),
-            ("clipad", resize_mask_bilinear(&samples, size)),
-        ] {
+        let picture = decode(&path, &DecodeOptions::default()).unwrap();
+        for (key, chain) in [("aaclip", Chain::RgbThenResize), ("clipad", Chain::ResizeThenRgb)] {
+            let found = preprocess(size, chain).mask(&picture).unwrap();
             let expected: Vec<f32> =
                 golden[&format!("{name}.{key}")].flatten_all().unwrap().to_vec1().unwrap();
             let found: Vec<f32> = found.into_iter().map(|b| f32::from(u8::from(b))).collect();
@@ -82,6 +80,22 @@ fn the_mini_data_set_matches() {
         let expected = golden["images"].get(i).unwrap();
         for chain in [Chain::ResizeThenRgb, Chain::RgbThenResize] {
             assert_pixels(file.as_str().unwrap(), &prepare(&path, size, chain), &expected);
+        }
+    }
+    for (i, file) in case["mask_files"].as_array().unwrap().iter().enumerate() {
+        for (key, chain) in [("aaclip", Chain::RgbThenResize), ("clipad", Chain::ResizeThenRgb)] {
+            let found = match file.as_str().unwrap() {
+                "" => vec![false; size * size],
+                file => {
+                    let path = golden_dir.join("data/mvtec_mini").join(file);
+                    let picture = decode(&path, &DecodeOptions::default()).unwrap();
+                    preprocess(size, chain).mask(&picture).unwrap()
+                }
+            };
+            let expected: Vec<f32> =
+                golden[&format!("masks.{key}")].get(i).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let found: Vec<f32> = found.into_iter().map(|b| f32::from(u8::from(b))).collect();
+            assert_eq!(found, expected, "mask {i} {key}");
         }
     }
 }

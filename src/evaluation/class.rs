@@ -1,0 +1,53 @@
+//! The figures of one class.
+
+use serde::Serialize;
+
+use super::{PictureResult, reference_scores};
+use crate::Result;
+use crate::adapters::Method;
+use crate::anchors::Domain;
+use crate::metrics::{Maps, PixelMetrics, PixelOptions, Ranking, image_metrics, pixel_metrics};
+
+/// What a method is worth on one class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassEvaluation {
+    /// The class.
+    pub class: String,
+    /// Good pictures.
+    pub good: usize,
+    /// Damaged pictures.
+    pub anomalous: usize,
+    /// Pictures whose maps take part in pixel metrics.
+    pub with_pixels: usize,
+    /// By our score, which depends on each picture alone; `None` if one label is missing.
+    pub image: Option<Ranking>,
+    /// By the official evaluation's score, which stretches values over the class; `None` also where that is undefined.
+    pub image_reference: Option<Ranking>,
+    /// Over the pixels of all maps.
+    pub pixel: Option<PixelMetrics>,
+}
+
+/// Evaluates the results of one class. `maps` are those of the results with pixels; `None` leaves pixel metrics out.
+///
+/// # Errors
+/// A map that cannot be read.
+pub fn evaluate(
+    class: &str,
+    results: &[&PictureResult],
+    method: Method,
+    domain: Domain,
+    maps: Option<(&dyn Maps, &PixelOptions)>,
+) -> Result<ClassEvaluation> {
+    let labels: Vec<bool> = results.iter().map(|r| r.anomalous).collect();
+    let scores: Vec<f32> = results.iter().map(|r| r.score).collect();
+    let anomalous = labels.iter().filter(|&&l| l).count();
+    Ok(ClassEvaluation {
+        class: class.to_owned(),
+        good: labels.len() - anomalous,
+        anomalous,
+        with_pixels: maps.map_or(0, |(m, _)| m.len()),
+        image: image_metrics(&scores, &labels),
+        image_reference: image_metrics(&reference_scores(method, domain, results), &labels),
+        pixel: maps.map(|(maps, options)| pixel_metrics(maps, options)).transpose()?,
+    })
+}

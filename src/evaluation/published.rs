@@ -1,0 +1,146 @@
+//! The papers' figures, to compare with.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::table::{Metric, Table, TableFormat, aligned};
+use super::{EvaluationError, Row};
+use crate::adapters::Method;
+
+const FILE: &str = include_str!("../../weights/published.toml");
+
+/// Figures of one method on one data set.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedFigures {
+    /// The method, as its authors call it.
+    pub name: String,
+    /// Which of ours it is, if any.
+    pub method: Option<String>,
+    /// The data set.
+    pub dataset: String,
+    /// Where the figures are printed.
+    pub source: String,
+    /// Anything one must know to compare.
+    pub note: Option<String>,
+    /// The mean over classes, in percent.
+    #[serde(default)]
+    pub mean: BTreeMap<String, f64>,
+    /// Per class, in percent.
+    #[serde(default)]
+    pub classes: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+/// All published figures this program knows.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    figures: Vec<PublishedFigures>,
+}
+
+/// What a key of the file stands for, and which of our figures it is compared with: image figures with those of the
+/// official evaluation's score.
+const KEYS: [(&str, Metric, &str); 7] = [
+    ("image_auroc", Metric::ReferenceAuroc, "image AUROC"),
+    ("image_ap", Metric::ReferenceAp, "image AP"),
+    ("image_f1", Metric::ReferenceF1, "image F1-max"),
+    ("pixel_auroc", Metric::PixelAuroc, "pixel AUROC"),
+    ("pixel_ap", Metric::PixelAp, "pixel AP"),
+    ("pixel_f1", Metric::PixelF1, "pixel F1-max"),
+    ("pixel_pro", Metric::Pro, "PRO"),
+];
+
+impl Published {
+    /// The figures that come with the program.
+    ///
+    /// # Errors
+    /// A file that is not well-formed or uses an unknown key.
+    pub fn load() -> Result<Self, EvaluationError> {
+        let all: Self = toml::from_str(FILE).map_err(|e| EvaluationError::Published(e.to_string()))?;
+        let keys =
+            all.figures.iter().flat_map(|f| f.mean.keys().chain(f.classes.values().flat_map(|c| c.keys())));
+        match keys.into_iter().find(|k| KEYS.iter().all(|(key, ..)| key != k)) {
+            Some(unknown) => Err(EvaluationError::Published(format!("`{unknown}` is not a figure"))),
+            None => Ok(all),
+        }
+    }
+
+    /// All entries.
+    pub fn figures(&self) -> &[PublishedFigures] {
+        &self.figures
+    }
+
+    /// The entries of a data set that has exactly these classes or some of them, those of `method` first.
+    pub fn compare<'a>(&'a self, dataset: &str, method: Method, table: &'a Table) -> Compared<'a> {
+        let mut entries: Vec<&PublishedFigures> =
+            self.figures.iter().filter(|f| f.dataset.eq_ignore_ascii_case(dataset)).collect();
+        entries.sort_by_key(|f| f.method.as_deref() != Some(method.name()));
+        Compared { entries, method, table }
+    }
+}
+
+/// Published figures beside a table of ours.
+#[derive(Debug, Clone)]
+pub struct Compared<'a> {
+    entries: Vec<&'a PublishedFigures>,
+    method: Method,
+    table: &'a Table,
+}
+
+impl Compared<'_> {
+    /// Whether nothing is published for the data set.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Titles and cells in percent: ours, then each entry with our difference to it in brackets. Entries of the same
+    /// method also class by class.
+    pub fn cells(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let mut head = vec!["published figures".to_owned(), "class".to_owned()];
+        head.extend(KEYS.iter().map(|(.., title)| (*title).to_owned()));
+        let mut ours = vec![format!("ours, measured ({})", self.method.name()), "mean".to_owned()];
+        ours.extend(KEYS.iter().map(|(_, m, _)| super::table::percent(value(self.table.mean(), *m))));
+        let mut rows = vec![ours];
+        for entry in &self.entries {
+            rows.push(compared(&entry.name, self.table.mean(), &entry.mean));
+        }
+        let same = |f: &&&PublishedFigures| f.method.as_deref() == Some(self.method.name());
+        for entry in self.entries.iter().filter(same) {
+            for row in self.table.rows() {
+                if let Some(figures) = entry.classes.get(&row.name) {
+                    rows.push(compared(&entry.name, row, figures));
+                }
+            }
+        }
+        (head, rows)
+    }
+
+    /// The comparison as text, with the sources.
+    pub fn render(&self, format: TableFormat) -> String {
+        let (head, rows) = self.cells();
+        let mut text = aligned(format, head, rows);
+        text += "Published, not measured here; (our difference). Image figures are compared with our ref. columns.\n";
+        for entry in &self.entries {
+            let note = entry.note.as_ref().map_or(String::new(), |n| format!(" {n}"));
+            text += &format!("- {}: {}.{note}\n", entry.name, entry.source);
+        }
+        text
+    }
+}
+
+fn value(row: &Row, metric: Metric) -> Option<f64> {
+    Metric::ALL.iter().position(|m| *m == metric).and_then(|i| row.values[i])
+}
+
+fn compared(name: &str, ours: &Row, published: &BTreeMap<String, f64>) -> Vec<String> {
+    let mut cells = vec![name.to_owned(), ours.name.clone()];
+    for (key, metric, _) in KEYS {
+        cells.push(match (published.get(key), value(ours, metric)) {
+            (None, _) => "-".to_owned(),
+            (Some(p), None) => format!("{p:.1}"),
+            (Some(p), Some(v)) => format!("{p:.1} ({:+.1})", v * 100.0 - p),
+        });
+    }
+    cells
+}

@@ -1,0 +1,284 @@
+//! Results on disk, so that an interrupted evaluation continues where it was.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
+
+use super::{EvaluationError, PictureResult};
+use crate::metrics::{Maps, Truth};
+use crate::{Error, Provenance, Result, files};
+
+const MANIFEST: &str = "manifest.json";
+const RESULTS: &str = "results.jsonl";
+const MAPS: &str = "maps.f32";
+
+/// Version of the files' form.
+const SCHEMA: u32 = 1;
+
+/// What a folder of results came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the form.
+    pub schema: u32,
+    /// The program's version.
+    pub version: String,
+    /// The data set: its folder's name and layout.
+    pub dataset: String,
+    /// The model, as it was named.
+    pub model: String,
+    /// The method.
+    pub method: String,
+    /// Side of the maps, in pixels.
+    pub image_size: usize,
+    /// Class to the text that is put into the prompts.
+    pub classes: BTreeMap<String, String>,
+    /// Everything scores depend on besides picture and class.
+    pub settings: Provenance,
+}
+
+impl Manifest {
+    /// The manifest of a run of this program.
+    pub fn new(dataset: String, model: String, image_size: usize, settings: Provenance) -> Self {
+        let method = settings.get("method").unwrap_or_default().to_owned();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let classes = BTreeMap::new();
+        Self { schema: SCHEMA, version, dataset, model, method, image_size, classes, settings }
+    }
+
+    /// What keeps results of the two from being one evaluation. Classes may be added.
+    fn differences(&self, earlier: &Self) -> Vec<String> {
+        let mut all = self.settings.differences(&earlier.settings);
+        for (what, now, then) in [
+            ("schema", self.schema.to_string(), earlier.schema.to_string()),
+            ("version", self.version.clone(), earlier.version.clone()),
+            ("dataset", self.dataset.clone(), earlier.dataset.clone()),
+            ("map size", self.image_size.to_string(), earlier.image_size.to_string()),
+        ] {
+            if now != then {
+                all.push(format!("{what}: {then} there, {now} here"));
+            }
+        }
+        for (class, text) in &self.classes {
+            if let Some(then) = earlier.classes.get(class).filter(|then| *then != text) {
+                all.push(format!("class {class}: `{then}` there, `{text}` here"));
+            }
+        }
+        all
+    }
+}
+
+/// A folder of results: a manifest, one line per finished picture, and the maps, one after another in one file.
+///
+/// A map is written before its line, so a line always has its map; a line that was torn by a crash is dropped.
+pub struct Store {
+    dir: PathBuf,
+    manifest: Manifest,
+    results: BTreeMap<String, PictureResult>,
+    lines: File,
+    maps: File,
+    next_map: u64,
+}
+
+impl Store {
+    /// Opens a folder: a new one, an empty one, or one with results of the same settings, which are kept. `fresh`
+    /// throws earlier results away.
+    ///
+    /// # Errors
+    /// A folder with results of other settings, or with other things, or that cannot be written.
+    pub fn open(dir: &Path, mut manifest: Manifest, fresh: bool) -> Result<Self> {
+        let io = |action| move |e| Error::io(action, dir, e);
+        std::fs::create_dir_all(dir).map_err(io("create"))?;
+        let path = dir.join(MANIFEST);
+        let mut results = BTreeMap::new();
+        match std::fs::read(&path) {
+            Ok(_) if fresh => [RESULTS, MAPS].iter().try_for_each(|name| remove(&dir.join(name)))?,
+            Ok(bytes) => {
+                let earlier: Manifest =
+                    serde_json::from_slice(&bytes).map_err(|e| damaged(&path, e.to_string()))?;
+                let differences = manifest.differences(&earlier);
+                if !differences.is_empty() {
+                    return Err(EvaluationError::OtherRun { dir: dir.to_owned(), differences }.into());
+                }
+                manifest.classes.extend(earlier.classes);
+                // Without their maps results are no use: they are made again.
+                match dir.join(MAPS).exists() {
+                    true => results = read_lines(&dir.join(RESULTS))?,
+                    false => remove(&dir.join(RESULTS))?,
+                }
+            }
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("read", &path, e)),
+            Err(_) if std::fs::read_dir(dir).map_err(io("read"))?.next().is_some() => {
+                return Err(EvaluationError::Foreign { dir: dir.to_owned() }.into());
+            }
+            Err(_) => {}
+        }
+        let text = serde_json::to_vec_pretty(&manifest).map_err(|e| damaged(&path, e.to_string()))?;
+        files::write_atomic(&path, &text).map_err(|e| Error::io("write", &path, e))?;
+        let open = |name: &str| {
+            let path = dir.join(name);
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            options.open(&path).map_err(|e| Error::io("write", &path, e))
+        };
+        let mut store = Self {
+            dir: dir.to_owned(),
+            lines: open(RESULTS)?,
+            maps: open(MAPS)?,
+            next_map: results.values().map(|r: &PictureResult| r.map + 1).max().unwrap_or(0),
+            manifest,
+            results,
+        };
+        let whole = store.maps.metadata().map_err(io("read"))?.len() / store.map_bytes();
+        if whole < store.next_map {
+            return Err(damaged(&dir.join(MAPS), format!("{whole} maps for {} results", store.next_map)));
+        }
+        store.lines.seek(SeekFrom::End(0)).map_err(io("read"))?;
+        Ok(store)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the results came from.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The result of a picture, if it is there.
+    pub fn get(&self, name: &str) -> Option<&PictureResult> {
+        self.results.get(name)
+    }
+
+    fn map_bytes(&self) -> u64 {
+        (self.manifest.image_size * self.manifest.image_size * 4) as u64
+    }
+
+    /// Keeps a result and its map `[S, S]`; the result's `map` is set here.
+    ///
+    /// # Errors
+    /// Files that cannot be written, or a map of another size.
+    pub fn add(&mut self, mut result: PictureResult, map: ArrayView2<'_, f32>) -> Result<()> {
+        let size = self.manifest.image_size;
+        if map.dim() != (size, size) {
+            return Err(Error::Setting(format!("a map of {:?} values, expected {size} x {size}", map.dim())));
+        }
+        result.map = self.next_map;
+        let bytes: Vec<u8> = map.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let at = SeekFrom::Start(result.map * self.map_bytes());
+        self.maps
+            .seek(at)
+            .and_then(|_| self.maps.write_all(&bytes))
+            .map_err(|e| Error::io("write", self.dir.join(MAPS), e))?;
+        let path = self.dir.join(RESULTS);
+        let mut line = serde_json::to_vec(&result).map_err(|e| damaged(&path, e.to_string()))?;
+        line.push(b'\n');
+        self.lines.write_all(&line).map_err(|e| Error::io("write", path, e))?;
+        self.next_map += 1;
+        self.results.insert(result.name.clone(), result);
+        Ok(())
+    }
+
+    /// The maps of some results with their truths, in that order.
+    ///
+    /// # Errors
+    /// A file of maps that cannot be opened.
+    pub fn maps<'a>(&self, results: &[&PictureResult], truths: &'a [Truth]) -> Result<StoredMaps<'a>> {
+        let path = self.dir.join(MAPS);
+        let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
+        Ok(StoredMaps {
+            file: Mutex::new(file),
+            path,
+            numbers: results.iter().map(|r| r.map).collect(),
+            values: self.manifest.image_size * self.manifest.image_size,
+            truths,
+        })
+    }
+
+    /// Removes the maps, which take most of the space. A later run in this folder starts over.
+    ///
+    /// # Errors
+    /// A file that cannot be removed.
+    pub fn discard_maps(self) -> Result<()> {
+        remove(&self.dir.join(MAPS))
+    }
+}
+
+/// Removes a file that may not be there.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+        _ => Ok(()),
+    }
+}
+
+fn damaged(path: &Path, reason: String) -> Error {
+    EvaluationError::Damaged { path: path.to_owned(), reason }.into()
+}
+
+/// The lines of a file of results, the last one of a picture counting. What follows the last line end is cut off.
+fn read_lines(path: &Path) -> Result<BTreeMap<String, PictureResult>> {
+    let io = |e| Error::io("read", path, e);
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        other => other.map_err(io)?,
+    };
+    let mut reader = BufReader::new(&file);
+    let (mut results, mut line, mut whole, mut number) = (BTreeMap::new(), Vec::new(), 0, 0);
+    loop {
+        line.clear();
+        number += 1;
+        let count = reader.read_until(b'\n', &mut line).map_err(io)?;
+        if line.last() != Some(&b'\n') {
+            break;
+        }
+        whole += count as u64;
+        let result: PictureResult =
+            serde_json::from_slice(&line).map_err(|e| damaged(path, format!("line {number}: {e}")))?;
+        results.insert(result.name.clone(), result);
+    }
+    file.set_len(whole).map_err(|e| Error::io("write", path, e))?;
+    Ok(results)
+}
+
+/// Stored maps, read when they are asked for.
+pub struct StoredMaps<'a> {
+    file: Mutex<File>,
+    path: PathBuf,
+    numbers: Vec<u64>,
+    values: usize,
+    truths: &'a [Truth],
+}
+
+impl StoredMaps<'_> {
+    fn bytes(&self, index: usize) -> std::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.values * 4];
+        let mut file = self.file.lock().unwrap_or_else(|e| e.into_inner());
+        file.seek(SeekFrom::Start(self.numbers[index] * bytes.len() as u64))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Maps for StoredMaps<'_> {
+    fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    fn truth(&self, index: usize) -> &Truth {
+        &self.truths[index]
+    }
+
+    fn read(&self, index: usize, values: &mut Vec<f32>) -> Result<()> {
+        let bytes = self.bytes(index).map_err(|e| Error::io("read", &self.path, e))?;
+        values.clear();
+        values.extend(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)));
+        Ok(())
+    }
+}

@@ -1,0 +1,243 @@
+//! Classes together: a table with the mean.
+
+use comfy_table::{CellAlignment, presets};
+use serde::Serialize;
+
+use super::ClassEvaluation;
+use crate::metrics::Ranking;
+
+/// A figure of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// AUROC of our image score.
+    ImageAuroc,
+    /// Average precision of our image score.
+    ImageAp,
+    /// F1-max of our image score.
+    ImageF1,
+    /// AUROC of the official evaluation's image score.
+    ReferenceAuroc,
+    /// Average precision of the official evaluation's image score.
+    ReferenceAp,
+    /// F1-max of the official evaluation's image score.
+    ReferenceF1,
+    /// AUROC of all pixels.
+    PixelAuroc,
+    /// Average precision of all pixels.
+    PixelAp,
+    /// F1-max of all pixels.
+    PixelF1,
+    /// AUPRO up to a false-positive rate of 0.3.
+    Pro,
+}
+
+impl Metric {
+    /// All of them, in the order of columns.
+    pub const ALL: [Self; 10] = [
+        Self::ImageAuroc,
+        Self::ImageAp,
+        Self::ImageF1,
+        Self::ReferenceAuroc,
+        Self::ReferenceAp,
+        Self::ReferenceF1,
+        Self::PixelAuroc,
+        Self::PixelAp,
+        Self::PixelF1,
+        Self::Pro,
+    ];
+
+    /// The column's name in CSV and JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::ImageAuroc => "image_auroc",
+            Self::ImageAp => "image_ap",
+            Self::ImageF1 => "image_f1_max",
+            Self::ReferenceAuroc => "image_reference_auroc",
+            Self::ReferenceAp => "image_reference_ap",
+            Self::ReferenceF1 => "image_reference_f1_max",
+            Self::PixelAuroc => "pixel_auroc",
+            Self::PixelAp => "pixel_ap",
+            Self::PixelF1 => "pixel_f1_max",
+            Self::Pro => "pixel_pro",
+        }
+    }
+
+    /// The column's title.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ImageAuroc => "image AUROC",
+            Self::ImageAp => "AP",
+            Self::ImageF1 => "F1-max",
+            Self::ReferenceAuroc => "ref. AUROC",
+            Self::ReferenceAp => "ref. AP",
+            Self::ReferenceF1 => "ref. F1-max",
+            Self::PixelAuroc => "pixel AUROC",
+            Self::PixelAp => "AP",
+            Self::PixelF1 => "F1-max",
+            Self::Pro => "PRO",
+        }
+    }
+
+    fn of(self, class: &ClassEvaluation) -> Option<f64> {
+        let pixel = class.pixel.as_ref();
+        let ranking = match self {
+            Self::ImageAuroc | Self::ImageAp | Self::ImageF1 => class.image.as_ref(),
+            Self::ReferenceAuroc | Self::ReferenceAp | Self::ReferenceF1 => class.image_reference.as_ref(),
+            Self::PixelAuroc | Self::PixelAp | Self::PixelF1 => pixel.and_then(|p| p.ranking.as_ref()),
+            Self::Pro => return pixel.and_then(|p| p.aupro),
+        };
+        let figure: fn(&Ranking) -> f64 = match self {
+            Self::ImageAuroc | Self::ReferenceAuroc | Self::PixelAuroc => |r| r.auroc,
+            Self::ImageAp | Self::ReferenceAp | Self::PixelAp => |r| r.average_precision,
+            _ => |r| r.f1_max,
+        };
+        ranking.map(figure)
+    }
+}
+
+/// One line of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The class, or "mean".
+    pub name: String,
+    /// Good pictures.
+    pub good: usize,
+    /// Damaged pictures.
+    pub anomalous: usize,
+    /// Figures in 0..1 in the order of [`Metric::ALL`]; `None` where there is none.
+    pub values: [Option<f64>; 10],
+}
+
+/// How a table is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TableFormat {
+    /// For a terminal, in percent.
+    #[default]
+    Text,
+    /// Markdown, in percent.
+    Markdown,
+    /// Comma-separated, 0..1, all digits.
+    Csv,
+    /// One object: classes with all figures and thresholds, and their mean, 0..1.
+    Json,
+}
+
+/// The figures of all classes, and their mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    classes: Vec<ClassEvaluation>,
+    rows: Vec<Row>,
+    mean: Row,
+}
+
+impl Table {
+    /// Puts classes together. The mean of a figure is over the classes that have it.
+    pub fn new(classes: Vec<ClassEvaluation>) -> Self {
+        let row = |c: &ClassEvaluation| Row {
+            name: c.class.clone(),
+            good: c.good,
+            anomalous: c.anomalous,
+            values: Metric::ALL.map(|m| m.of(c)),
+        };
+        let rows: Vec<Row> = classes.iter().map(row).collect();
+        let mean_of = |i: usize| {
+            let values: Vec<f64> = rows.iter().filter_map(|r| r.values[i]).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let mean = Row {
+            name: "mean".to_owned(),
+            good: rows.iter().map(|r| r.good).sum(),
+            anomalous: rows.iter().map(|r| r.anomalous).sum(),
+            values: std::array::from_fn(mean_of),
+        };
+        Self { classes, rows, mean }
+    }
+
+    /// The classes.
+    pub fn classes(&self) -> &[ClassEvaluation] {
+        &self.classes
+    }
+
+    /// One row per class.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The mean; its counts are sums.
+    pub fn mean(&self) -> &Row {
+        &self.mean
+    }
+
+    /// Titles and cells in percent, the mean last; columns without any figure are left out.
+    pub fn cells(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let used: Vec<usize> =
+            (0..Metric::ALL.len()).filter(|&i| self.rows.iter().any(|r| r.values[i].is_some())).collect();
+        let mut head = vec!["class".to_owned(), "good".to_owned(), "defective".to_owned()];
+        head.extend(used.iter().map(|&i| Metric::ALL[i].title().to_owned()));
+        let cells = |row: &Row| {
+            let mut cells = vec![row.name.clone(), row.good.to_string(), row.anomalous.to_string()];
+            cells.extend(used.iter().map(|&i| percent(row.values[i])));
+            cells
+        };
+        (head, self.rows.iter().chain([&self.mean]).map(cells).collect())
+    }
+
+    /// The table as text.
+    ///
+    /// # Errors
+    /// None that a table of numbers can cause.
+    pub fn render(&self, format: TableFormat, about: &impl Serialize) -> std::io::Result<String> {
+        match format {
+            TableFormat::Text | TableFormat::Markdown => {
+                let (head, cells) = self.cells();
+                Ok(aligned(format, head, cells))
+            }
+            TableFormat::Csv => self.csv(),
+            TableFormat::Json => {
+                let values = |row: &Row| -> serde_json::Map<String, serde_json::Value> {
+                    let pairs = Metric::ALL.iter().zip(row.values);
+                    pairs.map(|(m, v)| (m.key().to_owned(), v.into())).collect()
+                };
+                let object = serde_json::json!({
+                    "schema": 1,
+                    "about": about,
+                    "classes": self.classes,
+                    "table": self.rows.iter().map(|r| (r.name.clone(), values(r).into()))
+                        .collect::<serde_json::Map<String, serde_json::Value>>(),
+                    "mean": values(&self.mean),
+                });
+                Ok(serde_json::to_string_pretty(&object)? + "\n")
+            }
+        }
+    }
+
+    fn csv(&self) -> std::io::Result<String> {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        let head = ["class", "good", "defective"].into_iter().chain(Metric::ALL.map(Metric::key));
+        out.write_record(head).map_err(std::io::Error::other)?;
+        for row in self.rows.iter().chain([&self.mean]) {
+            let mut cells = vec![row.name.clone(), row.good.to_string(), row.anomalous.to_string()];
+            cells.extend(row.values.iter().map(|v| v.map_or(String::new(), |v| v.to_string())));
+            out.write_record(cells).map_err(std::io::Error::other)?;
+        }
+        let bytes = out.into_inner().map_err(|e| std::io::Error::other(e.to_string()))?;
+        String::from_utf8(bytes).map_err(std::io::Error::other)
+    }
+}
+
+/// A figure in percent with one decimal, as the papers print it; `-` where there is none.
+pub(super) fn percent(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), |v| format!("{:.1}", v * 100.0))
+}
+
+/// Rows under a head, numbers to the right.
+pub(super) fn aligned(format: TableFormat, head: Vec<String>, rows: Vec<Vec<String>>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(match format {
+        TableFormat::Markdown => presets::ASCII_MARKDOWN,
+        _ => presets::UTF8_HORIZONTAL_ONLY,
+    });
+    table.set_header(head).add_rows(rows);
+    table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
+    table.trim_fmt() + "\n"
+}

@@ -1,0 +1,234 @@
+//! One visit to all scores in descending order.
+
+use serde::Serialize;
+
+/// What there is in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Damaged pictures or pixels.
+    pub positives: u64,
+    /// Good ones.
+    pub negatives: u64,
+    /// Connected defects, for PRO; 0 for pictures.
+    pub regions: u64,
+}
+
+/// Everything that has one score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Group {
+    /// The score.
+    pub value: f32,
+    /// Damaged ones.
+    pub positives: u64,
+    /// Good ones.
+    pub negatives: u64,
+    /// Sum over the damaged pixels of one over the area of their region.
+    pub overlap: f64,
+}
+
+/// A threshold and what lies at or above it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CurvePoint {
+    /// The threshold.
+    pub threshold: f32,
+    /// Share of the good that is called damaged.
+    pub false_positive_rate: f64,
+    /// Share of the damaged that is found.
+    pub recall: f64,
+    /// Share of what is called damaged that is.
+    pub precision: f64,
+    /// Mean over the regions of their found share.
+    pub overlap: f64,
+}
+
+/// What a ranking is worth.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ranking {
+    /// Area under the ROC curve; ties count half.
+    pub auroc: f64,
+    /// Average precision: the sum over distinct thresholds of the step in recall times the precision.
+    pub average_precision: f64,
+    /// The largest F1 of any threshold.
+    pub f1_max: f64,
+    /// The threshold it is reached at: a score at or above it is called damaged.
+    pub f1_threshold: f32,
+    /// The curves, thinned where they are straight.
+    #[serde(skip)]
+    pub curve: Vec<CurvePoint>,
+}
+
+/// The thresholds of the sampled PRO of CLIP-AD's code, `cal_pro_score`.
+const STEPS: usize = 200;
+
+/// Points of a curve that are nearer than this in every coordinate are one.
+const RESOLUTION: f64 = 5e-4;
+
+/// Visits groups in strictly descending order of their value and sums up.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    totals: Totals,
+    limit: f64,
+    found: u64,
+    alarms: u64,
+    overlap: f64,
+    /// Twice the area under the curve of `found` over `alarms`.
+    area: u128,
+    precision_steps: f64,
+    f1_max: f64,
+    f1_threshold: f32,
+    pro_area: f64,
+    sampled: Option<Sampled>,
+    curve: Vec<CurvePoint>,
+    last: Option<CurvePoint>,
+}
+
+impl Sweep {
+    /// Starts above all scores. PRO is integrated up to the false-positive rate `limit`.
+    pub fn new(totals: Totals, limit: f64) -> Self {
+        Self {
+            totals,
+            limit,
+            found: 0,
+            alarms: 0,
+            overlap: 0.0,
+            area: 0,
+            precision_steps: 0.0,
+            f1_max: 0.0,
+            f1_threshold: f32::INFINITY,
+            pro_area: 0.0,
+            sampled: None,
+            curve: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// Also computes the sampled PRO of CLIP-AD's code, for scores from `low` to `high`.
+    pub fn with_sampled_pro(self, low: f32, high: f32) -> Self {
+        let (low, high) = (f64::from(low), f64::from(high));
+        Self { sampled: Some(Sampled { low, step: (high - low) / STEPS as f64, points: Vec::new() }), ..self }
+    }
+
+    /// The next group.
+    pub fn visit(&mut self, group: Group) {
+        self.sample_above(f64::from(group.value));
+        let (rate_before, overlap_before) = (self.rate(), self.mean_overlap());
+        let found_before = self.found;
+        self.found += group.positives;
+        self.alarms += group.negatives;
+        self.overlap += group.overlap;
+
+        self.area += u128::from(group.negatives) * u128::from(found_before + self.found);
+        let precision = self.found as f64 / (self.found + self.alarms).max(1) as f64;
+        self.precision_steps += group.positives as f64 * precision;
+        let f1 = 2.0 * self.found as f64 / (self.found + self.alarms + self.totals.positives).max(1) as f64;
+        if f1 > self.f1_max {
+            (self.f1_max, self.f1_threshold) = (f1, group.value);
+        }
+        self.pro_area +=
+            clipped_area((rate_before, overlap_before), (self.rate(), self.mean_overlap()), self.limit);
+        self.remember(group.value, precision);
+    }
+
+    fn rate(&self) -> f64 {
+        self.alarms as f64 / self.totals.negatives.max(1) as f64
+    }
+
+    fn mean_overlap(&self) -> f64 {
+        self.overlap / self.totals.regions.max(1) as f64
+    }
+
+    fn sample_above(&mut self, value: f64) {
+        let now = (self.rate(), self.mean_overlap());
+        if let Some(sampled) = &mut self.sampled {
+            sampled.pass(value, now);
+        }
+    }
+
+    fn remember(&mut self, threshold: f32, precision: f64) {
+        let point = CurvePoint {
+            threshold,
+            false_positive_rate: self.rate(),
+            recall: self.found as f64 / self.totals.positives.max(1) as f64,
+            precision,
+            overlap: self.mean_overlap(),
+        };
+        let near = |kept: &CurvePoint| {
+            (kept.false_positive_rate - point.false_positive_rate).abs() < RESOLUTION
+                && (kept.recall - point.recall).abs() < RESOLUTION
+                && (kept.precision - point.precision).abs() < RESOLUTION
+                && (kept.overlap - point.overlap).abs() < RESOLUTION
+        };
+        if !self.curve.last().is_some_and(near) {
+            self.curve.push(point);
+        }
+        self.last = Some(point);
+    }
+
+    /// Area under the curve of the mean overlap over the false-positive rate, from 0 to the limit, divided by the
+    /// limit; linear between thresholds. `None` without regions or without good pixels.
+    pub fn aupro(&self) -> Option<f64> {
+        (self.totals.regions > 0 && self.totals.negatives > 0).then(|| self.pro_area / self.limit)
+    }
+
+    /// PRO as CLIP-AD's code computes it: 200 thresholds, false-positive rates below the limit stretched to 0..1.
+    /// `None` without regions or where no two thresholds are left.
+    pub fn sampled_pro(&mut self) -> Option<f64> {
+        self.sample_above(f64::NEG_INFINITY);
+        let defined = self.totals.regions > 0 && self.totals.negatives > 0;
+        self.sampled.as_ref().filter(|_| defined)?.area(self.limit)
+    }
+
+    /// The figures; meaningful once everything was visited.
+    pub fn ranking(mut self) -> Ranking {
+        let (positives, negatives) = (self.totals.positives.max(1), self.totals.negatives.max(1));
+        if self.curve.last() != self.last.as_ref() {
+            self.curve.extend(self.last);
+        }
+        Ranking {
+            auroc: self.area as f64 / 2.0 / (positives as f64 * negatives as f64),
+            average_precision: self.precision_steps / positives as f64,
+            f1_max: self.f1_max,
+            f1_threshold: self.f1_threshold,
+            curve: self.curve,
+        }
+    }
+}
+
+/// The area under the line from `a` to `b` as far as it lies left of `limit`.
+fn clipped_area(a: (f64, f64), b: (f64, f64), limit: f64) -> f64 {
+    if a.0 >= limit || b.0 <= a.0 {
+        return 0.0;
+    }
+    let end = b.0.min(limit);
+    let height = a.1 + (b.1 - a.1) * (end - a.0) / (b.0 - a.0);
+    (end - a.0) * (a.1 + height) / 2.0
+}
+
+/// False-positive rate and overlap at 200 thresholds, highest first; a pixel is found if it is above one.
+#[derive(Debug, Clone)]
+struct Sampled {
+    low: f64,
+    step: f64,
+    points: Vec<(f64, f64)>,
+}
+
+impl Sampled {
+    /// Notes the state for every threshold that the next value is not above.
+    fn pass(&mut self, next: f64, state: (f64, f64)) {
+        while self.points.len() < STEPS {
+            let threshold = self.low + (STEPS - 1 - self.points.len()) as f64 * self.step;
+            if next > threshold {
+                return;
+            }
+            self.points.push(state);
+        }
+    }
+
+    fn area(&self, limit: f64) -> Option<f64> {
+        let kept: Vec<_> = self.points.iter().filter(|p| p.0 < limit).collect();
+        let (first, last) = (kept.first()?.0, kept.last()?.0);
+        let span = last - first;
+        (span > 0.0)
+            .then(|| kept.windows(2).map(|w| (w[1].0 - w[0].0) / span * (w[0].1 + w[1].1) / 2.0).sum())
+    }
+}
