@@ -18,6 +18,7 @@
 //! | [`metrics`] | AUROC, average precision, F1-max and PRO of scores and maps |
 //! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
 //! | [`output`] | records and pictures |
+//! | [`page`] | an evaluation as one self-contained HTML page |
 //!
 //! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`] and [`files`] are the only things every module shares.
 #![warn(missing_docs)]
@@ -40,6 +41,7 @@ pub mod map;
 pub mod methods;
 pub mod metrics;
 pub mod output;
+pub mod page;
 pub mod pipeline;
 pub mod progress;
 mod provenance;

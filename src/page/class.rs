@@ -1,0 +1,103 @@
+//! The charts of one class.
+
+use maud::{Markup, html};
+
+use super::{
+    PageClass, PageCurves,
+    chart::{self, CurveKind},
+    histogram::Histogram,
+    text::{Text, score},
+};
+
+/// Where the contents line leads to for the class at `at`. It is inside the folded part: browsers unfold what
+/// they are sent to.
+pub(super) fn id(at: usize) -> String {
+    format!("class-{at}")
+}
+
+/// The class's section, open when it is the first.
+pub(super) fn class(at: usize, class: &PageClass) -> Markup {
+    html! {
+        details open=[(at == 0).then_some("open")] {
+            summary {
+                h3 { bdi { (Text(&class.name)) } }
+                @if let Some(curves) = class.image.as_ref().or(class.pixel.as_ref()) {
+                    span { (Text(&curves.summary)) }
+                }
+            }
+            div class="body" id=(id(at)) {
+                @let has_scores = !class.good_scores.is_empty() || !class.anomalous_scores.is_empty();
+                @if class.image.is_some() || has_scores {
+                    (heading("Image level", class.image.as_ref()))
+                    div class="charts" {
+                        @if let Some(curves) = &class.image { (curves_of("image", class, curves)) }
+                        (scores(class))
+                    }
+                }
+                @if let Some(curves) = &class.pixel {
+                    (heading("Pixel level", Some(curves)))
+                    div class="charts" { (curves_of("pixel", class, curves)) }
+                }
+                @if class.image.is_none() && class.pixel.is_none() && !has_scores {
+                    p class="muted" { "Nothing to draw." }
+                }
+            }
+        }
+    }
+}
+
+fn heading(level: &str, curves: Option<&PageCurves>) -> Markup {
+    html! { h4 { (level) @if let Some(curves) = curves { span { (Text(&curves.summary)) } } } }
+}
+
+fn curves_of(level: &str, class: &PageClass, curves: &PageCurves) -> Markup {
+    let drawn = [
+        (CurveKind::Roc, Some(&curves.roc)),
+        (CurveKind::PrecisionRecall, Some(&curves.pr)),
+        (CurveKind::RegionOverlap, curves.pro.as_ref()),
+    ];
+    html! {
+        @for (kind, points) in drawn {
+            @if let Some(points) = points {
+                figure {
+                    figcaption { (kind.name()) ", " (level) " level" }
+                    (chart::curve(kind, points, &format!(
+                        "{} of {} at {level} level: {}", kind.name(), class.name, curves.summary
+                    )))
+                }
+            }
+        }
+    }
+}
+
+fn scores(class: &PageClass) -> Markup {
+    let good = Histogram::of(&class.good_scores);
+    let anomalous = Histogram::of(&class.anomalous_scores);
+    let drawable = class.threshold.filter(|threshold| (0.0..=1.0).contains(threshold)).map(f64::from);
+    let described = format!(
+        "Scores of {}: {} good and {} anomalous pictures",
+        class.name,
+        good.total(),
+        anomalous.total()
+    );
+    let outside = good.outside + anomalous.outside;
+    let not_numbers = good.not_numbers + anomalous.not_numbers;
+    html! {
+        figure {
+            figcaption { "Scores of the pictures" }
+            (chart::histogram(&good, &anomalous, drawable, &described))
+            div class="legend" {
+                    span { (chart::key("good")) "good (" (good.total()) ")" }
+                    span { (chart::key("anomalous")) "anomalous (" (anomalous.total()) ")" }
+                    @if let Some(threshold) = class.threshold {
+                        span {
+                            @if drawable.is_some() { (chart::key("threshold")) }
+                            "threshold " (score(threshold))
+                        }
+                    }
+                    @if outside > 0 { span { (outside) " outside 0 to 1, in the outer bins" } }
+                    @if not_numbers > 0 { span { (not_numbers) " not a number, left out" } }
+            }
+        }
+    }
+}

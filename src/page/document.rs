@@ -1,0 +1,131 @@
+//! The page around its parts: head, contents, facts and footer.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::{
+    EvaluationPage, Mistake, class,
+    histogram::Histogram,
+    table,
+    text::Text,
+    thin::{MOST_POINTS, TOLERANCE},
+    worst,
+};
+
+pub(super) fn document(page: &EvaluationPage) -> Markup {
+    let style = unix_lines(include_str!("page.css"));
+    let script = unix_lines(include_str!("page.js"));
+    let policy = format!(
+        "default-src 'none'; img-src data:; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        fingerprint(&style),
+        fingerprint(&script)
+    );
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="generator" content={ "aaclip " (env!("CARGO_PKG_VERSION")) };
+                // Without it a browser asks the server for one.
+                link rel="icon" href="data:,";
+                title { (Text(page.title)) }
+                style { (PreEscaped(&style)) }
+            }
+            body {
+                header {
+                    h1 { (Text(page.title)) }
+                    (notes(page.notes))
+                    (contents(page))
+                }
+                main {
+                    @if !page.facts.is_empty() { (facts(page.facts)) }
+                    section id="metrics" {
+                        h2 { "Metrics" }
+                        (table::table(page.table))
+                    }
+                    @if let Some(comparison) = page.comparison {
+                        section id="published" {
+                            h2 { "Beside published figures" }
+                            (table::table(comparison))
+                        }
+                    }
+                    section id="classes" {
+                        h2 { "Curves and scores" }
+                        @for (at, each) in page.classes.iter().enumerate() { (class::class(at, each)) }
+                        @if page.classes.is_empty() { p class="muted" { "No class was evaluated." } }
+                    }
+                    (worst::section(Mistake::FalsePositive, page.worst))
+                    (worst::section(Mistake::FalseNegative, page.worst))
+                }
+                footer {
+                    p {
+                        "Written by aaclip " (env!("CARGO_PKG_VERSION")) ". Curves are drawn with at most "
+                        (MOST_POINTS) " points, within " (TOLERANCE)
+                        " of the axis where that suffices; the figures in the tables are computed from all points. "
+                        "Histograms have " (Histogram::BINS) " bins."
+                    }
+                }
+                script { (PreEscaped(&script)) }
+            }
+        }
+    }
+}
+
+fn notes(notes: &[String]) -> Markup {
+    html! {
+        @if !notes.is_empty() {
+            aside role="note" aria-label="Warnings" {
+                ul { @for note in notes { li { (Text(note)) } } }
+            }
+        }
+    }
+}
+
+fn contents(page: &EvaluationPage) -> Markup {
+    html! {
+        nav aria-label="Contents" {
+            ul {
+                @if !page.facts.is_empty() { li { a href="#facts" { "Setup" } } }
+                li { a href="#metrics" { "Metrics" } }
+                @if page.comparison.is_some() { li { a href="#published" { "Published figures" } } }
+                li { a href="#classes" { "Curves and scores" } }
+                li { a href={ "#" (worst::id(Mistake::FalsePositive)) } { "False positives" } }
+                li { a href={ "#" (worst::id(Mistake::FalseNegative)) } { "False negatives" } }
+            }
+            @if page.classes.len() > 1 {
+                ul aria-label="Classes" {
+                    @for (at, each) in page.classes.iter().enumerate() {
+                        li { a href={ "#" (class::id(at)) } { bdi { (Text(&each.name)) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn facts(facts: &[(String, String)]) -> Markup {
+    html! {
+        section id="facts" {
+            h2 { "Setup" }
+            dl {
+                @for (name, value) in facts {
+                    dt { (Text(name)) }
+                    dd { (Text(value)) }
+                }
+            }
+        }
+    }
+}
+
+/// A checkout may have turned the line ends; a browser turns them back before it compares the fingerprint.
+fn unix_lines(text: &str) -> String {
+    text.replace("\r\n", "\n")
+}
+
+/// How a content security policy names one inline text: its SHA-256.
+fn fingerprint(text: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
+}
