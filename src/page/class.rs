@@ -21,21 +21,20 @@ pub(super) fn class(at: usize, class: &PageClass) -> Markup {
         details open=[(at == 0).then_some("open")] {
             summary {
                 h3 { bdi { (Text(&class.name)) } }
-                @if let Some(curves) = class.image.as_ref().or(class.pixel.as_ref()) {
-                    span { (Text(&curves.summary)) }
-                }
+                (summary("Image", class.image.as_ref()))
+                (summary("Pixel", class.pixel.as_ref()))
             }
             div class="body" id=(id(at)) {
                 @let has_scores = !class.good_scores.is_empty() || !class.anomalous_scores.is_empty();
                 @if class.image.is_some() || has_scores {
-                    (heading("Image level", class.image.as_ref()))
+                    h4 { "Image level" }
                     div class="charts" {
                         @if let Some(curves) = &class.image { (curves_of("image", class, curves)) }
                         (scores(class))
                     }
                 }
                 @if let Some(curves) = &class.pixel {
-                    (heading("Pixel level", Some(curves)))
+                    h4 { "Pixel level" }
                     div class="charts" { (curves_of("pixel", class, curves)) }
                 }
                 @if class.image.is_none() && class.pixel.is_none() && !has_scores {
@@ -46,8 +45,12 @@ pub(super) fn class(at: usize, class: &PageClass) -> Markup {
     }
 }
 
-fn heading(level: &str, curves: Option<&PageCurves>) -> Markup {
-    html! { h4 { (level) @if let Some(curves) = curves { span { (Text(&curves.summary)) } } } }
+fn summary(level: &str, curves: Option<&PageCurves>) -> Markup {
+    html! {
+        @if let Some(curves) = curves.filter(|curves| !curves.summary.is_empty()) {
+            span { (level) ": " (Text(&curves.summary)) }
+        }
+    }
 }
 
 fn curves_of(level: &str, class: &PageClass, curves: &PageCurves) -> Markup {
@@ -60,7 +63,7 @@ fn curves_of(level: &str, class: &PageClass, curves: &PageCurves) -> Markup {
         @for (kind, points) in drawn {
             @if let Some(points) = points {
                 figure {
-                    figcaption { (kind.name()) ", " (level) " level" }
+                    figcaption { (kind.name()) }
                     (chart::curve(kind, points, &format!(
                         "{} of {} at {level} level: {}", kind.name(), class.name, curves.summary
                     )))

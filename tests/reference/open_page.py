@@ -5,7 +5,8 @@
     python3 tests/reference/open_page.py --self-test
 
 Fails when a section is missing from the DOM, the console has a message, anything but the page itself is
-requested, or the page is wider than a narrow window. Then look at the pictures. Standard library only.
+requested, the page is wider than a narrow window, or a table does not sort.
+Then look at the pictures. Standard library only.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def chromium(program, url, folder, *flags):
     command = [
         program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--disable-default-apps", "--disable-extensions", "--disable-features=NetworkTimeServiceQuerying", f"--user-data-dir={folder / 'profile'}",
+        "--disable-default-apps", "--disable-extensions", f"--user-data-dir={folder / 'profile'}",
         "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0", f"--log-net-log={log}",
         "--virtual-time-budget=4000", *flags, url,
     ]  # fmt: skip
@@ -47,26 +48,44 @@ def chromium(program, url, folder, *flags):
 
 
 def requested(log):
-    """The addresses in the browser's own log of requests."""
+    """The addresses that a page asked the network for, from the browser's own log; the browser asks for some
+    of its own accord, which have no origin."""
     text = log.read_text(errors="replace").rstrip()
     try:
         events = json.loads(text)["events"]
     except json.JSONDecodeError:  # a browser that was stopped leaves the list open
         events = json.loads(text.rstrip(",") + "]}")["events"]
-    addresses = {event.get("params", {}).get("url") for event in events} - {None}
-    return sorted(addresses)
+    asked = [event["params"] for event in events if "initiator" in event.get("params", {})]
+    return sorted({params["url"] for params in asked if params["initiator"] != "not an origin"})
 
 
-def narrow_width(program, page, folder):
-    """How wide the page is in a window `NARROW` wide; in a frame, for a window has a least width of its own."""
+PROBE = """
+const page = document.querySelector("iframe").contentDocument;
+const put = (name, value) => { document.body.dataset[name] = value; };
+put("wide", page.documentElement.scrollWidth);
+page.querySelector("table.sortable thead th:nth-child(2) button")?.click();
+put("column", Array.from(page.querySelectorAll("table.sortable")[0].querySelectorAll("tbody td:nth-child(2)"),
+                         (cell) => cell.textContent).join(" "));
+"""
+
+
+def probe(program, page, folder):
+    """How wide the page is in a window `NARROW` wide, and the first table's second column after a click on its
+    head. In a frame, for a window has a least width of its own."""
     frame = folder / "frame.html"
     frame.write_text(
-        f"""<!DOCTYPE html><body><iframe src="{page.as_uri()}" style="width:{NARROW}px;height:900px;border:0"
-        onload="document.body.dataset.wide = this.contentDocument.documentElement.scrollWidth"></iframe></body>"""
+        f"""<!DOCTYPE html><body><iframe src="{page.as_uri()}" style="width:{NARROW}px;height:900px;border:0">
+        </iframe><script>document.querySelector("iframe").onload = () => {{ {PROBE} }};</script></body>"""
     )
     dom, _, _ = chromium(program, frame.as_uri(), folder, "--allow-file-access-from-files", "--dump-dom")
-    found = re.search(r'data-wide="(\d+)"', dom)
-    return int(found[1]) if found else None
+    wide, column = re.search(r'data-wide="(\d+)"', dom), re.search(r'data-column="([^"]*)"', dom)
+    return int(wide[1]) if wide else None, column[1].split() if column else None
+
+
+def is_descending(column):
+    """Whether the figures fall from first to last; what is no figure stands last."""
+    figures = [float(cell) for cell in column if re.fullmatch(r"-?[\d.]+", cell)]
+    return figures == sorted(figures, reverse=True)
 
 
 def faults(program, page, folder):
@@ -82,8 +101,13 @@ def faults(program, page, folder):
     if dom.count('<svg class="chart"') + dom.count('<div class="pair">') != figures:
         found.append("a figure is neither a chart nor a pair of pictures")
     found += [f"the console says {line}" for line in console]
-    found += [f"the page asks for {address[:200]}" for address in addresses if address != page.as_uri()]
-    width = narrow_width(program, page, folder)
+    found += [f"the page asks for {address[:200]}" for address in addresses]
+    # A file beside the page would be read without the network.
+    found += [f"the page names {to[:80]}" for to in re.findall(r'\s(?:src|href)="([^"]*)"', dom)
+              if not to.startswith(("data:", "#"))]  # fmt: skip
+    width, column = probe(program, page, folder)
+    if column is None or not is_descending(column):
+        found.append(f"a click on a column does not sort it: {column}")
     if width != NARROW:
         found.append(f"the page is {width} pixels wide in a window of {NARROW}")
     title = re.search(r"<title>(.*?)</title>", dom, re.S)
@@ -114,9 +138,13 @@ GOOD = "<h1>t</h1><nav></nav><main>{}<table class='sortable'></table><button></b
 BAD = {  # what the check has to say about a page with this added
     "": None,
     '<img src="http://example.org/a.png">': "asks for http://example.org",
+    '<link rel="stylesheet" href="https://fonts.googleapis.com/a.css">': "asks for https://fonts.googleapis.com",
+    '<img src="beside.png">': "names beside.png",
     "<style>@import url(https://example.org/a.css);</style>": "asks for https://example.org",
     "<script>console.error('oh')</script>": "the console says",
+    '<meta http-equiv="Content-Security-Policy" content="script-src \'none\'"><script>1</script>': "the console says",
     "<script>nothing()</script>": "the console says",
+    "<script>document.querySelector('table').innerHTML = '<tr><th>a<td>1<tr><th>b<td>2'</script>": "does not sort",
     '<div style="width:900px">wide</div>': "pixels wide",
     "<script>document.getElementById('classes').remove()</script>": "no section #classes",
 }
