@@ -6,6 +6,7 @@ use crate::{
     adapters::AdapterError,
     anchors::AnchorError,
     clip::{ConfigError, TokenizerError},
+    dataset::DatasetError,
     evaluation::EvaluationError,
     image::ImageError,
     weights::{HubError, WeightsError},
@@ -39,6 +40,9 @@ pub enum Error {
     /// Prompts and text anchors.
     #[error(transparent)]
     Anchors(#[from] AnchorError),
+    /// A data set: not found, in no known layout, or without what was asked for.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// An evaluation's files.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),

@@ -18,6 +18,7 @@
 //! | [`metrics`] | AUROC, average precision, F1-max and PRO of scores and maps |
 //! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
 //! | [`output`] | records and pictures |
+//! | [`dataset`] | labelled pictures, read in the layouts they are published in |
 //! | [`page`] | an evaluation as one self-contained HTML page |
 //!
 //! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`] and [`files`] are the only things every module shares.
@@ -31,6 +32,7 @@ struct Readme;
 pub mod adapters;
 pub mod anchors;
 pub mod clip;
+pub mod dataset;
 mod detector;
 pub mod device;
 mod error;

@@ -3,10 +3,8 @@
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
+use aaclip::image::{PICTURE_ENDINGS, is_picture_name};
 use walkdir::WalkDir;
-
-/// Endings of files that a folder is searched for. A file that is named outright is always tried.
-const PICTURE_ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"];
 
 /// Longest line accepted in a list of paths.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -68,12 +66,6 @@ fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(['*', '?', '['])
 }
 
-fn is_picture(path: &Path) -> bool {
-    path.extension()
-        .and_then(|e| e.to_str())
-        .is_some_and(|e| PICTURE_ENDINGS.iter().any(|ending| e.eq_ignore_ascii_case(ending)))
-}
-
 impl Inputs {
     fn add_list(&mut self, list: impl Read) {
         let mut lines = std::io::BufReader::new(list);
@@ -98,7 +90,7 @@ impl Inputs {
         let before = self.pictures.len();
         for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
             match entry {
-                Ok(entry) if entry.file_type().is_file() && is_picture(entry.path()) => {
+                Ok(entry) if entry.file_type().is_file() && is_picture_name(entry.path()) => {
                     let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_owned();
                     self.pictures.push(Input { path: entry.into_path(), relative });
                 }

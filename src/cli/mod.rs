@@ -1,6 +1,7 @@
 //! The command line: parsing, dispatch and exit codes. One file per subcommand.
 
 mod adapters;
+mod data;
 mod detect;
 mod detect_args;
 mod detector_args;
@@ -33,6 +34,7 @@ enum Command {
     Models(models::ModelsArgs),
     Adapters(adapters::AdaptersArgs),
     Prompts(prompts::PromptsArgs),
+    Data(data::DataArgs),
 }
 
 /// Defines the command line's names of a library enum.
@@ -58,6 +60,7 @@ pub fn run() -> ExitCode {
         Command::Adapters(args) => adapters::run(args),
         Command::Models(args) => models::run(args),
         Command::Prompts(args) => prompts::run(args),
+        Command::Data(args) => data::run(args),
     };
     match result {
         Ok(code) => code,

@@ -7,6 +7,7 @@ mod error;
 mod geometry;
 mod mask;
 mod mode;
+mod names;
 mod preprocess;
 mod resample;
 
@@ -15,6 +16,7 @@ pub use error::ImageError;
 pub use geometry::{AxisMap, Geometry};
 pub use mask::Mask;
 pub use mode::PixelMode;
+pub use names::{PICTURE_ENDINGS, is_picture_name};
 pub use preprocess::{Chain, Fit, Prepared, Preprocess};
 pub(crate) use resample::keys_cubic;
 pub use resample::{Filter, Samples, resize};

@@ -1,0 +1,184 @@
+//! `aaclip data`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use aaclip::dataset::{Dataset, Label, Layout, Mask, Problem, Sample};
+use aaclip::image::{DecodeLimits, DecodeOptions};
+use aaclip::progress::Progress;
+use aaclip::{Error, Result};
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::EXIT_ERROR;
+
+const EXAMPLES: &str = "\
+Examples:
+  aaclip data check datasets/mvtec
+  aaclip data check datasets/mvtec/bottle --fast
+  aaclip data check datasets/VisA --classes candle,pcb1
+  aaclip data check parts/ --layout folders --json
+  aaclip data check metadata/full-shot.jsonl
+
+Layouts (found by themselves; the first that fits is taken):
+  visa          ROOT/split_csv/1cls.csv: the official test split
+  visa-raw      ROOT/CLASS/Data/Images/{Normal,Anomaly}: every picture
+  mvtec-ad-2    ROOT/CLASS/test_public/{good,bad}
+  bmad          ROOT/{Brain_AD,Liver_AD,RESC,...}/test/{good,Ungood}
+  btad, mpdd, mvtec-ad
+                ROOT/CLASS/test/{good,DEFECT}, ROOT/CLASS/ground_truth/DEFECT
+  isic          ISBI2016_ISIC_Part1_Test_Data and _GroundTruth
+  segmentation  images and masks, or Original and Ground Truth: CVC-*, Kvasir
+  head-ct       head_ct and labels.csv
+  brain-mri     yes and no
+  folders       good and defect, perhaps masks
+  meta-json     CLIP-AD's meta.json, the file or its folder
+  json-lines    AA-CLIP's *.jsonl, the file or its folder
+
+Exit code: 0 if nothing is wrong, 2 if there is any problem.";
+
+/// Look at data sets before they are evaluated.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Count the pictures of a data set and name every one that cannot be used
+    #[command(after_long_help = EXAMPLES)]
+    Check {
+        /// The folder of a data set or of one class, or a metadata file
+        root: PathBuf,
+        /// How the files are arranged, instead of finding out
+        #[arg(long, value_name = "NAME")]
+        layout: Option<Layout>,
+        /// Only these classes; problems of the others that their names alone tell are listed all the same
+        #[arg(long, value_name = "A,B", value_delimiter = ',')]
+        classes: Vec<String>,
+        /// Do not decode the pictures: only what the names of the files tell
+        #[arg(long)]
+        fast: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+        /// The largest picture that is decoded, in megapixels
+        #[arg(long, value_name = "N", default_value_t = DecodeLimits::default().max_pixels / 1_000_000)]
+        max_megapixels: u64,
+        /// No progress
+        #[arg(long, short)]
+        quiet: bool,
+    },
+}
+
+pub fn run(args: DataArgs) -> Result<ExitCode> {
+    let Action::Check { root, layout, classes, fast, json, max_megapixels, quiet } = args.action;
+    let mut data = Dataset::open(&root, layout)?;
+    if !classes.is_empty() {
+        data.keep_classes(&classes)?;
+    }
+    let mut problems = data.problems.clone();
+    if !fast {
+        let progress = if quiet { Progress::Silent } else { Progress::Auto };
+        let bar = progress.items(data.samples.len() as u64, "decoding");
+        let mut options = DecodeOptions::default();
+        options.limits.max_pixels = max_megapixels.saturating_mul(1_000_000);
+        problems.extend(data.check(&options, || bar.inc(1)));
+        bar.finish_and_clear();
+    }
+    let report = Report::new(&data, &problems, !fast);
+    let text = if json { format!("{:#}\n", serde_json::json!(report)) } else { report.table() };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::io("write to", "stdout", e))?;
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
+}
+
+/// What was found.
+#[derive(Serialize)]
+struct Report<'a> {
+    root: String,
+    layout: Layout,
+    /// Whether the pictures were decoded, or only their names looked at.
+    decoded: bool,
+    classes: Vec<Counts<'a>>,
+    total: Counts<'a>,
+    problems: &'a [Problem],
+}
+
+/// The samples of a class, counted.
+#[derive(Default, Serialize)]
+struct Counts<'a> {
+    class: &'a str,
+    pictures: usize,
+    good: usize,
+    anomalous: usize,
+    masks: usize,
+    kinds: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> Counts<'a> {
+    fn of(class: &'a str, samples: impl Iterator<Item = &'a Sample>) -> Self {
+        let mut counts = Self { class, ..Self::default() };
+        for sample in samples {
+            counts.pictures += 1;
+            counts.good += usize::from(sample.label == Label::Normal);
+            counts.anomalous += usize::from(sample.label == Label::Anomalous);
+            counts.masks += usize::from(matches!(sample.mask, Mask::File(_)));
+            *counts.kinds.entry(&sample.kind).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl<'a> Report<'a> {
+    fn new(data: &'a Dataset, problems: &'a [Problem], decoded: bool) -> Self {
+        let of_class =
+            |class| Counts::of(class, data.samples.iter().filter(move |s: &&Sample| s.class == class));
+        Self {
+            root: data.root.display().to_string(),
+            layout: data.layout,
+            decoded,
+            classes: data.classes().into_iter().map(of_class).collect(),
+            total: Counts::of("total", data.samples.iter()),
+            problems,
+        }
+    }
+
+    fn table(&self) -> String {
+        let name = |c: &Counts| c.class.escape_debug().to_string();
+        let width =
+            self.classes.iter().map(|c| name(c).chars().count()).max().unwrap_or(0).max("total".len());
+        let kinds = |c: &Counts| {
+            let kinds = c.kinds.iter().map(|(kind, n)| format!("{} {n}", kind.escape_debug()));
+            kinds.collect::<Vec<_>>().join(", ")
+        };
+        let mut text = format!("{:width$}  pictures   good  anomalous  masks  kinds\n", "class");
+        let rows = self.classes.iter().map(|c| (c, kinds(c)));
+        // The kinds of all classes together say little.
+        for (counts, kinds) in rows.chain([(&self.total, String::new())]) {
+            let Counts { pictures, good, anomalous, masks, .. } = counts;
+            let name = name(counts);
+            // Writing to a String cannot fail.
+            let _ =
+                writeln!(text, "{name:width$}  {pictures:8}  {good:5}  {anomalous:9}  {masks:5}  {kinds}");
+        }
+        let depth = if self.decoded { "every file decoded" } else { "names only, no file decoded" };
+        let found = match self.problems.len() {
+            0 => "no problem".to_owned(),
+            1 => "1 problem:".to_owned(),
+            n => format!("{n} problems:"),
+        };
+        let _ = writeln!(text, "layout {}; {depth}; {found}", self.layout);
+        for problem in self.problems {
+            let _ = writeln!(text, "{problem}");
+        }
+        text
+    }
+}

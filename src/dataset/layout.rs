@@ -1,0 +1,231 @@
+//! The layouts that are known, and how one is recognised.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::listing::{self, Listing};
+use super::reading::Reading;
+use super::{Dataset, DatasetError, bmad, folders, isic, metadata, mvtec, scans, segmentation, visa};
+
+/// How the files of a data set are arranged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Layout {
+    /// VisA with its official split: `split_csv/1cls.csv` tells what is for testing.
+    VisaSplit,
+    /// VisA as it is unpacked, without a split: every picture is read.
+    VisaRaw,
+    /// MVTec AD 2: the public test part.
+    MvtecAd2,
+    /// Brain, liver, retina and the other sets of BMAD.
+    Bmad,
+    /// BTAD: `ok` and `ko`.
+    Btad,
+    /// MPDD: as MVTec AD, six classes of metal parts.
+    Mpdd,
+    /// MVTec AD, and every data set made like it.
+    MvtecAd,
+    /// ISIC 2016, part 1: the test pictures.
+    Isic,
+    /// CVC-ClinicDB, CVC-ColonDB, CVC-300, Kvasir-SEG: every picture is anomalous.
+    Segmentation,
+    /// HeadCT: one folder of pictures and `labels.csv`.
+    HeadCt,
+    /// BrainMRI: `yes` and `no`.
+    BrainMri,
+    /// A folder of good parts, a folder of defective ones, perhaps one of masks.
+    TwoFolders,
+    /// CLIP-AD's `meta.json`.
+    MetaJson,
+    /// AA-CLIP's JSON lines.
+    JsonLines,
+}
+
+impl Layout {
+    /// All layouts, in the order they are tried: the first that fits is taken.
+    pub const ALL: [Self; 14] = [
+        Self::VisaSplit,
+        Self::VisaRaw,
+        Self::MvtecAd2,
+        Self::Bmad,
+        Self::Btad,
+        Self::Mpdd,
+        Self::MvtecAd,
+        Self::Isic,
+        Self::Segmentation,
+        Self::HeadCt,
+        Self::BrainMri,
+        Self::TwoFolders,
+        Self::MetaJson,
+        Self::JsonLines,
+    ];
+
+    /// The name on the command line: "mvtec-ad".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VisaSplit => "visa",
+            Self::VisaRaw => "visa-raw",
+            Self::MvtecAd2 => "mvtec-ad-2",
+            Self::Bmad => "bmad",
+            Self::Btad => "btad",
+            Self::Mpdd => "mpdd",
+            Self::MvtecAd => "mvtec-ad",
+            Self::Isic => "isic",
+            Self::Segmentation => "segmentation",
+            Self::HeadCt => "head-ct",
+            Self::BrainMri => "brain-mri",
+            Self::TwoFolders => "folders",
+            Self::MetaJson => "meta-json",
+            Self::JsonLines => "json-lines",
+        }
+    }
+
+    /// The files it is recognised by, for a person.
+    pub fn expects(self) -> &'static str {
+        match self {
+            Self::VisaSplit => "ROOT/split_csv/1cls.csv with the columns object, split, label, image, mask",
+            Self::VisaRaw => "ROOT/CLASS/Data/Images/{Normal,Anomaly}/ and Data/Masks/Anomaly/",
+            Self::MvtecAd2 => "ROOT/CLASS/test_public/{good,bad}/ and test_public/ground_truth/bad/",
+            Self::Bmad => {
+                "ROOT/SET/test/{good,Ungood}/, pictures there or in img/, masks in anomaly_mask/ or label/"
+            }
+            Self::Btad => "ROOT/CLASS/test/{ok,ko}/ and ground_truth/ko/",
+            Self::Mpdd => "ROOT/CLASS/test/{good,DEFECT}/ and ground_truth/DEFECT/, CLASS one of MPDD's",
+            Self::MvtecAd => "ROOT/CLASS/test/{good,DEFECT}/ and ground_truth/DEFECT/NNN_mask.png",
+            Self::Isic => "ROOT/ISBI2016_ISIC_Part1_Test_Data/ and ISBI2016_ISIC_Part1_Test_GroundTruth/",
+            Self::Segmentation => {
+                "ROOT/ or ROOT/SET/ with images/ and masks/, or Original/ and Ground Truth/"
+            }
+            Self::HeadCt => "ROOT/head_ct/ and ROOT/labels.csv with the columns id, hemorrhage",
+            Self::BrainMri => "ROOT/yes/ and ROOT/no/, perhaps in brain_tumor_dataset/",
+            Self::TwoFolders => {
+                "ROOT/good/ (or ok, normal) and ROOT/defect/ (or bad, anomaly, ...), perhaps ROOT/masks/"
+            }
+            Self::MetaJson => {
+                "a file meta.json, or a folder with one: {\"test\": {CLASS: [{\"img_path\": ...}]}}"
+            }
+            Self::JsonLines => {
+                "a file *.jsonl, or a folder with exactly one: {\"image_path\": ..., \"label\": 0, \"class_name\": ...}"
+            }
+        }
+    }
+
+    /// Whether it is a file that lists pictures.
+    pub fn is_metadata(self) -> bool {
+        matches!(self, Self::MetaJson | Self::JsonLines)
+    }
+
+    /// The first layout of [`Layout::ALL`] that `root` has; by names alone, no picture is opened.
+    ///
+    /// # Errors
+    /// `root` cannot be listed, or has none of them.
+    pub fn find(root: &Path) -> Result<Self, DatasetError> {
+        let is_file = listing::is_file(root)?;
+        let root_listing = if is_file { Listing::default() } else { Listing::of(root)? };
+        if let Some(layout) = Self::ALL.into_iter().find(|l| l.fits(root, is_file, &root_listing)) {
+            return Ok(layout);
+        }
+        let tried = Self::ALL.map(|l| format!("  {:13} {}", l.name(), l.expects())).join("\n");
+        Err(DatasetError::UnknownLayout { path: root.to_owned(), hint: hint(&root_listing), tried })
+    }
+
+    fn fits(self, root: &Path, is_file: bool, listing: &Listing) -> bool {
+        match self {
+            Self::MetaJson => metadata::meta_json_file(root, is_file, listing).is_some(),
+            Self::JsonLines => metadata::json_lines_file(root, is_file, listing).is_some(),
+            _ if is_file => false,
+            Self::VisaSplit => visa::split_file(root).is_some(),
+            Self::VisaRaw => !visa::raw_classes(root, listing).is_empty(),
+            Self::MvtecAd2 => !mvtec::public_classes(root, listing).is_empty(),
+            Self::Bmad => !bmad::sets(root, listing).is_empty(),
+            Self::Btad => mvtec::is_btad(&mvtec::classes(root, listing)),
+            Self::Mpdd => mvtec::is_mpdd(&mvtec::classes(root, listing)),
+            Self::MvtecAd => mvtec::is_mvtec(&mvtec::classes(root, listing)),
+            Self::Isic => isic::folders(root).is_some(),
+            Self::Segmentation => !segmentation::sets(root, listing).is_empty(),
+            Self::HeadCt => scans::head_ct(root).is_some(),
+            Self::BrainMri => scans::brain_mri(root).is_some(),
+            Self::TwoFolders => folders::fits(listing),
+        }
+    }
+
+    /// Lists the data set at `root`, which exists.
+    pub(super) fn read(self, root: &Path) -> Result<Dataset, DatasetError> {
+        let is_file = listing::is_file(root)?;
+        let at = if is_file { Listing::default() } else { Listing::of(root)? };
+        let wrong = || DatasetError::WrongLayout { path: root.to_owned(), layout: self };
+        let mut reading = Reading::new(&if is_file { listing::parent(root) } else { root.to_owned() });
+        let to = &mut reading;
+        match self {
+            Self::VisaSplit => visa::read_split(&visa::split_file(root).ok_or_else(wrong)?, to)?,
+            Self::VisaRaw => visa::read_raw(some(visa::raw_classes(root, &at)).ok_or_else(wrong)?, to)?,
+            Self::MvtecAd2 => mvtec::read(some(mvtec::public_classes(root, &at)).ok_or_else(wrong)?, to)?,
+            Self::Bmad => bmad::read(some(bmad::sets(root, &at)).ok_or_else(wrong)?, to)?,
+            Self::Btad | Self::Mpdd | Self::MvtecAd => {
+                let classes = some(mvtec::classes(root, &at)).ok_or_else(wrong)?;
+                mvtec::report_untested(&classes, &at, to);
+                mvtec::read(classes, to)?;
+            }
+            Self::Isic => isic::read(isic::folders(root).ok_or_else(wrong)?, to)?,
+            Self::Segmentation => {
+                segmentation::read(some(segmentation::sets(root, &at)).ok_or_else(wrong)?, to)?;
+            }
+            Self::HeadCt => scans::read_head_ct(scans::head_ct(root).ok_or_else(wrong)?, to)?,
+            Self::BrainMri => scans::read_brain_mri(scans::brain_mri(root).ok_or_else(wrong)?, to)?,
+            Self::TwoFolders => folders::read(root, &at, to)?,
+            Self::MetaJson => {
+                let file = metadata::meta_json_file(root, is_file, &at).ok_or_else(wrong)?;
+                metadata::read_meta_json(&file, to)?;
+            }
+            Self::JsonLines => {
+                let file = metadata::json_lines_file(root, is_file, &at).ok_or_else(wrong)?;
+                metadata::read_json_lines(&file, to)?;
+            }
+        }
+        reading.finish(self, root)
+    }
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+/// What a folder has that nearly is a layout.
+fn hint(listing: &Listing) -> String {
+    let lines = listing.others.iter().filter(|f| metadata::has_ending(f, "jsonl")).count();
+    let pictures = listing.pictures.len();
+    match &listing.folders[..] {
+        _ if lines > 1 => format!(" (there are {lines} .jsonl files in it: name the one that is meant)"),
+        [] if pictures > 0 => format!(" ({pictures} pictures without labels)"),
+        [one] if pictures == 0 => format!(" (is it {}?)", one.display()),
+        _ => String::new(),
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = DatasetError;
+
+    /// A [`Layout::name`], in any case, `_` for `-` allowed.
+    fn from_str(name: &str) -> Result<Self, DatasetError> {
+        let plain = name.to_ascii_lowercase().replace('_', "-");
+        Self::ALL.into_iter().find(|l| l.name() == plain).ok_or_else(|| DatasetError::UnknownLayoutName {
+            name: name.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
+    }
+}
+
+impl Serialize for Layout {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

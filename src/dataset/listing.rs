@@ -1,0 +1,133 @@
+//! Folders: what is in them, in a stable order.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use crate::image::is_picture_name;
+
+use super::DatasetError;
+
+/// Largest metadata file or table that is read: a million lines fit.
+pub(super) const MAX_METADATA_BYTES: u64 = 256 << 20;
+
+/// Whether `root` is a file; an error if there is nothing.
+pub(super) fn is_file(root: &Path) -> Result<bool, DatasetError> {
+    match fs::metadata(root) {
+        Ok(about) => Ok(!about.is_dir()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Err(DatasetError::NotFound { path: root.to_owned() }),
+        Err(source) => Err(DatasetError::Io { path: root.to_owned(), source }),
+    }
+}
+
+/// What a folder holds, without hidden names. One level: a link that leads back up cannot make this endless.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Folders and links to folders, sorted.
+    pub folders: Vec<PathBuf>,
+    /// Files with a picture's ending, sorted; links that lead nowhere too, so that they are noticed.
+    pub pictures: Vec<PathBuf>,
+    /// All other files, sorted.
+    pub others: Vec<PathBuf>,
+}
+
+impl Listing {
+    pub fn of(folder: &Path) -> Result<Self, DatasetError> {
+        let io = |source| DatasetError::Io { path: folder.to_owned(), source };
+        let mut listing = Self::default();
+        for entry in fs::read_dir(folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            let path = entry.path();
+            let kind = entry.file_type().map_err(io)?;
+            if kind.is_dir() || (kind.is_symlink() && path.is_dir()) {
+                listing.folders.push(path);
+            } else if is_picture_name(&path) {
+                listing.pictures.push(path);
+            } else {
+                listing.others.push(path);
+            }
+        }
+        for list in [&mut listing.folders, &mut listing.pictures, &mut listing.others] {
+            list.sort();
+        }
+        Ok(listing)
+    }
+
+    /// The first of `names` that is one of the folders, in any case; a name of the same case is preferred.
+    pub fn folder(&self, names: &[&str]) -> Option<&Path> {
+        let same = |wanted: &str| self.folders.iter().find(|f| file_name(f) == wanted);
+        let similar = |wanted: &str| self.folders.iter().find(|f| file_name(f).eq_ignore_ascii_case(wanted));
+        names.iter().find_map(|name| same(name).or_else(|| similar(name))).map(PathBuf::as_path)
+    }
+}
+
+/// A folder below `folder` by a path of names, each in any case.
+pub(super) fn below(folder: &Path, names: &[&str]) -> Option<PathBuf> {
+    names.iter().try_fold(folder.to_owned(), |at, name| {
+        let exact = at.join(name);
+        if exact.is_dir() { Some(exact) } else { Some(Listing::of(&at).ok()?.folder(&[name])?.to_owned()) }
+    })
+}
+
+/// The last part of a path, as text.
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The last part of a path without its ending, as text.
+pub(super) fn stem(path: &Path) -> String {
+    path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The name of a folder that may have been given as `.` or `..`.
+pub(super) fn folder_name(folder: &Path) -> String {
+    let name = file_name(folder);
+    if !name.is_empty() {
+        return name;
+    }
+    let whole = fs::canonicalize(folder).map(|p| file_name(&p)).unwrap_or_default();
+    if whole.is_empty() { "object".to_owned() } else { whole }
+}
+
+/// The folder of a metadata file.
+pub(super) fn parent(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// A path that a file gives for another one below its folder, in parts; `None` if it is empty, absolute or leads
+/// out. `\` separates too: some files were written on Windows.
+pub(super) fn inside(text: &str) -> Option<Vec<String>> {
+    let text = text.replace('\\', "/");
+    let drive = text.as_bytes().get(1) == Some(&b':');
+    if text.starts_with('/') || drive || text.contains('\0') {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            name => parts.push(name.to_owned()),
+        }
+    }
+    (!parts.is_empty()).then_some(parts)
+}
+
+/// Opens a metadata file that is not too large; the reader ends at the limit even if the file grows.
+pub(super) fn open_metadata(path: &Path) -> Result<impl Read + use<>, DatasetError> {
+    let io = |source| DatasetError::Io { path: path.to_owned(), source };
+    let file = fs::File::open(path).map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
+    if bytes > MAX_METADATA_BYTES {
+        return Err(DatasetError::TooLarge { path: path.to_owned(), bytes, allowed: MAX_METADATA_BYTES });
+    }
+    Ok(file.take(MAX_METADATA_BYTES))
+}

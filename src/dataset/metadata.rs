@@ -1,0 +1,140 @@
+//! Files that list pictures: AA-CLIP's JSON lines and CLIP-AD's `meta.json`.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::listing::{Listing, open_metadata};
+use super::reading::{Reading, Row};
+use super::{DatasetError, Label};
+
+/// Longest line of a JSON-lines file, in bytes.
+const MAX_LINE: u64 = 1 << 20;
+
+pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending))
+}
+
+/// The `.jsonl` that `root` is, or the only one in it.
+pub(super) fn json_lines_file(root: &Path, is_file: bool, listing: &Listing) -> Option<PathBuf> {
+    if is_file {
+        return has_ending(root, "jsonl").then(|| root.to_owned());
+    }
+    let mut files = listing.others.iter().filter(|f| has_ending(f, "jsonl"));
+    files.next().filter(|_| files.next().is_none()).cloned()
+}
+
+/// The `.json` that `root` is, or the `meta.json` in it.
+pub(super) fn meta_json_file(root: &Path, is_file: bool, listing: &Listing) -> Option<PathBuf> {
+    if is_file {
+        return has_ending(root, "json").then(|| root.to_owned());
+    }
+    listing.others.iter().find(|f| f.file_name().is_some_and(|n| n == "meta.json")).cloned()
+}
+
+/// The number of a column.
+pub(super) fn column(header: &csv::StringRecord, name: &str, file: &Path) -> Result<usize, DatasetError> {
+    // Some tables start with a byte order mark.
+    let plain = |title: &str| title.trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
+    header.iter().position(|title| plain(title) == name).ok_or_else(|| DatasetError::Metadata {
+        path: file.to_owned(),
+        reason: format!("no column `{name}`; it has {}", header.iter().collect::<Vec<_>>().join(", ")),
+    })
+}
+
+pub(super) fn read_json_lines(file: &Path, reading: &mut Reading) -> Result<(), DatasetError> {
+    let io = |source| DatasetError::Io { path: file.to_owned(), source };
+    let mut lines = BufReader::new(open_metadata(file)?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(io)? == 0 {
+            break;
+        }
+        let place = format!("line {number}");
+        if line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n') {
+            reading.bad_line(file, &place, &format!("it is longer than {MAX_LINE} bytes"))?;
+            lines.skip_until(b'\n').map_err(io)?;
+            continue;
+        }
+        let text = line.trim_ascii();
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        if text.is_empty() {
+            continue;
+        }
+        let row = serde_json::from_slice(text)
+            .map_err(|e| format!("not JSON: {e}"))
+            .and_then(|value| row(&value, &LINE, None));
+        match row {
+            Ok(row) => reading.row(row, file, &place)?,
+            Err(reason) => reading.bad_line(file, &place, &reason)?,
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read_meta_json(file: &Path, reading: &mut Reading) -> Result<(), DatasetError> {
+    let wrong = |reason: String| DatasetError::Metadata { path: file.to_owned(), reason };
+    let value: Value = serde_json::from_reader(BufReader::new(open_metadata(file)?))
+        .map_err(|e| wrong(format!("not JSON: {e}")))?;
+    let test = value.get("test").and_then(Value::as_object);
+    let test = test.ok_or_else(|| wrong("there is no object `test` in it".to_owned()))?;
+    for (class, entries) in test {
+        let Some(entries) = entries.as_array() else {
+            reading.bad_line(file, &format!("test.{class}"), "it is not a list")?;
+            continue;
+        };
+        for (i, entry) in entries.iter().enumerate() {
+            let place = format!("test.{class}[{i}]");
+            match row(entry, &META, Some(class)) {
+                Ok(row) => reading.row(row, file, &place)?,
+                Err(reason) => reading.bad_line(file, &place, &reason)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the fields of an entry are called.
+struct Fields {
+    image: &'static str,
+    label: &'static str,
+    class: &'static str,
+    mask: &'static str,
+    kind: Option<&'static str>,
+}
+
+const LINE: Fields =
+    Fields { image: "image_path", label: "label", class: "class_name", mask: "mask_path", kind: None };
+const META: Fields = Fields {
+    image: "img_path",
+    label: "anomaly",
+    class: "cls_name",
+    mask: "mask_path",
+    kind: Some("specie_name"),
+};
+
+/// An entry; why not, if it cannot be used. `class` is taken where the entry names none.
+fn row(entry: &Value, fields: &Fields, class: Option<&str>) -> Result<Row, String> {
+    if !entry.is_object() {
+        return Err("it is not a JSON object".to_owned());
+    }
+    let text = |name: &str| match entry.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(format!("`{name}` is not a text")),
+    };
+    let needed = |name: &str| text(name)?.ok_or_else(|| format!("`{name}` is missing"));
+    let label = match entry.get(fields.label) {
+        Some(v) if v.as_f64() == Some(0.0) => Label::Normal,
+        Some(v) if v.as_f64() == Some(1.0) => Label::Anomalous,
+        Some(v) if v.is_number() => return Err(format!("`{}` is {v}, expected 0 or 1", fields.label)),
+        Some(_) => return Err(format!("`{}` is not a number", fields.label)),
+        None => return Err(format!("`{}` is missing", fields.label)),
+    };
+    let class = text(fields.class)?.or_else(|| class.map(str::to_owned));
+    let class = class.filter(|c| !c.is_empty()).ok_or_else(|| format!("`{}` is missing", fields.class))?;
+    let kind = fields.kind.map(text).transpose()?.flatten().filter(|k| !k.is_empty());
+    Ok(Row { class, image: needed(fields.image)?, label, mask: text(fields.mask)?, kind })
+}

@@ -1,0 +1,90 @@
+//! What is wrong with a data set, file by file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+/// What is wrong with a file of a data set. [`fmt::Display`] gives one line that names the file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Problem {
+    /// The file or folder; serialised as text, whatever bytes it has.
+    #[serde(serialize_with = "as_text")]
+    pub path: PathBuf,
+    /// What is wrong.
+    pub kind: ProblemKind,
+    /// The particulars, for a person.
+    pub detail: String,
+}
+
+/// What can be wrong with a file of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// An anomalous picture without a mask, in a data set that has masks. It is listed, and counts for image metrics.
+    MissingMask,
+    /// A picture that a table or metadata file names does not exist. It is not listed.
+    MissingPicture,
+    /// A picture that the data set's table says nothing about. It is not listed.
+    MissingLabel,
+    /// A mask that belongs to no picture.
+    OrphanMask,
+    /// A picture that cannot be decoded.
+    UnreadablePicture,
+    /// A mask that cannot be decoded.
+    UnreadableMask,
+    /// A mask of another size than its picture.
+    OddSize,
+    /// An anomalous picture whose mask marks nothing.
+    EmptyMask,
+    /// A line or entry of a table or metadata file that cannot be used.
+    BadLine,
+    /// A picture that is listed twice (the first one counts), or a second mask of a picture.
+    Duplicate,
+    /// The folder of a class without a test picture.
+    EmptyClass,
+    /// A folder where only pictures are expected: what is in it is not read.
+    UnreadFolder,
+}
+
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+impl ProblemKind {
+    /// In words: "missing mask".
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::MissingMask => "missing mask",
+            Self::MissingPicture => "missing picture",
+            Self::MissingLabel => "missing label",
+            Self::OrphanMask => "orphan mask",
+            Self::UnreadablePicture => "unreadable picture",
+            Self::UnreadableMask => "unreadable mask",
+            Self::OddSize => "odd size",
+            Self::EmptyMask => "empty mask",
+            Self::BadLine => "bad line",
+            Self::Duplicate => "duplicate",
+            Self::EmptyClass => "empty class",
+            Self::UnreadFolder => "folder not read",
+        }
+    }
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.label())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = format!("{}: {}: {}", self.kind, self.path.display(), self.detail);
+        // File names may hold line breaks and terminal sequences.
+        for c in line.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+        }
+        Ok(())
+    }
+}

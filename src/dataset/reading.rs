@@ -1,0 +1,326 @@
+//! A data set while it is read: samples, problems, and masks that were looked for.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::listing::{Listing, inside, stem};
+use super::{Dataset, DatasetError, Label, Layout, Mask, Problem, ProblemKind, Sample};
+
+/// Most lines of one file that may be unusable before the file is given up.
+const MAX_BAD_LINES: usize = 10_000;
+
+/// A data set while it is read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    root: PathBuf,
+    samples: Vec<Sample>,
+    problems: Vec<Problem>,
+    /// Anomalous pictures without a mask and where it was looked for: problems only if there are masks at all.
+    maskless: Vec<(PathBuf, String)>,
+    /// Names of rows that were already taken.
+    seen: HashSet<String>,
+    bad_lines: usize,
+}
+
+/// A picture as a table or metadata file describes it; paths are as written there.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub class: String,
+    pub image: String,
+    pub label: Label,
+    pub mask: Option<String>,
+    /// The folder of the picture is taken if this is `None`.
+    pub kind: Option<String>,
+}
+
+impl Reading {
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            samples: Vec::new(),
+            problems: Vec::new(),
+            maskless: Vec::new(),
+            seen: HashSet::new(),
+            bad_lines: 0,
+        }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn problem(&mut self, kind: ProblemKind, path: &Path, detail: impl Into<String>) {
+        self.problems.push(Problem { path: path.to_owned(), kind, detail: detail.into() });
+    }
+
+    /// The pictures of a folder in which nothing else matters. Folders in it are not read, which is said.
+    pub fn pictures(&mut self, folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+        let listing = Listing::of(folder)?;
+        for unread in &listing.folders {
+            self.problem(ProblemKind::UnreadFolder, unread, "only pictures are expected here");
+        }
+        Ok(listing.pictures)
+    }
+
+    /// A picture of a data set without masks.
+    pub fn picture(&mut self, class: &str, kind: &str, label: Label, path: PathBuf) {
+        let mask = if label == Label::Normal { Mask::None } else { Mask::Unlabelled };
+        self.push(class, kind, path, label, mask);
+    }
+
+    /// Adds the pictures of a folder, with their masks if they are anomalous; how many.
+    pub fn folder(
+        &mut self,
+        class: &str,
+        kind: &str,
+        label: Label,
+        folder: &Path,
+        masks: &mut Masks,
+    ) -> Result<usize, DatasetError> {
+        let pictures = self.pictures(folder)?;
+        Ok(self.listed(class, kind, label, pictures, masks))
+    }
+
+    /// [`Reading::folder`] with pictures that are listed already.
+    pub fn listed(
+        &mut self,
+        class: &str,
+        kind: &str,
+        label: Label,
+        pictures: Vec<PathBuf>,
+        masks: &mut Masks,
+    ) -> usize {
+        let count = pictures.len();
+        for picture in pictures {
+            // Also for normal pictures, whose masks some data sets ship all black: those are no orphans.
+            let found = masks.take(&picture, self);
+            match (label, found) {
+                (Label::Normal, _) => self.picture(class, kind, label, picture),
+                (Label::Anomalous, Some(mask)) => {
+                    self.push(class, kind, picture, Label::Anomalous, Mask::File(mask));
+                }
+                (Label::Anomalous, None) => {
+                    self.maskless.push((picture.clone(), masks.wanted(&picture)));
+                    self.picture(class, kind, label, picture);
+                }
+            }
+        }
+        count
+    }
+
+    /// Ends a part of the data set: where it `has_masks`, an anomalous picture without one is a problem.
+    pub fn settle_masks(&mut self, has_masks: bool) {
+        for (picture, wanted) in std::mem::take(&mut self.maskless) {
+            if has_masks {
+                self.problem(ProblemKind::MissingMask, &picture, wanted);
+            }
+        }
+    }
+
+    /// A line or entry of `file` that cannot be used.
+    ///
+    /// # Errors
+    /// Too many of them: this is not such a file.
+    pub fn bad_line(&mut self, file: &Path, place: &str, reason: &str) -> Result<(), DatasetError> {
+        self.bad_lines += 1;
+        if self.bad_lines > MAX_BAD_LINES {
+            let reason =
+                format!("more than {MAX_BAD_LINES} entries cannot be used, the last one: {place}: {reason}");
+            return Err(DatasetError::Metadata { path: file.to_owned(), reason });
+        }
+        self.problem(ProblemKind::BadLine, file, format!("{place}: {reason}"));
+        Ok(())
+    }
+
+    /// Pictures where only folders are expected: what they show is not told.
+    pub fn unlabelled(&mut self, pictures: &[PathBuf]) {
+        for picture in pictures {
+            self.problem(ProblemKind::MissingLabel, picture, "it is in no folder that tells what it shows");
+        }
+    }
+
+    /// A folder whose name says nothing: a problem if there are pictures in it.
+    pub fn unread(&mut self, folder: &Path) {
+        if Listing::of(folder).is_ok_and(|l| !l.pictures.is_empty()) {
+            self.problem(ProblemKind::UnreadFolder, folder, "its name tells nothing about its pictures");
+        }
+    }
+
+    /// Adds a picture that `file` describes at `place`.
+    ///
+    /// # Errors
+    /// As [`Reading::bad_line`].
+    pub fn row(&mut self, row: Row, file: &Path, place: &str) -> Result<(), DatasetError> {
+        let Some(parts) = inside(&row.image) else {
+            let reason = format!("the picture `{}` is not a path below the file's folder", row.image);
+            return self.bad_line(file, place, &reason);
+        };
+        let path = self.root.join(parts.join("/"));
+        if !path.is_file() {
+            let detail = format!("{place} of {} names it, but there is no such file", file.display());
+            self.problem(ProblemKind::MissingPicture, &path, detail);
+            return Ok(());
+        }
+        if !self.seen.insert(parts.join("/")) {
+            let detail = format!("{place} of {} names it again", file.display());
+            self.problem(ProblemKind::Duplicate, &path, detail);
+            return Ok(());
+        }
+        let mask = match (row.label, row.mask.filter(|m| !m.trim().is_empty())) {
+            (Label::Normal, _) => Mask::None,
+            (Label::Anomalous, None) => {
+                self.maskless.push((path.clone(), format!("{place} of {} gives no mask", file.display())));
+                Mask::Unlabelled
+            }
+            (Label::Anomalous, Some(mask)) => match inside(&mask) {
+                None => {
+                    let reason = format!("the mask `{mask}` is not a path below the file's folder");
+                    self.bad_line(file, place, &reason)?;
+                    Mask::Unlabelled
+                }
+                Some(parts) => {
+                    let mask = self.root.join(parts.join("/"));
+                    if mask.is_file() {
+                        Mask::File(mask)
+                    } else {
+                        let detail = format!(
+                            "{place} of {} gives {}, which is no file",
+                            file.display(),
+                            mask.display()
+                        );
+                        self.problem(ProblemKind::MissingMask, &path, detail);
+                        Mask::Unlabelled
+                    }
+                }
+            },
+        };
+        let kind = row.kind.unwrap_or_else(|| kind_of(&parts, row.label));
+        self.push(&row.class, &kind, path, row.label, mask);
+        Ok(())
+    }
+
+    fn push(&mut self, class: &str, kind: &str, path: PathBuf, label: Label, mask: Mask) {
+        let below = path.strip_prefix(&self.root).unwrap_or(&path);
+        let parts: Vec<_> = below.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+        let name = parts.join("/");
+        self.samples.push(Sample { class: class.to_owned(), path, name, label, kind: kind.to_owned(), mask });
+    }
+
+    /// The data set, in order.
+    ///
+    /// # Errors
+    /// There is no picture.
+    pub fn finish(mut self, layout: Layout, given: &Path) -> Result<Dataset, DatasetError> {
+        // Whoever did not settle has masks as far as any sample has one.
+        let has_masks = self.samples.iter().any(|s| matches!(s.mask, Mask::File(_)));
+        self.settle_masks(has_masks);
+        if self.samples.is_empty() {
+            let because = self.problems.first().map(|p| format!("; {p}")).unwrap_or_default();
+            return Err(DatasetError::NoPictures { path: given.to_owned(), layout, because });
+        }
+        self.samples.sort_by(|a, b| (&a.class, &a.name).cmp(&(&b.class, &b.name)));
+        // Names that are not Unicode may become the same.
+        let mut seen = HashSet::new();
+        for sample in &mut self.samples {
+            for n in 2.. {
+                if seen.insert(sample.name.clone()) {
+                    break;
+                }
+                sample.name += &format!("~{n}");
+            }
+        }
+        Ok(Dataset { root: self.root, layout, samples: self.samples, problems: self.problems })
+    }
+}
+
+/// The folder of a picture, if it tells more than that it holds pictures.
+fn kind_of(parts: &[String], label: Label) -> String {
+    const NO_KIND: [&str; 4] = ["img", "image", "images", "test"];
+    match parts {
+        [.., folder, _] if !NO_KIND.contains(&folder.to_ascii_lowercase().as_str()) => folder.clone(),
+        _ if label == Label::Normal => "good".to_owned(),
+        _ => "defect".to_owned(),
+    }
+}
+
+/// The masks of a folder, found by the name of the picture without its ending.
+#[derive(Debug)]
+pub(super) struct Masks {
+    folders: Vec<PathBuf>,
+    by_stem: HashMap<String, Vec<PathBuf>>,
+    used: HashSet<PathBuf>,
+    suffixes: &'static [&'static str],
+}
+
+impl Masks {
+    /// The masks in `folders`; the mask of `X` is `X` and one of `suffixes`, the first one that exists.
+    pub fn of(
+        folders: Vec<PathBuf>,
+        suffixes: &'static [&'static str],
+        reading: &mut Reading,
+    ) -> Result<Self, DatasetError> {
+        let mut by_stem: HashMap<String, Vec<PathBuf>> = HashMap::new();
+        for folder in &folders {
+            for mask in reading.pictures(folder)? {
+                by_stem.entry(stem(&mask)).or_default().push(mask);
+            }
+        }
+        Ok(Self { folders, by_stem, used: HashSet::new(), suffixes })
+    }
+
+    /// No masks.
+    pub fn none() -> Self {
+        Self { folders: Vec::new(), by_stem: HashMap::new(), used: HashSet::new(), suffixes: &[] }
+    }
+
+    /// Where they are.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.by_stem.is_empty()
+    }
+
+    /// The mask of `picture`; that it has several is a problem.
+    fn take(&mut self, picture: &Path, reading: &mut Reading) -> Option<PathBuf> {
+        let stem = stem(picture);
+        let mut found: Option<PathBuf> = None;
+        for suffix in self.suffixes {
+            for mask in self.by_stem.get(&format!("{stem}{suffix}")).into_iter().flatten() {
+                let first_use = self.used.insert(mask.clone());
+                match &found {
+                    None => found = Some(mask.clone()),
+                    Some(first) if first_use => {
+                        let detail =
+                            format!("a second mask of {}; {} is used", picture.display(), first.display());
+                        reading.problem(ProblemKind::Duplicate, mask, detail);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        found
+    }
+
+    fn wanted(&self, picture: &Path) -> String {
+        let stem = stem(picture);
+        let names: Vec<String> = self.suffixes.iter().map(|suffix| format!("{stem}{suffix}")).collect();
+        let folders: Vec<String> = self.folders.iter().map(|f| f.display().to_string()).collect();
+        match &folders[..] {
+            [] => "there is no folder with masks for it".to_owned(),
+            some => format!("no {} (with any picture ending) in {}", names.join(" or "), some.join(" or ")),
+        }
+    }
+
+    /// Masks that no picture took are problems.
+    pub fn report_orphans(self, reading: &mut Reading) {
+        let mut orphans: Vec<PathBuf> =
+            self.by_stem.into_values().flatten().filter(|m| !self.used.contains(m)).collect();
+        orphans.sort();
+        for mask in orphans {
+            reading.problem(ProblemKind::OrphanMask, &mask, "no picture has this mask");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Which file names are taken for pictures when a folder is searched.
+
+use std::path::Path;
+
+/// Endings of picture files, in lower case. A file that is named outright is read whatever its ending.
+pub const PICTURE_ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"];
+
+/// Whether the ending of `path` is one of [`PICTURE_ENDINGS`], in any case.
+pub fn is_picture_name(path: &Path) -> bool {
+    path.extension()
+        .and_then(|e| e.to_str())
+        .is_some_and(|e| PICTURE_ENDINGS.iter().any(|ending| e.eq_ignore_ascii_case(ending)))
+}
