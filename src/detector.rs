@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::adapters::{ImageAdapter, LinearLayers, Method};
 use crate::anchors::{Anchors, Domain};
@@ -261,6 +261,23 @@ impl Detector {
         Ok(PreparedPicture { prepared, took: clock.lap() })
     }
 
+    /// What [`Detection::probabilities`] gives for a map that was kept, `[S, S]`, and the size of its picture.
+    ///
+    /// # Errors
+    /// A picture without pixels.
+    pub fn probabilities(
+        &self,
+        map: ArrayView2<'_, f32>,
+        width: usize,
+        height: usize,
+    ) -> Result<Array2<f32>> {
+        if width == 0 || height == 0 {
+            return Err(Error::Setting(format!("a picture of {width} x {height} pixels has no map")));
+        }
+        let geometry = self.preprocess.geometry(width, height);
+        Ok(probabilities(map, &geometry, self.method(), self.levels.len()))
+    }
+
     /// A ground-truth mask at the model's resolution, `[S, S]`, see [`Preprocess::mask`].
     ///
     /// # Errors
@@ -396,10 +413,19 @@ impl Detection {
     ///
     /// Pixels the model did not see (those cut off by [`Fit::Crop`]) are 0.
     pub fn probabilities(&self) -> Array2<f32> {
-        let mut map = restore(self.map.view(), &self.geometry, f32::NEG_INFINITY);
-        map.par_mapv_inplace(|v| methods::probability(self.method, v, self.levels));
-        map
+        probabilities(self.map.view(), &self.geometry, self.method, self.levels)
     }
+}
+
+fn probabilities(
+    map: ArrayView2<'_, f32>,
+    geometry: &Geometry,
+    method: Method,
+    levels: usize,
+) -> Array2<f32> {
+    let mut map = restore(map, geometry, f32::NEG_INFINITY);
+    map.par_mapv_inplace(|v| methods::probability(method, v, levels));
+    map
 }
 
 /// The ends of a tower's quarters: 3, 6, 9, 12 of 12; every level of a tower of less than four blocks.

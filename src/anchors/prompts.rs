@@ -172,6 +172,18 @@ impl PromptSet {
         }
     }
 
+    /// The data set whose descriptions name every one of `classes`, if there is one. An ensemble without descriptions
+    /// looks into AA-CLIP's.
+    pub fn dataset_of(&self, classes: &[&str]) -> Option<String> {
+        if self.datasets.is_empty() {
+            let described = Self::load("aa-clip").ok()?;
+            return if described.datasets.is_empty() { None } else { described.dataset_of(classes) };
+        }
+        let names_all =
+            |d: &Dataset| !classes.is_empty() && classes.iter().all(|c| d.classes.contains_key(*c));
+        self.datasets.iter().find(|(_, d)| names_all(d)).map(|(name, _)| name.clone())
+    }
+
     fn dataset(&self, name: &str) -> Option<&Dataset> {
         self.datasets.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, d)| d)
     }

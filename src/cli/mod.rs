@@ -1,15 +1,20 @@
 //! The command line: parsing, dispatch and exit codes. One file per subcommand.
 
 mod adapters;
+mod classes;
 mod data;
 mod detect;
 mod detect_args;
 mod detector_args;
+mod eval;
+mod eval_args;
+mod eval_report;
 mod inputs;
 mod model;
 mod models;
 mod plan;
 mod prompts;
+mod scoring;
 mod session;
 mod stats;
 
@@ -31,6 +36,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Detect(Box<detect_args::DetectArgs>),
+    Eval(Box<eval_args::EvalArgs>),
     Models(models::ModelsArgs),
     Adapters(adapters::AdaptersArgs),
     Prompts(prompts::PromptsArgs),
@@ -58,6 +64,7 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Detect(args) => detect::run(*args),
         Command::Adapters(args) => adapters::run(args),
+        Command::Eval(args) => eval::run(*args),
         Command::Models(args) => models::run(args),
         Command::Prompts(args) => prompts::run(args),
         Command::Data(args) => data::run(args),

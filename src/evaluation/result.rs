@@ -13,8 +13,6 @@ pub struct PictureResult {
     pub kind: String,
     /// Its label.
     pub anomalous: bool,
-    /// Whether its map takes part in pixel metrics: it is good, or its mask could be read.
-    pub pixels: bool,
     /// The score, which depends on this picture alone.
     pub score: f32,
     /// The parts of the score.

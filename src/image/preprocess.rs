@@ -70,7 +70,8 @@ impl Preprocess {
         Ok(Prepared { tensor: self.normalise(&rgb, &geometry), geometry })
     }
 
-    pub(super) fn geometry(&self, width: usize, height: usize) -> Geometry {
+    /// How the square lies on a picture of that size; both sides at least 1.
+    pub(crate) fn geometry(&self, width: usize, height: usize) -> Geometry {
         let (long, short) = (width.max(height), width.min(height));
         // torchvision truncates the side that is not given.
         let scaled = |side: usize| match self.fit {

@@ -63,6 +63,17 @@ pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale)
     out
 }
 
+/// Draws the inner border of a mask, which is asked as `inside(x, y)`, over a picture.
+pub fn outline(picture: &mut RgbImage, inside: impl Fn(u32, u32) -> bool, colour: Rgb<u8>, thickness: u32) {
+    let (width, height) = picture.dimensions();
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        let near = |v: u32, end: u32| v.saturating_sub(thickness)..(v + thickness + 1).min(end);
+        if inside(x, y) && near(y, height).any(|y| near(x, width).any(|x| !inside(x, y))) {
+            *pixel = colour;
+        }
+    }
+}
+
 /// White where probabilities `[H, W]` reach `threshold`, black elsewhere.
 pub fn mask(map: ArrayView2<'_, f32>, threshold: f32) -> GrayImage {
     let (height, width) = map.dim();

@@ -1,0 +1,52 @@
+//! What the prompts call the classes of a data set.
+
+use std::collections::BTreeMap;
+
+use aaclip::Result;
+use aaclip::anchors::ClassName;
+use aaclip::dataset::{Dataset, Layout};
+
+use super::session::Session;
+
+/// How classes are named.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ClassArgs {
+    /// What the pictures show, for all classes [default: each class's name; `object` for a plain folder]
+    #[arg(long, value_name = "TEXT")]
+    pub class: Option<String>,
+
+    /// The data set whose descriptions name the classes [default for AA-CLIP: the one that has them all]
+    #[arg(long, value_name = "NAME", conflicts_with = "class")]
+    pub dataset_names: Option<String>,
+}
+
+/// What a class is called without a better name, as in `detect`.
+const ANYTHING: &str = "object";
+
+/// Class to its name in the prompts, and the data set that is known to have these classes.
+pub struct Named {
+    pub classes: BTreeMap<String, ClassName>,
+    pub dataset: Option<String>,
+}
+
+/// Names the classes: as the references do, AA-CLIP's by their descriptions, CLIP-AD's as they are.
+///
+/// # Errors
+/// A data set or class that is not described.
+pub fn name(data: &Dataset, args: &ClassArgs, session: &Session) -> Result<Named> {
+    let keys = data.classes();
+    let dataset = args.dataset_names.clone().or_else(|| session.prompts.dataset_of(&keys));
+    let described = session.method.adapts_towers() || args.dataset_names.is_some();
+    let name = |key: &str| -> Result<ClassName> {
+        Ok(match (&args.class, &dataset) {
+            (Some(text), _) => session.prompts.describe(text, None)?,
+            (None, Some(dataset)) if described => session.prompts.describe(key, Some(dataset))?,
+            (None, _) if data.layout == Layout::TwoFolders => {
+                ClassName { text: ANYTHING.to_owned(), domain: None }
+            }
+            (None, _) => ClassName { text: key.to_owned(), domain: None },
+        })
+    };
+    let classes = keys.iter().map(|key| Ok((key.to_string(), name(key)?))).collect::<Result<_>>()?;
+    Ok(Named { classes, dataset })
+}

@@ -1,0 +1,281 @@
+//! `aaclip eval`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Instant, UNIX_EPOCH};
+
+use aaclip::anchors::ClassName;
+use aaclip::dataset::{Dataset, Label, Mask, Sample};
+use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
+use aaclip::image::{DecodeOptions, decode};
+use aaclip::metrics::{Maps, Truth};
+use aaclip::{Detector, Error, Result, files};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::eval_args::EvalArgs;
+use super::scoring::{self, Job};
+use super::session::Session;
+use super::{EXIT_ERROR, classes, eval_report, stats};
+
+pub fn run(args: EvalArgs) -> Result<ExitCode> {
+    args.check()?;
+    let mut data = Dataset::open(&args.root, args.layout)?;
+    if !args.classes.is_empty() {
+        data.keep_classes(&args.classes)?;
+    }
+    if let Some(limit) = args.limit {
+        data.limit(limit as usize);
+    }
+    let mut problems = Problems::default();
+    data.problems.iter().for_each(|p| problems.add(p.to_string()));
+
+    let session = Session::open(&args.detector, args.verbosity.progress())?;
+    let named = classes::name(&data, &args.naming, &session)?;
+    let published = Published::load()?;
+    let mut manifest = Manifest::new(
+        dataset_name(&data),
+        session.model.clone(),
+        session.image_size(),
+        session.provenance()?,
+    );
+    manifest.classes = named.classes.iter().map(|(key, name)| (key.clone(), name.text.clone())).collect();
+    let mut store = Store::open(&args.out, manifest, args.fresh)?;
+
+    let started = Instant::now();
+    let detectors = detectors(&session, &named.classes)?;
+    let scored = look(&data, &detectors, &mut store, &args, &mut problems)?;
+    let looked = started.elapsed();
+
+    let decoding = args.detector.decode_options();
+    let mut evaluated = Vec::new();
+    for (class, detector) in &detectors {
+        let finished: Vec<(&Sample, &PictureResult)> = (data.samples.iter())
+            .filter(|s| s.class == *class)
+            .filter_map(|s| Some((s, store.get(&s.name)?)))
+            .collect();
+        let results: Vec<&PictureResult> = finished.iter().map(|f| f.1).collect();
+        let (with_truth, truths) = truths(&finished, detector, &decoding, &mut problems);
+        let maps = store.maps(&with_truth, &truths)?;
+        let options = args.pixel_options();
+        let pixels = options.as_ref().map(|options| (&maps as &dyn Maps, options));
+        evaluated.push(evaluate(class, &results, session.method, detector.domain(), pixels)?);
+    }
+    let table = Table::new(evaluated);
+    let compared = (args.compare.is_some())
+        .then(|| published.compare(named.dataset.as_deref().unwrap_or_default(), session.method, &table));
+
+    let about = About { manifest: store.manifest(), pictures: data.samples.len(), problems: &problems.0 };
+    write_tables(&args.out, &table, &about, compared.as_ref())?;
+    let page = eval_report::Report {
+        data: &data,
+        detectors: &detectors,
+        store: &store,
+        table: &table,
+        compared: compared.as_ref(),
+        problems: &problems.0,
+        decoding: &decoding,
+    };
+    page.write(&args.out.join("report.html"))?;
+    let saved: Vec<_> = args.save.iter().map(|&kind| kind.into()).collect();
+    page.save_pictures(&saved, args.save_top, &args.out.join("pictures"), args.verbosity.progress())?;
+    print(&table, &about, compared.as_ref(), args.format.into())?;
+
+    if args.verbosity.verbose {
+        let memory = stats::peak_memory_mb().map_or(String::new(), |mb| format!(", peak memory {mb:.0} MB"));
+        anstream::eprintln!(
+            "aaclip: {scored} scored in {:.2} s ({:.2} a second), {} taken from {}, {:.2} s in all{memory}",
+            looked.as_secs_f64(),
+            scored as f64 / looked.as_secs_f64().max(1e-9),
+            data.samples.len().saturating_sub(scored),
+            args.out.display(),
+            started.elapsed().as_secs_f64()
+        );
+    }
+    let code = if problems.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) };
+    if args.discard_maps {
+        store.discard_maps()?;
+    }
+    Ok(code)
+}
+
+/// What a run could not use: said as it is found, and kept for the reports.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn add(&mut self, problem: String) {
+        anstream::eprintln!("aaclip: {problem}");
+        self.0.push(problem);
+    }
+}
+
+/// What the table is about.
+#[derive(Serialize)]
+struct About<'a> {
+    #[serde(flatten)]
+    manifest: &'a Manifest,
+    pictures: usize,
+    problems: &'a [String],
+}
+
+/// The folder's name and the layout.
+fn dataset_name(data: &Dataset) -> String {
+    let whole = std::fs::canonicalize(&data.root).unwrap_or_else(|_| data.root.clone());
+    let name = whole.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    format!("{name} ({})", data.layout.name())
+}
+
+/// One detector per class; they share the tower.
+fn detectors(session: &Session, classes: &BTreeMap<String, ClassName>) -> Result<BTreeMap<String, Detector>> {
+    let mut detectors: BTreeMap<String, Detector> = BTreeMap::new();
+    // Anchors first: the text tower and the image tower need not be in memory together.
+    let anchors = classes.iter().map(|(_, name)| session.anchors(name)).collect::<Result<Vec<_>>>()?;
+    for ((class, name), anchors) in classes.iter().zip(&anchors) {
+        let detector = match detectors.values().next() {
+            Some(first) => first.with_anchors(anchors, session.domain(name))?,
+            None => session.detector(anchors, name)?,
+        };
+        detectors.insert(class.clone(), detector);
+    }
+    Ok(detectors)
+}
+
+/// Scores what has no result yet and tells how many pictures that were.
+fn look(
+    data: &Dataset,
+    detectors: &BTreeMap<String, Detector>,
+    store: &mut Store,
+    args: &EvalArgs,
+    problems: &mut Problems,
+) -> Result<usize> {
+    let mut pending = Vec::new();
+    for sample in &data.samples {
+        let stamp = Stamp::of(&sample.path);
+        let known = store.get(&sample.name).is_some_and(|r| {
+            Stamp { bytes: r.bytes, modified: r.modified } == stamp && r.class == sample.class
+        });
+        if !known {
+            pending.push((sample, stamp));
+        }
+    }
+    let jobs: Vec<Job<'_>> = (pending.iter())
+        .filter_map(|(s, _)| Some(Job { path: &s.path, detector: detectors.get(&s.class)? }))
+        .collect();
+    let bar = args.verbosity.progress().items(data.samples.len() as u64, "scoring");
+    bar.inc((data.samples.len() - pending.len()) as u64);
+    bar.reset_eta();
+    let mut scored = 0;
+    scoring::score(&jobs, &args.detector.decode_options(), |i, found| {
+        let (sample, stamp) = &pending[i];
+        match found {
+            Ok(found) => {
+                let result = PictureResult {
+                    name: sample.name.clone(),
+                    class: sample.class.clone(),
+                    kind: sample.kind.clone(),
+                    anomalous: sample.label == Label::Anomalous,
+                    score: found.score,
+                    components: found.components,
+                    map: 0,
+                    bytes: stamp.bytes,
+                    modified: stamp.modified,
+                };
+                store.add(result, found.map.view())?;
+                scored += 1;
+            }
+            Err(e @ Error::Image(_)) => bar.suspend(|| problems.add(e.to_string())),
+            Err(e) => bar.suspend(|| problems.add(format!("{}: {e}", sample.path.display()))),
+        }
+        bar.inc(1);
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    Ok(scored)
+}
+
+/// Tells a picture that changed from one that did not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    modified: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let about = std::fs::metadata(path).ok();
+        let since = |t: std::time::SystemTime| t.duration_since(UNIX_EPOCH).ok();
+        let modified = about.as_ref().and_then(|a| a.modified().ok()).and_then(since);
+        Self {
+            bytes: about.map_or(0, |a| a.len()),
+            modified: modified.map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// The results whose masks are known, with their truths at the model's resolution.
+fn truths<'a>(
+    finished: &[(&Sample, &'a PictureResult)],
+    detector: &Detector,
+    decoding: &DecodeOptions,
+    problems: &mut Problems,
+) -> (Vec<&'a PictureResult>, Vec<Truth>) {
+    let size = detector.image_size();
+    let truth = |sample: &Sample| -> Result<Option<Truth>> {
+        Ok(match &sample.mask {
+            Mask::None => Some(Truth::good(size * size)),
+            Mask::Unlabelled => None,
+            Mask::File(path) => Some(Truth::new(&detector.mask(&decode(path, decoding)?)?, size)),
+        })
+    };
+    let made: Vec<_> = finished.par_iter().map(|(sample, result)| (*result, truth(sample))).collect();
+    let mut known = (Vec::new(), Vec::new());
+    for (result, truth) in made {
+        match truth {
+            Ok(Some(truth)) => {
+                known.0.push(result);
+                known.1.push(truth);
+            }
+            Ok(None) => {}
+            Err(e) => problems.add(format!("mask of {}: {e}", result.name)),
+        }
+    }
+    known
+}
+
+fn write_tables(out: &Path, table: &Table, about: &About<'_>, compared: Option<&Compared<'_>>) -> Result<()> {
+    for (name, format) in [
+        ("table.md", TableFormat::Markdown),
+        ("table.csv", TableFormat::Csv),
+        ("table.json", TableFormat::Json),
+    ] {
+        let path = out.join(name);
+        let io = |e| Error::io("write", &path, e);
+        let mut text = table.render(format, about).map_err(io)?;
+        if let (TableFormat::Markdown, Some(compared)) = (format, compared) {
+            text += &format!("\n{}", compared.render(format));
+        }
+        files::write_atomic(&path, text.as_bytes()).map_err(io)?;
+    }
+    Ok(())
+}
+
+fn print(
+    table: &Table,
+    about: &About<'_>,
+    compared: Option<&Compared<'_>>,
+    format: TableFormat,
+) -> Result<()> {
+    let io = |e| Error::io("write to", "stdout", e);
+    let mut text = table.render(format, about).map_err(io)?;
+    if let (TableFormat::Text | TableFormat::Markdown, Some(compared)) = (format, compared) {
+        text += &match compared.is_empty() {
+            true => "\nNo published figures are known for this data set.\n".to_owned(),
+            false => format!("\n{}", compared.render(format)),
+        };
+    }
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(io)
+}

@@ -1,0 +1,165 @@
+//! The arguments of `aaclip eval`.
+
+use std::path::PathBuf;
+
+use aaclip::dataset::Layout;
+use aaclip::evaluation::TableFormat;
+use aaclip::metrics::{PRO_LIMIT, PixelOptions, Resolution};
+use aaclip::{Error, Result};
+use clap::ValueEnum;
+
+use super::classes::ClassArgs;
+use super::detect_args::ArtefactName;
+use super::detector_args::{DetectorArgs, Verbosity};
+use super::names;
+
+const EXAMPLES: &str = "\
+Examples:
+  aaclip eval mvtec/ --model ViT-B-16-plus-240 --out mvtec-sdp
+  aaclip eval mvtec/ --model ViT-L-14-336 --adapters checkpoints/ --compare published
+  aaclip eval VisA/ --classes candle,pcb1 --limit 20
+  aaclip eval parts/ --class 'ball screw' --save overlay --format markdown
+  aaclip eval metadata/full-shot.jsonl --pixels none
+
+Figures:
+  image         by our score, which depends on each picture alone
+  ref.          by the official evaluation's score, which stretches each part of the score over all
+                pictures of the class; what the papers print
+  pixel         over all pixels of the maps at the model's resolution, against masks made as the
+                method's reference makes them; PRO is the area under the per-region overlap up to a
+                false-positive rate of 0.3, divided by 0.3
+  All thresholds are used and ties count half. The mean is over the classes that have the figure.
+
+Results:
+  --out holds manifest.json, results.jsonl and maps.f32 (what an interrupted run continues from; the
+  maps take 4 bytes a pixel, 1.1 MB a picture at 518 px), table.md, table.csv, table.json and
+  report.html.
+
+Exit codes:
+  0  everything was evaluated
+  2  any error: usage, set-up, or at least one picture, mask or line that could not be used";
+
+/// Evaluate a method on labelled pictures.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct EvalArgs {
+    /// The folder of a data set or of one class, or a metadata file (see `aaclip data check --help`)
+    #[arg(value_name = "ROOT")]
+    pub root: PathBuf,
+
+    /// How the files are arranged, instead of finding out
+    #[arg(long, value_name = "NAME")]
+    pub layout: Option<Layout>,
+
+    /// Only these classes
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub classes: Vec<String>,
+
+    /// At most this many pictures of each class, good and defective alike
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+
+    #[command(flatten)]
+    pub detector: DetectorArgs,
+
+    #[command(flatten)]
+    pub naming: ClassArgs,
+
+    /// Pixel figures: over every distinct value, over 20-bit bins (one pass, with error bounds), or none
+    #[arg(long, value_enum, default_value_t = PixelsName::Exact)]
+    pub pixels: PixelsName,
+
+    /// The false-positive rate up to which PRO is integrated
+    #[arg(long, value_name = "X", default_value_t = PRO_LIMIT, value_parser = parse_rate)]
+    pub pro_limit: f64,
+
+    /// Folder for results and reports
+    #[arg(long, short, value_name = "DIR", default_value = "aaclip-eval")]
+    pub out: PathBuf,
+
+    /// Throw away earlier results in that folder
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Remove the maps at the end
+    #[arg(long)]
+    pub discard_maps: bool,
+
+    /// Files to write for the pictures with the worst errors, in OUT/pictures, the worst first
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,..")]
+    pub save: Vec<ArtefactName>,
+
+    /// For how many pictures; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "save")]
+    pub save_top: usize,
+
+    /// Print other figures beside these
+    #[arg(long, value_enum)]
+    pub compare: Option<CompareName>,
+
+    /// Form of the table on stdout
+    #[arg(long, value_enum, default_value_t = TableFormatName::Text)]
+    pub format: TableFormatName,
+
+    #[command(flatten)]
+    pub verbosity: Verbosity,
+}
+
+names!(TableFormatName => TableFormat {
+    /// Aligned columns, in percent
+    Text => TableFormat::Text,
+    /// Markdown, in percent
+    Markdown => TableFormat::Markdown,
+    /// Comma-separated, 0..1
+    Csv => TableFormat::Csv,
+    /// One object with every figure, 0..1
+    Json => TableFormat::Json,
+});
+
+/// How pixel figures are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PixelsName {
+    /// Every distinct value is a threshold
+    Exact,
+    /// Values rounded to 11 binary digits
+    Binned,
+    /// No pixel figures
+    None,
+}
+
+/// What figures are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareName {
+    /// The papers' figures
+    Published,
+}
+
+impl EvalArgs {
+    /// Refuses flags that would have no effect.
+    ///
+    /// # Errors
+    /// The first such flag.
+    pub fn check(&self) -> Result<()> {
+        if self.compare.is_some() && self.format == TableFormatName::Csv {
+            return Err(Error::Setting("--compare has no effect with --format csv".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// How pixel figures are computed; `None` if they are not wanted.
+    pub fn pixel_options(&self) -> Option<PixelOptions> {
+        let resolution = match self.pixels {
+            PixelsName::Exact => Resolution::Exact,
+            PixelsName::Binned => Resolution::Binned,
+            PixelsName::None => return None,
+        };
+        Some(PixelOptions { resolution, pro_limit: self.pro_limit, ..PixelOptions::default() })
+    }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x <= 1.0 => Ok(x),
+        _ => Err("expected a number above 0, at most 1".to_owned()),
+    }
+}

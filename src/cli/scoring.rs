@@ -1,0 +1,33 @@
+//! Many pictures through detectors, decoded and prepared ahead of the model.
+
+use std::path::Path;
+
+use aaclip::image::{DecodeOptions, decode};
+use aaclip::{Detection, Detector, PreparedPicture, Result, pipeline};
+
+/// A picture and the detector of its class.
+pub struct Job<'a> {
+    pub path: &'a Path,
+    pub detector: &'a Detector,
+}
+
+/// Looks at all pictures, in their order. `each` gets what came of each: a picture that cannot be read is an error of
+/// its own and stops nothing.
+///
+/// # Errors
+/// The first error of `each`.
+pub fn score(
+    jobs: &[Job<'_>],
+    decoding: &DecodeOptions,
+    mut each: impl FnMut(usize, Result<Detection>) -> Result<()>,
+) -> Result<()> {
+    let prepare =
+        |job: &Job<'_>| -> Result<PreparedPicture> { job.detector.prepare(&decode(job.path, decoding)?) };
+    let mut index = 0;
+    pipeline::ahead(jobs, pipeline::threads(), prepare, |job, prepared| {
+        let found = prepared.and_then(|picture| job.detector.detect_prepared(picture));
+        each(index, found)?;
+        index += 1;
+        Ok(())
+    })
+}
