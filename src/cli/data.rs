@@ -165,9 +165,9 @@ impl<'a> Report<'a> {
         for (counts, kinds) in rows.chain([(&self.total, String::new())]) {
             let Counts { pictures, good, anomalous, masks, .. } = counts;
             let name = name(counts);
+            let row = format!("{name:width$}  {pictures:8}  {good:5}  {anomalous:9}  {masks:5}  {kinds}");
             // Writing to a String cannot fail.
-            let _ =
-                writeln!(text, "{name:width$}  {pictures:8}  {good:5}  {anomalous:9}  {masks:5}  {kinds}");
+            let _ = writeln!(text, "{}", row.trim_end());
         }
         let depth = if self.decoded { "every file decoded" } else { "names only, no file decoded" };
         let found = match self.problems.len() {

@@ -5,6 +5,7 @@ mod support;
 
 mod adapters;
 mod bad_input;
+mod data;
 mod detect;
 mod formats;
 mod golden;
