@@ -8,6 +8,7 @@ mod clip_base;
 mod clipad_rvs;
 mod clipad_sdp;
 mod clipad_sdp_plus;
+mod dataset;
 mod full_size;
 mod metrics;
 mod oracle;

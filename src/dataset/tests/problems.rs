@@ -186,6 +186,8 @@ fn names_that_are_not_unicode_stay_apart() {
 fn errors() {
     let gone = Dataset::open(Path::new("no/such/folder"), None).unwrap_err();
     assert!(matches!(gone, DatasetError::NotFound { .. }));
+    let unreadable = Dataset::open(Path::new("nul\0byte"), None).unwrap_err();
+    assert!(matches!(unreadable, DatasetError::Io { .. }), "{unreadable}");
     let tree = Tree::with(&["inner/x/1.png"]);
     let error = tree.refused();
     assert!(matches!(error, DatasetError::UnknownLayout { .. }));

@@ -1,0 +1,57 @@
+//! The mini data set, read in its three forms, against what the official code read.
+
+use std::collections::HashMap;
+
+use aaclip::dataset::{Dataset, Label, Layout, Mask};
+use aaclip::image::{DecodeOptions, Samples, decode, resize_mask_bilinear, resize_mask_nearest};
+
+use crate::support::{case, golden, tensors};
+
+#[test]
+fn the_mini_data_set_is_read_alike_in_all_forms() {
+    let (Some(golden_dir), Some(golden), Some(case)) = (golden(), tensors("data"), case("data")) else {
+        return;
+    };
+    let root = golden_dir.join("data/mvtec_mini");
+    let tree = Dataset::open(&root, None).unwrap();
+    assert_eq!((tree.layout, tree.classes()), (Layout::MvtecAd, vec!["bottle", "metal_nut"]));
+    for file in ["meta.json", "full-shot.jsonl"] {
+        let listed = Dataset::open(&root.join(file), None).unwrap();
+        assert_eq!((&listed.samples, &listed.problems), (&tree.samples, &vec![]), "{file}");
+    }
+    let brain = Dataset::open(&root.join("brain-full-shot.jsonl"), None).unwrap();
+    assert_eq!((brain.classes(), brain.samples.len()), (vec!["Brain"], 6));
+
+    let size = case["image_size"].as_u64().unwrap() as usize;
+    let samples: HashMap<&str, _> = tree.samples.iter().map(|s| (s.name.as_str(), s)).collect();
+    let files = case["files"].as_array().unwrap();
+    assert_eq!(samples.len(), files.len());
+    let labels: Vec<f32> = golden["labels"].to_dtype(candle_core::DType::F32).unwrap().to_vec1().unwrap();
+    for (i, file) in files.iter().enumerate() {
+        let sample = samples[file.as_str().unwrap()];
+        assert_eq!(sample.label == Label::Anomalous, labels[i] == 1.0, "{file}");
+        let grey = match &sample.mask {
+            Mask::None => Samples { width: 1, height: 1, channels: 1, values: vec![0] },
+            Mask::File(path) => {
+                assert_eq!(path, &root.join(case["mask_files"][i].as_str().unwrap()));
+                let mask = decode(path, &DecodeOptions::default()).unwrap();
+                assert_eq!(mask.mode().channels(), 1);
+                Samples {
+                    width: mask.width(),
+                    height: mask.height(),
+                    channels: 1,
+                    values: mask.samples().to_vec(),
+                }
+            }
+            Mask::Unlabelled => panic!("{file} has a mask"),
+        };
+        for (key, found) in [
+            ("masks.aaclip", resize_mask_nearest(&grey, size)),
+            ("masks.clipad", resize_mask_bilinear(&grey, size)),
+        ] {
+            let expected: Vec<f32> = golden[key].get(i).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            assert!(found.iter().zip(&expected).all(|(&f, &e)| f == (e == 1.0)), "{file} {key}");
+            assert_eq!(found.len(), expected.len());
+        }
+    }
+}
