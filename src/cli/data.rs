@@ -30,11 +30,11 @@ Layouts (found by themselves; the first that fits is taken):
   bmad          ROOT/{Brain_AD,Liver_AD,RESC,...}/test/{good,Ungood}
   btad, mpdd, mvtec-ad
                 ROOT/CLASS/test/{good,DEFECT}, ROOT/CLASS/ground_truth/DEFECT
+  folders       good and defect, perhaps masks
   isic          ISBI2016_ISIC_Part1_Test_Data and _GroundTruth
   segmentation  images and masks, or Original and Ground Truth: CVC-*, Kvasir
   head-ct       head_ct and labels.csv
   brain-mri     yes and no
-  folders       good and defect, perhaps masks
   meta-json     CLIP-AD's meta.json, the file or its folder
   json-lines    AA-CLIP's *.jsonl, the file or its folder
 

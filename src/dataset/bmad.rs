@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::listing::{Listing, below, file_name, folder_name};
-use super::reading::{Masks, Reading};
+use super::masks::Masks;
+use super::reading::Reading;
 use super::{DatasetError, Label, ProblemKind};
 
 /// Folders of masks beside the pictures; which one depends on the set.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::listing::below;
-use super::reading::{Masks, Reading};
+use super::masks::Masks;
+use super::reading::Reading;
 use super::{DatasetError, Label};
 
 /// The folders of test pictures and masks.

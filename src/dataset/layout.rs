@@ -54,11 +54,11 @@ impl Layout {
         Self::Btad,
         Self::Mpdd,
         Self::MvtecAd,
+        Self::TwoFolders,
         Self::Isic,
         Self::Segmentation,
         Self::HeadCt,
         Self::BrainMri,
-        Self::TwoFolders,
         Self::MetaJson,
         Self::JsonLines,
     ];

@@ -12,6 +12,7 @@ mod isic;
 mod layout;
 mod limit;
 mod listing;
+mod masks;
 mod metadata;
 mod mvtec;
 mod problem;

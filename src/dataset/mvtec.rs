@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::listing::{Listing, below, file_name, folder_name};
-use super::reading::{Masks, Reading};
+use super::masks::Masks;
+use super::reading::Reading;
 use super::{DatasetError, Label, ProblemKind};
 
 /// The classes of MPDD (Jezek et al. 2021).

@@ -5,8 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::listing::{Listing, below, open_metadata, stem};
+use super::masks::Masks;
 use super::metadata::column;
-use super::reading::{Masks, Reading};
+use super::reading::Reading;
 use super::{DatasetError, Label, ProblemKind};
 
 /// The pictures of HeadCT and their table.

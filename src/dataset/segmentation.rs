@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::bmad::distinct;
 use super::listing::{Listing, below, folder_name};
-use super::reading::{Masks, Reading};
+use super::masks::Masks;
+use super::reading::Reading;
 use super::{DatasetError, Label, ProblemKind};
 
 /// Folders of pictures and of masks; the first pair that exists is taken.

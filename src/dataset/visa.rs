@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use super::listing::{Listing, below, file_name, folder_name, open_metadata};
+use super::masks::Masks;
 use super::metadata::column;
-use super::reading::{Masks, Reading, Row};
+use super::reading::{Reading, Row};
 use super::{DatasetError, Label, ProblemKind};
 
 /// A class without a split.

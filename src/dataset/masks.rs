@@ -1,0 +1,91 @@
+//! Which mask belongs to which picture.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::listing::stem;
+use super::reading::Reading;
+use super::{DatasetError, ProblemKind};
+
+/// The masks of a folder, found by the name of the picture without its ending.
+#[derive(Debug)]
+pub(super) struct Masks {
+    folders: Vec<PathBuf>,
+    by_stem: HashMap<String, Vec<PathBuf>>,
+    used: HashSet<PathBuf>,
+    suffixes: &'static [&'static str],
+}
+
+impl Masks {
+    /// The masks in `folders`; the mask of `X` is `X` and one of `suffixes`, the first one that exists.
+    pub fn of(
+        folders: Vec<PathBuf>,
+        suffixes: &'static [&'static str],
+        reading: &mut Reading,
+    ) -> Result<Self, DatasetError> {
+        let mut by_stem: HashMap<String, Vec<PathBuf>> = HashMap::new();
+        for folder in &folders {
+            for mask in reading.pictures(folder)? {
+                by_stem.entry(stem(&mask)).or_default().push(mask);
+            }
+        }
+        Ok(Self { folders, by_stem, used: HashSet::new(), suffixes })
+    }
+
+    /// No masks.
+    pub fn none() -> Self {
+        Self { folders: Vec::new(), by_stem: HashMap::new(), used: HashSet::new(), suffixes: &[] }
+    }
+
+    /// Where they are.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.by_stem.is_empty()
+    }
+
+    /// The mask of `picture`; that it has several is a problem.
+    pub fn take(&mut self, picture: &Path, reading: &mut Reading) -> Option<PathBuf> {
+        let stem = stem(picture);
+        let mut found: Option<PathBuf> = None;
+        for suffix in self.suffixes {
+            for mask in self.by_stem.get(&format!("{stem}{suffix}")).into_iter().flatten() {
+                let first_use = self.used.insert(mask.clone());
+                match &found {
+                    None => found = Some(mask.clone()),
+                    Some(first) if first_use => {
+                        let detail =
+                            format!("a second mask of {}; {} is used", picture.display(), first.display());
+                        reading.problem(ProblemKind::Duplicate, mask, detail);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        found
+    }
+
+    /// Where a mask of `picture` was looked for.
+    pub fn wanted(&self, picture: &Path) -> String {
+        let stem = stem(picture);
+        let names: Vec<String> = self.suffixes.iter().map(|suffix| format!("{stem}{suffix}")).collect();
+        let folders: Vec<String> = self.folders.iter().map(|f| f.display().to_string()).collect();
+        match &folders[..] {
+            [] => "there is no folder with masks for it".to_owned(),
+            some => format!("no {} (with any picture ending) in {}", names.join(" or "), some.join(" or ")),
+        }
+    }
+
+    /// Masks that no picture took are problems.
+    pub fn report_orphans(self, reading: &mut Reading) {
+        let mut orphans: Vec<PathBuf> =
+            self.by_stem.into_values().flatten().filter(|m| !self.used.contains(m)).collect();
+        orphans.sort();
+        for mask in orphans {
+            reading.problem(ProblemKind::OrphanMask, &mask, "no picture has this mask");
+        }
+    }
+}
