@@ -16,6 +16,7 @@
 //! | [`methods`] | how patch features and anchors become a map and a score |
 //! | [`map`] | resampling, smoothing and regions of anomaly maps |
 //! | [`metrics`] | AUROC, average precision, F1-max and PRO of scores and maps |
+//! | [`calibration`] | thresholds from known pictures |
 //! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
 //! | [`output`] | records and pictures |
 //! | [`dataset`] | labelled pictures, read in the layouts they are published in |
@@ -31,6 +32,7 @@ struct Readme;
 
 pub mod adapters;
 pub mod anchors;
+pub mod calibration;
 pub mod clip;
 pub mod dataset;
 mod detector;

@@ -21,7 +21,7 @@ pub struct ClassArgs {
 }
 
 /// What a class is called without a better name, as in `detect`.
-const ANYTHING: &str = "object";
+pub const ANYTHING: &str = "object";
 
 /// Class to its name in the prompts, and the data set that is known to have these classes.
 pub struct Named {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use aaclip::calibration::ThresholdFile;
 use aaclip::image::{DecodeOptions, Picture, decode};
 use aaclip::output::{
     Artefact, ArtefactNames, ColourScale, Pictures, Record, RecordWriter, SCHEMA_VERSION, Size,
@@ -12,7 +13,7 @@ use aaclip::output::{
 use aaclip::output::{StageTimes, save};
 use aaclip::{Detector, Error, Result};
 
-use super::detect_args::DetectArgs;
+use super::detect_args::{DetectArgs, Threshold};
 use super::inputs::{self, Input};
 use super::session::Session;
 use super::{EXIT_ERROR, plan, stats};
@@ -83,6 +84,7 @@ struct Run {
     detector: Detector,
     model: String,
     class: String,
+    threshold: Option<f32>,
     decode: DecodeOptions,
     artefacts: Vec<Artefact>,
     scale: ColourScale,
@@ -92,8 +94,16 @@ impl Run {
     fn prepare(args: &DetectArgs) -> Result<Self> {
         let session = Session::open(&args.detector, args.verbosity.progress())?;
         let class = session.prompts.describe(&args.class, args.dataset_names.as_deref())?;
+        let threshold = match &args.threshold {
+            None => None,
+            Some(Threshold::Score(score)) => Some(*score),
+            Some(Threshold::File(path)) => {
+                Some(ThresholdFile::read(path)?.threshold(path, &session.provenance()?, &class.text)?)
+            }
+        };
         Ok(Self {
             detector: session.detector(&session.anchors(&class)?, &class)?,
+            threshold,
             model: session.model,
             class: class.text,
             decode: args.detector.decode_options(),
@@ -115,7 +125,7 @@ impl Run {
         let found = self.detector.detect(&picture)?;
         let detected = started.elapsed();
         let probabilities = found.probabilities();
-        let region_threshold = args.region_threshold();
+        let region_threshold = args.region_threshold(self.threshold);
         let files = match &job.names {
             Some(names) => {
                 let rgb = picture.to_rgb();
@@ -140,8 +150,8 @@ impl Run {
             method: self.detector.method().name(),
             class: self.class.clone(),
             score: found.score,
-            anomalous: args.threshold.map(|t| found.score >= t),
-            threshold: args.threshold,
+            anomalous: self.threshold.map(|t| found.score >= t),
+            threshold: self.threshold,
             components: found.components,
             region_threshold,
             regions,

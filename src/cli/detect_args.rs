@@ -52,11 +52,11 @@ pub struct DetectArgs {
     #[arg(long, value_name = "NAME")]
     pub dataset_names: Option<String>,
 
-    /// Score from which a picture is anomalous, 0..1
-    #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
-    pub threshold: Option<f32>,
+    /// Score from which a picture is anomalous, 0..1, or a file of `aaclip calibrate`
+    #[arg(long, value_name = "X|FILE", value_parser = parse_threshold, allow_negative_numbers = true)]
+    pub threshold: Option<Threshold>,
 
-    /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: --threshold, or 0.5]
+    /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: the threshold, or 0.5]
     #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
     pub region_threshold: Option<f32>,
 
@@ -137,9 +137,26 @@ impl DetectArgs {
         }
     }
 
-    /// The value from which a pixel belongs to a region.
-    pub fn region_threshold(&self) -> f32 {
-        self.region_threshold.or(self.threshold).unwrap_or(0.5)
+    /// The value from which a pixel belongs to a region, given the threshold of the score.
+    pub fn region_threshold(&self, threshold: Option<f32>) -> f32 {
+        self.region_threshold.or(threshold).unwrap_or(0.5)
+    }
+}
+
+/// Where the threshold of the score comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Threshold {
+    /// It was said.
+    Score(f32),
+    /// A file of `aaclip calibrate`.
+    File(PathBuf),
+}
+
+fn parse_threshold(text: &str) -> Result<Threshold, String> {
+    match text.parse::<f32>() {
+        Ok(_) => parse_probability(text).map(Threshold::Score),
+        Err(_) if text.is_empty() => Err("expected a number from 0 to 1, or a file".to_owned()),
+        Err(_) => Ok(Threshold::File(text.into())),
     }
 }
 

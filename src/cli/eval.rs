@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, UNIX_EPOCH};
 
-use aaclip::anchors::ClassName;
 use aaclip::dataset::{Dataset, Label, Mask, Sample};
 use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
 use aaclip::image::{DecodeOptions, decode};
@@ -45,7 +44,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let mut store = Store::open(&args.out, manifest, args.fresh)?;
 
     let started = Instant::now();
-    let detectors = detectors(&session, &named.classes)?;
+    let detectors = session.detectors(&named.classes)?;
     let scored = look(&data, &detectors, &mut store, &args, &mut problems)?;
     let looked = started.elapsed();
 
@@ -126,21 +125,6 @@ fn dataset_name(data: &Dataset) -> String {
     let whole = std::fs::canonicalize(&data.root).unwrap_or_else(|_| data.root.clone());
     let name = whole.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     format!("{name} ({})", data.layout.name())
-}
-
-/// One detector per class; they share the tower.
-fn detectors(session: &Session, classes: &BTreeMap<String, ClassName>) -> Result<BTreeMap<String, Detector>> {
-    let mut detectors: BTreeMap<String, Detector> = BTreeMap::new();
-    // Anchors first: the text tower and the image tower need not be in memory together.
-    let anchors = classes.iter().map(|(_, name)| session.anchors(name)).collect::<Result<Vec<_>>>()?;
-    for ((class, name), anchors) in classes.iter().zip(&anchors) {
-        let detector = match detectors.values().next() {
-            Some(first) => first.with_anchors(anchors, session.domain(name))?,
-            None => session.detector(anchors, name)?,
-        };
-        detectors.insert(class.clone(), detector);
-    }
-    Ok(detectors)
 }
 
 /// Scores what has no result yet and tells how many pictures that were.

@@ -1,6 +1,7 @@
 //! The command line: parsing, dispatch and exit codes. One file per subcommand.
 
 mod adapters;
+mod calibrate;
 mod classes;
 mod data;
 mod detect;
@@ -40,6 +41,7 @@ enum Command {
     Models(models::ModelsArgs),
     Adapters(adapters::AdaptersArgs),
     Prompts(prompts::PromptsArgs),
+    Calibrate(Box<calibrate::CalibrateArgs>),
     Data(data::DataArgs),
 }
 
@@ -67,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(*args),
         Command::Models(args) => models::run(args),
         Command::Prompts(args) => prompts::run(args),
+        Command::Calibrate(args) => calibrate::run(*args),
         Command::Data(args) => data::run(args),
     };
     match result {

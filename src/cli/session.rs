@@ -1,5 +1,7 @@
 //! From arguments to a detector: what every command that runs one does first.
 
+use std::collections::BTreeMap;
+
 use aaclip::adapters::{AdapterFile, AdapterFit, Method};
 use aaclip::anchors::{
     AnchorCache, AnchorRequest, Anchors, ClassName, Domain, PromptSet, Representative, text_anchors,
@@ -117,6 +119,24 @@ impl Session {
     pub fn detector(&self, anchors: &Anchors, class: &ClassName) -> Result<Detector> {
         let settings = DetectorSettings { domain: self.domain(class), ..self.settings.clone() };
         Detector::new(&self.checkpoint, anchors, self.trained()?, &settings, &self.device)
+    }
+
+    /// One detector per class; they share the tower.
+    ///
+    /// # Errors
+    /// As [`Session::anchors`] and [`Session::detector`].
+    pub fn detectors(&self, classes: &BTreeMap<String, ClassName>) -> Result<BTreeMap<String, Detector>> {
+        let mut detectors: BTreeMap<String, Detector> = BTreeMap::new();
+        // Anchors first: the text tower and the image tower need not be in memory together.
+        let anchors = classes.values().map(|name| self.anchors(name)).collect::<Result<Vec<_>>>()?;
+        for ((class, name), anchors) in classes.iter().zip(&anchors) {
+            let detector = match detectors.values().next() {
+                Some(first) => first.with_anchors(anchors, self.domain(name))?,
+                None => self.detector(anchors, name)?,
+            };
+            detectors.insert(class.clone(), detector);
+        }
+        Ok(detectors)
     }
 
     fn fit(&self) -> Option<AdapterFit<'_>> {

@@ -1,6 +1,8 @@
 //! Classes together: a table with the mean.
 
-use comfy_table::{CellAlignment, presets};
+use std::collections::BTreeMap;
+
+use comfy_table::{CellAlignment, LineStyle, TableStyle, presets};
 use serde::Serialize;
 
 use super::ClassEvaluation;
@@ -65,15 +67,15 @@ impl Metric {
     /// The column's title.
     pub fn title(self) -> &'static str {
         match self {
-            Self::ImageAuroc => "image AUROC",
-            Self::ImageAp => "AP",
-            Self::ImageF1 => "F1-max",
-            Self::ReferenceAuroc => "ref. AUROC",
-            Self::ReferenceAp => "ref. AP",
-            Self::ReferenceF1 => "ref. F1-max",
-            Self::PixelAuroc => "pixel AUROC",
-            Self::PixelAp => "AP",
-            Self::PixelF1 => "F1-max",
+            Self::ImageAuroc => "img AUROC",
+            Self::ImageAp => "img AP",
+            Self::ImageF1 => "img F1",
+            Self::ReferenceAuroc => "ref AUROC",
+            Self::ReferenceAp => "ref AP",
+            Self::ReferenceF1 => "ref F1",
+            Self::PixelAuroc => "px AUROC",
+            Self::PixelAp => "px AP",
+            Self::PixelF1 => "px F1",
             Self::Pro => "PRO",
         }
     }
@@ -194,18 +196,15 @@ impl Table {
             }
             TableFormat::Csv => self.csv(),
             TableFormat::Json => {
-                let values = |row: &Row| -> serde_json::Map<String, serde_json::Value> {
-                    let pairs = Metric::ALL.iter().zip(row.values);
-                    pairs.map(|(m, v)| (m.key().to_owned(), v.into())).collect()
+                let values =
+                    |row: &Row| Metric::ALL.iter().zip(row.values).map(|(m, v)| (m.key(), v)).collect();
+                let object = Document {
+                    schema: 1,
+                    about,
+                    classes: &self.classes,
+                    table: self.rows.iter().map(|r| (r.name.as_str(), values(r))).collect(),
+                    mean: values(&self.mean),
                 };
-                let object = serde_json::json!({
-                    "schema": 1,
-                    "about": about,
-                    "classes": self.classes,
-                    "table": self.rows.iter().map(|r| (r.name.clone(), values(r).into()))
-                        .collect::<serde_json::Map<String, serde_json::Value>>(),
-                    "mean": values(&self.mean),
-                });
                 Ok(serde_json::to_string_pretty(&object)? + "\n")
             }
         }
@@ -225,6 +224,16 @@ impl Table {
     }
 }
 
+/// A table as JSON.
+#[derive(Serialize)]
+struct Document<'a, A> {
+    schema: u32,
+    about: &'a A,
+    classes: &'a [ClassEvaluation],
+    table: BTreeMap<&'a str, BTreeMap<&'static str, Option<f64>>>,
+    mean: BTreeMap<&'static str, Option<f64>>,
+}
+
 /// A figure in percent with one decimal, as the papers print it; `-` where there is none.
 pub(super) fn percent(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |v| format!("{:.1}", v * 100.0))
@@ -235,7 +244,7 @@ pub(super) fn aligned(format: TableFormat, head: Vec<String>, rows: Vec<Vec<Stri
     let mut table = comfy_table::Table::new();
     table.load_style(match format {
         TableFormat::Markdown => presets::ASCII_MARKDOWN,
-        _ => presets::UTF8_HORIZONTAL_ONLY,
+        _ => TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')),
     });
     table.set_header(head).add_rows(rows);
     table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));

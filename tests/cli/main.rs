@@ -7,6 +7,7 @@ mod adapters;
 mod bad_input;
 mod data;
 mod detect;
+mod eval;
 mod formats;
 mod golden;
 mod prompts;

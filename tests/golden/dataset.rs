@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use aaclip::dataset::{Dataset, Label, Layout, Mask};
-use aaclip::image::{DecodeOptions, Samples, decode, resize_mask_bilinear, resize_mask_nearest};
+use aaclip::image::{Chain, DecodeOptions, Picture, PixelMode, decode};
 
+use crate::preprocess::preprocess;
 use crate::support::{case, golden, tensors};
 
 #[test]
@@ -30,25 +31,16 @@ fn the_mini_data_set_is_read_alike_in_all_forms() {
     for (i, file) in files.iter().enumerate() {
         let sample = samples[file.as_str().unwrap()];
         assert_eq!(sample.label == Label::Anomalous, labels[i] == 1.0, "{file}");
-        let grey = match &sample.mask {
-            Mask::None => Samples { width: 1, height: 1, channels: 1, values: vec![0] },
+        let mask = match &sample.mask {
+            Mask::None => Picture::new(1, 1, PixelMode::Gray, vec![0]).unwrap(),
             Mask::File(path) => {
                 assert_eq!(path, &root.join(case["mask_files"][i].as_str().unwrap()));
-                let mask = decode(path, &DecodeOptions::default()).unwrap();
-                assert_eq!(mask.mode().channels(), 1);
-                Samples {
-                    width: mask.width(),
-                    height: mask.height(),
-                    channels: 1,
-                    values: mask.samples().to_vec(),
-                }
+                decode(path, &DecodeOptions::default()).unwrap()
             }
             Mask::Unlabelled => panic!("{file} has a mask"),
         };
-        for (key, found) in [
-            ("masks.aaclip", resize_mask_nearest(&grey, size)),
-            ("masks.clipad", resize_mask_bilinear(&grey, size)),
-        ] {
+        for (key, chain) in [("masks.aaclip", Chain::RgbThenResize), ("masks.clipad", Chain::ResizeThenRgb)] {
+            let found = preprocess(size, chain).mask(&mask).unwrap();
             let expected: Vec<f32> = golden[key].get(i).unwrap().flatten_all().unwrap().to_vec1().unwrap();
             assert!(found.iter().zip(&expected).all(|(&f, &e)| f == (e == 1.0)), "{file} {key}");
             assert_eq!(found.len(), expected.len());

@@ -1,0 +1,91 @@
+//! Threshold files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::ClassThreshold;
+use crate::evaluation::EvaluationError;
+use crate::{Error, Provenance, Result, files};
+
+const SCHEMA: u32 = 1;
+
+/// A threshold file is small; anything larger is the wrong file.
+const LARGEST_FILE: u64 = 16 << 20;
+
+/// Thresholds with the settings they hold for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdFile {
+    /// Version of the form.
+    pub schema: u32,
+    /// The program's version.
+    pub version: String,
+    /// The model, as it was named.
+    pub model: String,
+    /// Everything scores depend on besides picture and class.
+    pub settings: Provenance,
+    /// Thresholds by what is put into the prompts.
+    pub classes: BTreeMap<String, ClassThreshold>,
+}
+
+impl ThresholdFile {
+    /// A file of this program's version.
+    pub fn new(model: &str, settings: Provenance, classes: BTreeMap<String, ClassThreshold>) -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { schema: SCHEMA, version, model: model.to_owned(), settings, classes }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not a threshold file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let io = |e| Error::io("read", path, e);
+        let bad = |reason: String| EvaluationError::Threshold { path: path.to_owned(), reason };
+        let length = std::fs::metadata(path).map_err(io)?.len();
+        if length > LARGEST_FILE {
+            return Err(bad(format!("{length} bytes are too many")).into());
+        }
+        let bytes = std::fs::read(path).map_err(io)?;
+        let file: Self = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+        if file.schema != SCHEMA {
+            return Err(bad(format!("schema {}, this program knows {SCHEMA}", file.schema)).into());
+        }
+        match file.classes.iter().find(|(_, t)| !t.threshold.is_finite()) {
+            Some((class, _)) => Err(bad(format!("the threshold of `{class}` is not a number")).into()),
+            None => Ok(file),
+        }
+    }
+
+    /// Writes the file, atomically.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let io = |e| Error::io("write", path, e);
+        let mut text = serde_json::to_vec_pretty(self).map_err(|e| io(e.into()))?;
+        text.push(b'\n');
+        files::write_atomic(path, &text).map_err(io)
+    }
+
+    /// The threshold of a class under some settings.
+    ///
+    /// # Errors
+    /// Other settings than the file's, or a class it has no threshold for. `path` is the file's, for the message.
+    pub fn threshold(&self, path: &Path, settings: &Provenance, class: &str) -> Result<f32> {
+        let differences = settings.differences(&self.settings);
+        if !differences.is_empty() {
+            return Err(EvaluationError::OtherSettings { path: path.to_owned(), differences }.into());
+        }
+        let known = || self.classes.keys().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+        let found = self.classes.get(class).map(|c| c.threshold);
+        found.ok_or_else(|| {
+            EvaluationError::OtherSettings {
+                path: path.to_owned(),
+                differences: vec![format!("class: {} there, `{class}` here", known())],
+            }
+            .into()
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! From scores of known pictures to a threshold, with what it promises and how far that can be trusted.
+
+mod file;
+
+pub use file::ThresholdFile;
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{Beta, ContinuousCDF};
+
+use crate::metrics::image_metrics;
+
+/// The coverage of the intervals of false-alarm rates.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// How a threshold is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// From good pictures alone: as low as a target for the expected false-alarm rate, 0..1, allows.
+    FalseAlarms(f64),
+    /// From labelled pictures: where F1 is largest.
+    BestF1,
+}
+
+/// A threshold of one class, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassThreshold {
+    /// A picture whose score is at or above it is anomalous.
+    pub threshold: f32,
+    /// How it was chosen.
+    pub rule: Rule,
+    /// Good pictures it was chosen from.
+    pub good: usize,
+    /// Damaged pictures it was chosen from.
+    pub anomalous: usize,
+    /// The share of further good pictures that is expected to be called anomalous.
+    pub false_alarm_rate: f64,
+    /// The interval that rate lies in with [`CONFIDENCE`], from the number of good pictures alone.
+    pub false_alarm_interval: [f64; 2],
+    /// The share of the damaged pictures that was found; of those it was chosen from, so a new part will do worse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detection_rate: Option<f64>,
+}
+
+/// The least threshold whose expected false-alarm rate is at most `target`, from the scores of good pictures.
+///
+/// With `n` scores, of which `k` lie above a threshold put directly above the `k+1`-th largest, the rate among further
+/// pictures of the same kind follows a beta distribution with `k+1` and `n-k`, whatever the distribution of scores
+/// (if there are no ties; with ties there are fewer alarms). Its mean, `(k+1)/(n+1)`, is the expected rate. Where `n` is
+/// too small for the target the threshold lies above all scores and the rate is the least that can be promised.
+///
+/// `None` without scores or with one that is not finite.
+pub fn from_good(scores: &[f32], target: f64) -> Option<ClassThreshold> {
+    if scores.is_empty() || scores.iter().any(|s| !s.is_finite()) {
+        return None;
+    }
+    let mut sorted = scores.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let n = sorted.len();
+    let above = ((target * (n + 1) as f64 + 1e-9).floor() as usize).saturating_sub(1).min(n - 1);
+    let (a, b) = (above as f64 + 1.0, (n - above) as f64);
+    Some(ClassThreshold {
+        threshold: sorted[n - 1 - above].next_up(),
+        rule: Rule::FalseAlarms(target),
+        good: n,
+        anomalous: 0,
+        false_alarm_rate: a / (a + b),
+        false_alarm_interval: [quantile(a, b, tail()), quantile(a, b, 1.0 - tail())],
+        detection_rate: None,
+    })
+}
+
+/// The threshold at which F1 is largest. The interval of the false-alarm rate is Clopper and Pearson's; it does not know
+/// that the threshold was chosen on the same pictures.
+///
+/// `None` if one of the labels is missing or a score is not finite.
+pub fn from_labels(scores: &[f32], anomalous: &[bool]) -> Option<ClassThreshold> {
+    let threshold = image_metrics(scores, anomalous)?.f1_threshold;
+    let called = |wanted: bool| {
+        let mine = scores.iter().zip(anomalous).filter(move |(_, a)| **a == wanted);
+        mine.fold((0, 0), |(hit, all), (s, _)| (hit + usize::from(*s >= threshold), all + 1))
+    };
+    let ((alarms, good), (found, damaged)) = (called(false), called(true));
+    let (k, n) = (alarms as f64, good as f64);
+    let low = if alarms == 0 { 0.0 } else { quantile(k, n - k + 1.0, tail()) };
+    let high = if alarms == good { 1.0 } else { quantile(k + 1.0, n - k, 1.0 - tail()) };
+    Some(ClassThreshold {
+        threshold,
+        rule: Rule::BestF1,
+        good,
+        anomalous: damaged,
+        false_alarm_rate: k / n,
+        false_alarm_interval: [low, high],
+        detection_rate: Some(found as f64 / damaged as f64),
+    })
+}
+
+fn tail() -> f64 {
+    (1.0 - CONFIDENCE) / 2.0
+}
+
+fn quantile(a: f64, b: f64, p: f64) -> f64 {
+    Beta::new(a, b).map_or(f64::NAN, |beta| beta.inverse_cdf(p))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_quantiles() {
+        // Three in a hundred: the rule of three for no alarm among 100 pictures, one-sided 97.5 %.
+        let all_below = from_good(&vec![0.5; 100], 0.001).unwrap();
+        assert!((all_below.false_alarm_rate - 1.0 / 101.0).abs() < 1e-12);
+        assert!((all_below.false_alarm_interval[1] - (1.0 - 0.025f64.powf(0.01))).abs() < 1e-9);
+        // Clopper and Pearson, 1 of 20: 0.13 % to 24.87 %.
+        let scores: Vec<f32> =
+            (0..20).map(|i| if i == 0 { 0.9 } else { 0.1 }).chain([0.8, 0.95, 0.99]).collect();
+        let labels: Vec<bool> = (0..23).map(|i| i >= 20).collect();
+        let found = from_labels(&scores, &labels).unwrap();
+        assert_eq!((found.threshold, found.detection_rate), (0.8, Some(1.0)));
+        assert!((found.false_alarm_rate - 0.05).abs() < 1e-12);
+        assert!((found.false_alarm_interval[0] - 0.0012651).abs() < 1e-6, "{:?}", found.false_alarm_interval);
+        assert!((found.false_alarm_interval[1] - 0.2487328).abs() < 1e-6);
+    }
+
+    #[test]
+    fn nothing_to_go_by() {
+        assert!(from_good(&[], 0.1).is_none() && from_good(&[f32::NAN], 0.1).is_none());
+        assert!(from_labels(&[0.1, 0.2], &[false, false]).is_none());
+    }
+
+    proptest! {
+        /// The promise itself: of n + 1 exchangeable scores each is equally likely to be the new one.
+        #[test]
+        fn the_expected_rate_holds(scores in proptest::collection::vec(0.0f32..1.0, 2..80), target in 0.0f64..0.9) {
+            let alarms = (0..scores.len()).filter(|&i| {
+                let mut others = scores.clone();
+                let new = others.remove(i);
+                new >= from_good(&others, target).unwrap().threshold
+            }).count();
+            let mut others = scores.clone();
+            others.pop();
+            let promised = from_good(&others, target).unwrap().false_alarm_rate;
+            prop_assert!(alarms as f64 / scores.len() as f64 <= promised + 1e-9);
+            prop_assert!(promised <= target.max(1.0 / scores.len() as f64) + 1e-9);
+        }
+    }
+}

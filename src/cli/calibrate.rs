@@ -1,0 +1,215 @@
+//! `aaclip calibrate`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aaclip::anchors::ClassName;
+use aaclip::calibration::{ClassThreshold, Rule, ThresholdFile, from_good, from_labels};
+use aaclip::dataset::{Dataset, DatasetError, Label, Layout};
+use aaclip::{Detector, Error, Result};
+use clap::ValueEnum;
+
+use super::classes::{self, ClassArgs};
+use super::detector_args::{DetectorArgs, Verbosity};
+use super::scoring::{self, Job};
+use super::session::Session;
+use super::{EXIT_ERROR, inputs};
+
+const EXAMPLES: &str = "\
+Examples:
+  aaclip calibrate good-parts/ -o threshold.json --class 'ball screw'
+  aaclip detect new/ --threshold threshold.json --class 'ball screw' --fail-on-anomaly
+  aaclip calibrate parts/ -o threshold.json --rule best-f1     # parts/good and parts/defect
+  aaclip calibrate mvtec/ -o mvtec.json                        # one threshold per class
+
+Rules:
+  false-alarms  from good pictures: the least threshold whose expected share of good parts called
+                anomalous is at most --false-alarm-rate. With n pictures nothing below 1 / (n + 1)
+                can be promised; the interval says how much the rate may differ
+  best-f1       from good and defective pictures: where F1 is largest
+  The default is best-f1 where there are both, else false-alarms.
+
+The file holds for the settings it was made with: `detect` refuses it with others.
+
+Exit codes: 0 if every picture was used, 2 after any error.";
+
+/// Find a threshold from pictures that are known to be good, or labelled.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct CalibrateArgs {
+    /// A folder of good pictures, or a labelled data set (see `aaclip data check --help`)
+    #[arg(value_name = "FOLDER|DATASET")]
+    root: PathBuf,
+
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+
+    /// How the threshold is chosen
+    #[arg(long, value_enum)]
+    rule: Option<RuleName>,
+
+    /// The expected share of good parts that may be called anomalous
+    #[arg(long, value_name = "X", default_value_t = 0.01, value_parser = rate)]
+    false_alarm_rate: f64,
+
+    /// How the files of a data set are arranged, instead of finding out
+    #[arg(long, value_name = "NAME")]
+    layout: Option<Layout>,
+
+    #[command(flatten)]
+    naming: ClassArgs,
+
+    #[command(flatten)]
+    detector: DetectorArgs,
+
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+/// How a threshold is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RuleName {
+    /// From good pictures
+    FalseAlarms,
+    /// From good and defective ones
+    BestF1,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x < 1.0 => Ok(x),
+        _ => Err("expected a number between 0 and 1".to_owned()),
+    }
+}
+
+/// A picture with what it is put into the prompts as, and whether it is damaged.
+struct Known {
+    path: PathBuf,
+    class: ClassName,
+    anomalous: bool,
+}
+
+pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
+    let session = Session::open(&args.detector, args.verbosity.progress())?;
+    let mut failed = 0;
+    let mut fail = |reason: String| {
+        failed += 1;
+        anstream::eprintln!("aaclip: {reason}");
+    };
+    let pictures = pictures(&args, &session, &mut fail)?;
+
+    let mut names: BTreeMap<String, ClassName> = BTreeMap::new();
+    pictures.iter().for_each(|p| drop(names.insert(p.class.text.clone(), p.class.clone())));
+    let detectors: BTreeMap<String, Detector> = session.detectors(&names)?;
+    let jobs: Vec<Job<'_>> = (pictures.iter())
+        .filter_map(|p| Some(Job { path: &p.path, detector: detectors.get(&p.class.text)? }))
+        .collect();
+    let bar = args.verbosity.progress().items(jobs.len() as u64, "scoring");
+    let mut scores: BTreeMap<&str, (Vec<f32>, Vec<bool>)> = BTreeMap::new();
+    scoring::score(&jobs, &args.detector.decode_options(), |i, found| {
+        let known = &pictures[i];
+        match found {
+            Ok(found) => {
+                let of_class = scores.entry(&known.class.text).or_default();
+                of_class.0.push(found.score);
+                of_class.1.push(known.anomalous);
+            }
+            Err(e @ Error::Image(_)) => bar.suspend(|| fail(e.to_string())),
+            Err(e) => bar.suspend(|| fail(format!("{}: {e}", known.path.display()))),
+        }
+        bar.inc(1);
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+
+    let thresholds = names.keys().map(|class| {
+        let (scores, labels) = scores.remove(class.as_str()).unwrap_or_default();
+        Ok((class.clone(), threshold(class, &scores, &labels, &args)?))
+    });
+    let thresholds: BTreeMap<String, ClassThreshold> = thresholds.collect::<Result<_>>()?;
+    let text: String = thresholds.iter().map(|(class, t)| line(class, t)).collect();
+    ThresholdFile::new(&session.model, session.provenance()?, thresholds).write(&args.out)?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::io("write to", "stdout", e))?;
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
+}
+
+/// The pictures of a data set, or all pictures of a folder as good ones.
+fn pictures(args: &CalibrateArgs, session: &Session, fail: &mut impl FnMut(String)) -> Result<Vec<Known>> {
+    match Dataset::open(&args.root, args.layout) {
+        Ok(data) => {
+            data.problems.iter().for_each(|p| fail(p.to_string()));
+            let named = classes::name(&data, &args.naming, session)?;
+            let known = data.samples.into_iter().filter_map(|s| {
+                let class = named.classes.get(&s.class)?.clone();
+                Some(Known { path: s.path, class, anomalous: s.label == Label::Anomalous })
+            });
+            Ok(known.collect())
+        }
+        Err(DatasetError::UnknownLayout { .. }) if args.layout.is_none() => {
+            let class = session.prompts.describe(
+                args.naming.class.as_deref().unwrap_or(classes::ANYTHING),
+                args.naming.dataset_names.as_deref(),
+            )?;
+            let found = inputs::expand(&[args.root.clone()], std::io::empty());
+            found.problems.iter().for_each(|p| fail(p.clone()));
+            if found.pictures.is_empty() {
+                return Err(nothing(&args.root));
+            }
+            if !args.verbosity.quiet {
+                anstream::eprintln!("aaclip: taking all {} pictures as good", found.pictures.len());
+            }
+            let known = |p: inputs::Input| Known { path: p.path, class: class.clone(), anomalous: false };
+            Ok(found.pictures.into_iter().map(known).collect())
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn nothing(root: &Path) -> Error {
+    Error::Setting(format!("{}: no picture to find a threshold from", root.display()))
+}
+
+fn threshold(class: &str, scores: &[f32], labels: &[bool], args: &CalibrateArgs) -> Result<ClassThreshold> {
+    let both = labels.contains(&true) && labels.contains(&false);
+    let rule = args.rule.unwrap_or(if both { RuleName::BestF1 } else { RuleName::FalseAlarms });
+    let found = match rule {
+        RuleName::BestF1 => from_labels(scores, labels),
+        RuleName::FalseAlarms => {
+            let good: Vec<f32> = scores.iter().zip(labels).filter(|(_, a)| !**a).map(|(s, _)| *s).collect();
+            from_good(&good, args.false_alarm_rate)
+        }
+    };
+    found.ok_or_else(|| {
+        let needs = match rule {
+            RuleName::BestF1 => "good and defective pictures",
+            RuleName::FalseAlarms => "good pictures",
+        };
+        Error::Setting(format!("`{class}`: a threshold by this rule needs {needs}, and there are none"))
+    })
+}
+
+fn line(class: &str, t: &ClassThreshold) -> String {
+    let [low, high] = t.false_alarm_interval.map(|v| 100.0 * v);
+    let from = match (t.rule, t.detection_rate) {
+        (Rule::BestF1, Some(rate)) => {
+            format!(
+                "best F1 of {} good and {} defective, finds {:.1} % of those",
+                t.good,
+                t.anomalous,
+                100.0 * rate
+            )
+        }
+        _ => format!("{} good pictures", t.good),
+    };
+    format!(
+        "{:.6}  {class}: {from}; expected false alarms {:.2} % (95 % interval {low:.2} to {high:.2} %)\n",
+        t.threshold,
+        100.0 * t.false_alarm_rate
+    )
+}

@@ -1,0 +1,357 @@
+//! `aaclip eval` and `aaclip calibrate`.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Ran, Workplace, support};
+use serde_json::Value;
+
+/// Four good and four spoilt pictures of 48 x 48, with masks.
+fn parts(here: &Workplace) -> PathBuf {
+    for i in 0..4 {
+        here.picture(&format!("parts/good/{i}.png"), 48, 40 + i);
+        here.picture(&format!("parts/defect/{i}.png"), 40 + i, 48);
+        let mask = image::GrayImage::from_fn(40 + i, 48, |x, y| {
+            image::Luma([if x < 9 + i && y < 12 { 255 } else { 0 }])
+        });
+        std::fs::create_dir_all(here.path("parts/masks")).unwrap();
+        mask.save(here.path(format!("parts/masks/{i}.png"))).unwrap();
+    }
+    here.path("parts")
+}
+
+impl Workplace {
+    /// `eval` or `calibrate` with the tiny model.
+    fn tiny(&self, command: &str, arguments: &[&str]) -> Ran {
+        let model = support::tiny_model().to_str().unwrap();
+        self.run(&[&[command, "--model", model], arguments].concat())
+    }
+
+    fn golden(&self, data: &Path, out: &str, arguments: &[&str]) -> Value {
+        let model = support::golden_model().unwrap().to_str().unwrap();
+        let base = [
+            "eval",
+            data.to_str().unwrap(),
+            "--model",
+            model,
+            "--out",
+            out,
+            "--format",
+            "json",
+            "--levels",
+            "2,4,6,8",
+        ];
+        self.run(&[&base, arguments].concat()).ok().json()
+    }
+}
+
+/// One of the official table's cells, in percent.
+fn cell(table: &Value, class: &str, column: &str) -> f64 {
+    let title: Vec<&str> = table[1].as_str().unwrap().split('|').map(str::trim).collect();
+    let at = title.iter().position(|t| *t == column).unwrap();
+    let row = table
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r.as_str().unwrap())
+        .find(|r| r.starts_with(&format!("| {class}")));
+    row.unwrap().split('|').nth(at).unwrap().trim().parse().unwrap()
+}
+
+/// The tables that CLIP-AD's `test.py` and `test_ft.py` print, from the pictures and masks on disk.
+#[test]
+fn the_official_tables_of_sdp_and_sdp_plus() {
+    let (Some(golden), Some(_)) = (support::golden(), support::golden_model()) else { return };
+    let here = Workplace::new();
+    let linear = golden.join("weights/clipad_linear.safetensors");
+    for (case, adapters) in [("clipad_sdp", None), ("clipad_sdp_plus", Some(linear.to_str().unwrap()))] {
+        let expected = support::case(case).unwrap();
+        for sigma in ["8", "2"] {
+            let mut arguments = vec!["--smoothing", sigma];
+            arguments.extend(adapters.iter().flat_map(|a| ["--adapters", *a]));
+            let found = here.golden(&golden.join("data/mvtec_mini"), &format!("{case}-{sigma}"), &arguments);
+            let official = &expected["official_tables"][format!("sigma{sigma}")];
+            for (column, key) in [
+                ("auroc_px", "pixel_auroc"),
+                ("f1_px", "pixel_f1_max"),
+                ("ap_px", "pixel_ap"),
+                ("auroc_sp", "image_reference_auroc"),
+                ("f1_sp", "image_reference_f1_max"),
+                ("ap_sp", "image_reference_ap"),
+            ] {
+                for class in ["bottle", "metal_nut", "mean"] {
+                    let row = if class == "mean" { &found["mean"] } else { &found["table"][class] };
+                    let (ours, theirs) = (100.0 * row[key].as_f64().unwrap(), cell(official, class, column));
+                    // They print one decimal.
+                    assert!(
+                        (ours - theirs).abs() <= 0.0501,
+                        "{case} {sigma} {class} {column}: {ours} {theirs}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The figures of AA-CLIP's `metrics_eval`, industrial and medical. Maps differ from the official ones by a millionth, which
+/// can swap a few pixels: one in 1e7 is a swap of two.
+#[test]
+fn the_official_figures_of_aa_clip() {
+    let (Some(golden), Some(_), Some(case)) =
+        (support::golden(), support::golden_model(), support::case("aaclip_infer"))
+    else {
+        return;
+    };
+    let here = Workplace::new();
+    let adapters = golden.join("weights/aaclip_adapters.safetensors");
+    let adapters = ["--adapters", adapters.to_str().unwrap()];
+    for relu in [false, true] {
+        let flag = format!("--relu={relu}");
+        let arguments = [&adapters[..], &[&flag]].concat();
+        let tree =
+            here.golden(&golden.join("data/mvtec_mini/full-shot.jsonl"), &format!("tree-{relu}"), &arguments);
+        let brain = here.golden(
+            &golden.join("data/mvtec_mini/brain-full-shot.jsonl"),
+            &format!("brain-{relu}"),
+            &arguments,
+        );
+        for (found, class, domain) in [
+            (&tree, "bottle", "industrial"),
+            (&tree, "metal_nut", "industrial"),
+            (&brain, "Brain", "medical"),
+        ] {
+            let name = if relu { "True" } else { "False" };
+            let official = &case["metrics"][format!("relu={name} {class} {domain}")];
+            for (key, theirs) in [
+                ("pixel_auroc", "_pixel_auc"),
+                ("pixel_ap", "_pixel_ap"),
+                ("image_reference_auroc", "_image_auc"),
+                ("image_reference_ap", "_image_ap"),
+            ] {
+                let (ours, theirs) =
+                    (found["table"][class][key].as_f64().unwrap(), official[theirs].as_f64().unwrap());
+                assert!((ours - theirs).abs() < 1e-5, "{relu} {class} {key}: {ours} {theirs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_method_on_real_pictures() {
+    let (Some(mvtec), Some(golden), Some(_)) = (support::mvtec(), support::golden(), support::golden_model())
+    else {
+        return;
+    };
+    let here = Workplace::new();
+    let weights = |name: &str| golden.join("weights").join(name).to_str().unwrap().to_owned();
+    let (aa, plus) = (weights("aaclip_adapters.safetensors"), weights("clipad_linear.safetensors"));
+    for (method, adapters) in
+        [("sdp", None), ("sdp-plus", Some(&plus)), ("aa-clip", Some(&aa)), ("aa-sdp", Some(&aa))]
+    {
+        let mut arguments = vec!["--method", method, "--compare", "published"];
+        arguments.extend(adapters.iter().flat_map(|a| ["--adapters", a.as_str()]));
+        let table = here.golden(&mvtec, method, &arguments);
+        assert_eq!(
+            (table["classes"].as_array().unwrap().len(), &table["about"]["pictures"]),
+            (15, &180.into())
+        );
+        assert_eq!(table["about"]["problems"], serde_json::json!([]));
+        for key in ["image_auroc", "image_reference_auroc", "pixel_auroc", "pixel_pro"] {
+            let value = table["mean"][key].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&value), "{method} {key}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_continues() {
+    let here = Workplace::new();
+    parts(&here);
+    let eval =
+        |more: &[&str]| here.tiny("eval", &[&["parts", "--verbose", "--format", "json"], more].concat());
+    let first = eval(&[]).ok();
+    assert!(first.stderr.contains("8 scored"), "{}", first.stderr);
+    // Half of the results, and a torn line as a crash leaves it.
+    let path = here.path("aaclip-eval/results.jsonl");
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let kept: String = lines.split_inclusive('\n').take(4).collect();
+    std::fs::write(&path, kept + "{\"name\": \"good/3").unwrap();
+    let second = eval(&[]).ok();
+    assert!(second.stderr.contains("4 scored") && second.stderr.contains("4 taken"), "{}", second.stderr);
+    assert_eq!(first.json()["classes"], second.json()["classes"]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 8);
+    // A picture that changed is looked at again.
+    here.picture("parts/good/0.png", 30, 31);
+    assert!(eval(&[]).ok().stderr.contains("1 scored"));
+    // Other settings are refused with what differs, and started over on request.
+    let refused = eval(&["--levels", "1,2"]);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("levels: [1, 2, 3, 4] there, [1, 2] here"),
+        "{}",
+        refused.stderr
+    );
+    assert!(eval(&["--levels", "1,2", "--fresh"]).ok().stderr.contains("8 scored"));
+    // Without maps there is nothing to continue from.
+    assert!(eval(&["--levels", "1,2", "--discard-maps"]).ok().stderr.contains("0 scored"));
+    assert!(!here.path("aaclip-eval/maps.f32").exists());
+    assert!(eval(&["--levels", "1,2"]).ok().stderr.contains("8 scored"));
+}
+
+#[test]
+fn what_cannot_be_used_is_named_and_the_rest_finished() {
+    let here = Workplace::new();
+    let parts = parts(&here);
+    std::fs::write(parts.join("good/1.png"), b"no picture").unwrap();
+    std::fs::write(parts.join("masks/2.png"), b"no picture").unwrap();
+    std::fs::remove_file(parts.join("masks/3.png")).unwrap();
+    let ran = here.tiny("eval", &["parts", "--format", "json"]);
+    assert_eq!(ran.code, 2);
+    let about = &ran.json()["about"];
+    let problems: Vec<&str> =
+        about["problems"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    for (problem, name) in problems.iter().zip(["defect/3.png", "good/1.png", "defect/2.png"]) {
+        assert!(problem.contains(name), "{problem}");
+    }
+    assert_eq!(ran.stderr.lines().count(), 3);
+    let class = &ran.json()["classes"][0];
+    assert_eq!(
+        (&class["good"], &class["anomalous"], &class["with_pixels"]),
+        (&3.into(), &4.into(), &5.into())
+    );
+}
+
+#[test]
+fn tables_in_every_form() {
+    let here = Workplace::new();
+    parts(&here);
+    let eval = |more: &[&str]| here.tiny("eval", &[&["parts"], more].concat()).ok().stdout;
+    let text = eval(&["--compare", "published"]);
+    assert!(
+        text.contains("img AUROC") && text.contains("mean") && text.contains("No published figures"),
+        "{text}"
+    );
+    let csv = eval(&["--format", "csv"]);
+    let mut rows = csv::Reader::from_reader(csv.as_bytes());
+    assert_eq!(rows.headers().unwrap().get(3), Some("image_auroc"));
+    assert_eq!(rows.records().count(), 2);
+    assert!(eval(&["--format", "markdown"]).starts_with("| class"));
+    let json: Value =
+        serde_json::from_str(&std::fs::read_to_string(here.path("aaclip-eval/table.json")).unwrap()).unwrap();
+    assert_eq!(json["classes"][0]["class"], "parts");
+    assert_eq!(json["about"]["classes"]["parts"], "object");
+    for file in ["table.md", "table.csv", "manifest.json", "results.jsonl", "report.html"] {
+        assert!(here.path("aaclip-eval").join(file).exists(), "{file}");
+    }
+    // Binned figures come with their bounds; without pixels there are none.
+    let binned: Value = serde_json::from_str(&eval(&["--format", "json", "--pixels", "binned"])).unwrap();
+    let (exact, rough) = (&json["classes"][0]["pixel"], &binned["classes"][0]["pixel"]);
+    let difference =
+        exact["ranking"]["auroc"].as_f64().unwrap() - rough["ranking"]["auroc"].as_f64().unwrap();
+    assert!(difference.abs() <= rough["bounds"]["auroc"].as_f64().unwrap() + 1e-12);
+    let none: Value = serde_json::from_str(&eval(&["--format", "json", "--pixels", "none"])).unwrap();
+    assert!(none["classes"][0]["pixel"].is_null() && none["mean"]["pixel_auroc"].is_null());
+}
+
+#[test]
+fn the_worst_pictures_are_saved_first() {
+    let here = Workplace::new();
+    parts(&here);
+    here.tiny("eval", &["parts", "--save", "overlay,raw", "--save-top", "3"]).ok();
+    let mut names: Vec<String> = std::fs::read_dir(here.path("aaclip-eval/pictures"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 6, "{names:?}");
+    assert!(names[0].starts_with("0001-") && names[5].starts_with("0003-"), "{names:?}");
+}
+
+#[test]
+fn limits_and_classes() {
+    let (Some(golden), Some(_)) = (support::golden(), support::golden_model()) else { return };
+    let here = Workplace::new();
+    let data = golden.join("data/mvtec_mini");
+    let found = here.golden(&data, "out", &["--classes", "metal_nut", "--limit", "2"]);
+    let class = &found["classes"][0];
+    assert_eq!(
+        (&class["class"], &class["good"], &class["anomalous"]),
+        (&"metal_nut".into(), &1.into(), &1.into())
+    );
+    // What was scored is not scored again when more is asked for.
+    let all = here.golden(&data, "out", &[]);
+    assert_eq!((all["classes"].as_array().unwrap().len(), &all["about"]["pictures"]), (2, &12.into()));
+}
+
+#[test]
+fn mistakes_are_said_in_a_line() {
+    let here = Workplace::new();
+    parts(&here);
+    std::fs::create_dir(here.path("full")).unwrap();
+    std::fs::write(here.path("full/notes.txt"), b"mine").unwrap();
+    std::fs::create_dir(here.path("bad")).unwrap();
+    std::fs::write(here.path("bad/manifest.json"), b"{}").unwrap();
+    for (arguments, words) in [
+        (&["nowhere"][..], "nowhere"),
+        (&["parts", "--classes", "nut"], "nut"),
+        (&["parts", "--out", "full"], "holds no evaluation"),
+        (&["parts", "--out", "bad"], "manifest.json cannot be used"),
+        (&["parts", "--compare", "published", "--format", "csv"], "no effect"),
+        (&["parts", "--dataset-names", "mvtec"], "parts"),
+        (&["full"], "full"),
+    ] {
+        let ran = here.tiny("eval", arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}");
+        let lines: Vec<&str> = ran.stderr.lines().collect();
+        // An unknown layout is answered with all that are known.
+        let one = lines.len() == 1 || ran.stderr.contains("no known layout");
+        assert!(one && lines[0].contains(words), "{arguments:?}: {}", ran.stderr);
+    }
+    for arguments in
+        [&["parts", "--pro-limit", "0"][..], &["parts", "--limit", "0"], &["parts", "--layout", "x"], &[]]
+    {
+        assert_eq!(here.tiny("eval", arguments).code, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_threshold_from_good_pictures() {
+    let here = Workplace::new();
+    parts(&here);
+    let ran = here.tiny("calibrate", &["parts/good", "-o", "t.json", "--false-alarm-rate", "0.4"]).ok();
+    assert!(ran.stdout.contains("4 good pictures") && ran.stdout.contains("40.00 %"), "{}", ran.stdout);
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(here.path("t.json")).unwrap()).unwrap();
+    let threshold = file["classes"]["object"]["threshold"].as_f64().unwrap() as f32;
+    let found = here.detect(&["parts/good", "--threshold", "t.json", "--format", "jsonl"]).ok();
+    let records = found.json_lines();
+    assert!(records.iter().all(|r| r["threshold"].as_f64().unwrap() as f32 == threshold));
+    // One of four lies above a threshold that expects two of five.
+    assert_eq!(records.iter().filter(|r| r["anomalous"] == true).count(), 1);
+
+    for (arguments, words) in [
+        (
+            &["parts/good", "--threshold", "t.json", "--levels", "1,2"][..],
+            "levels: [1, 2, 3, 4] there, [1, 2] here",
+        ),
+        (&["parts/good", "--threshold", "t.json", "--class", "nut"], "class: `object` there, `nut` here"),
+        (&["parts/good", "--threshold", "none.json"], "none.json"),
+        (&["parts/good", "--threshold", "parts/good/0.png"], "not a threshold file"),
+    ] {
+        let ran = here.detect(arguments);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_threshold_from_labels() {
+    let here = Workplace::new();
+    parts(&here);
+    let ran = here.tiny("calibrate", &["parts", "-o", "t.json"]).ok();
+    assert!(ran.stdout.contains("best F1 of 4 good and 4 defective"), "{}", ran.stdout);
+    let table: Value = here.tiny("eval", &["parts", "--format", "json"]).ok().json();
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(here.path("t.json")).unwrap()).unwrap();
+    assert_eq!(file["classes"]["object"]["threshold"], table["classes"][0]["image"]["f1_threshold"]);
+    let refused = here.tiny("calibrate", &["parts/good", "-o", "u.json", "--rule", "best-f1"]);
+    assert!(refused.code == 2 && refused.stderr.contains("needs good and defective"), "{}", refused.stderr);
+    assert!(!here.path("u.json").exists());
+}
