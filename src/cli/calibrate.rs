@@ -156,7 +156,7 @@ fn pictures(args: &CalibrateArgs, session: &Session, fail: &mut impl FnMut(Strin
                 args.naming.class.as_deref().unwrap_or(classes::ANYTHING),
                 args.naming.dataset_names.as_deref(),
             )?;
-            let found = inputs::expand(&[args.root.clone()], std::io::empty());
+            let found = inputs::expand(std::slice::from_ref(&args.root), std::io::empty());
             found.problems.iter().for_each(|p| fail(p.clone()));
             if found.pictures.is_empty() {
                 return Err(nothing(&args.root));

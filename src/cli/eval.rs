@@ -45,8 +45,9 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
 
     let started = Instant::now();
     let detectors = session.detectors(&named.classes)?;
+    let ready = started.elapsed();
     let scored = look(&data, &detectors, &mut store, &args, &mut problems)?;
-    let looked = started.elapsed();
+    let looked = started.elapsed() - ready;
 
     let decoding = args.detector.decode_options();
     let mut evaluated = Vec::new();
@@ -76,6 +77,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         compared: compared.as_ref(),
         problems: &problems.0,
         decoding: &decoding,
+        pro_limit: args.pro_limit,
     };
     page.write(&args.out.join("report.html"))?;
     let saved: Vec<_> = args.save.iter().map(|&kind| kind.into()).collect();

@@ -33,6 +33,8 @@ pub struct Report<'a> {
     pub compared: Option<&'a Compared<'a>>,
     pub problems: &'a [String],
     pub decoding: &'a DecodeOptions,
+    /// Where PRO ends.
+    pub pro_limit: f64,
 }
 
 /// A picture with how wrong its score is: above 0 it lies on the wrong side of its class's best F1 threshold.
@@ -40,6 +42,16 @@ struct Judged<'a> {
     sample: &'a Sample,
     result: &'a PictureResult,
     error: f32,
+}
+
+/// A picture with everything that is painted over it.
+struct Painted {
+    rgb: RgbImage,
+    /// At the model's resolution.
+    map: Array2<f32>,
+    /// At the picture's size.
+    probabilities: Array2<f32>,
+    mask: Option<Picture>,
 }
 
 impl Judged<'_> {
@@ -129,15 +141,17 @@ impl Report<'_> {
         PageClass {
             name: class.class.clone(),
             image: class.image.as_ref().map(|r| curves(r, None)),
-            pixel: pixel.and_then(|p| Some(curves(p.ranking.as_ref()?, p.aupro))),
+            pixel: pixel.and_then(|p| {
+                Some(curves(p.ranking.as_ref()?, p.aupro.map(|value| (value, self.pro_limit))))
+            }),
             good_scores: scores(false),
             anomalous_scores: scores(true),
             threshold: class.image.as_ref().map(|r| r.f1_threshold),
         }
     }
 
-    /// A picture, its map as probabilities at its size, and its mask.
-    fn picture(&self, judged: &Judged<'_>) -> Result<(RgbImage, Array2<f32>, Array2<f32>, Option<Picture>)> {
+    /// A picture with everything that is painted over it.
+    fn picture(&self, judged: &Judged<'_>) -> Result<Painted> {
         let detector = self.detectors.get(&judged.sample.class);
         let detector = detector
             .ok_or_else(|| Error::Setting(format!("class {} has no detector", judged.sample.class)))?;
@@ -153,11 +167,11 @@ impl Report<'_> {
             Mask::File(path) => decode(path, self.decoding).ok(),
             Mask::None | Mask::Unlabelled => None,
         };
-        Ok((picture.to_rgb(), map, probabilities, mask))
+        Ok(Painted { rgb: picture.to_rgb(), map, probabilities, mask })
     }
 
     fn shown(&self, judged: &Judged<'_>, mistake: Mistake) -> Result<WorstPicture> {
-        let (rgb, _, probabilities, mask) = self.picture(judged)?;
+        let Painted { rgb, probabilities, mask, .. } = self.picture(judged)?;
         let mut painted = overlay(&rgb, probabilities.view(), ColourScale::Fixed);
         let (width, height) = painted.dimensions();
         if let Some(mask) = mask.filter(|m| (m.width(), m.height()) == (width as usize, height as usize)) {
@@ -197,7 +211,7 @@ impl Report<'_> {
         let count = if top == 0 { judged.len() } else { top.min(judged.len()) };
         let bar = progress.items(count as u64, "painting");
         for (i, judged) in judged.iter().take(count).enumerate() {
-            if let Ok((rgb, map, probabilities, _)) = self.picture(judged) {
+            if let Ok(Painted { rgb, map, probabilities, .. }) = self.picture(judged) {
                 let name = judged.sample.name.replace(['/', '\\'], "-");
                 let stem = folder.join(format!("{:04}-{}-{name}", i + 1, judged.word()));
                 let pictures = Pictures {
@@ -216,23 +230,28 @@ impl Report<'_> {
     }
 }
 
-fn curves(ranking: &Ranking, aupro: Option<f64>) -> PageCurves {
+/// The curves of a ranking, with PRO and its limit where there is one.
+fn curves(ranking: &Ranking, aupro: Option<(f64, f64)>) -> PageCurves {
     let percent = |v: f64| format!("{:.1}", 100.0 * v);
     let points = |f: fn(&aaclip::metrics::CurvePoint) -> (f64, f64)| ranking.curve.iter().map(f);
-    let from_zero = |f| [(0.0, 0.0)].into_iter().chain(points(f)).collect();
+    let from_zero = |f| -> Vec<(f64, f64)> { [(0.0, 0.0)].into_iter().chain(points(f)).collect() };
     let mut summary = format!(
         "AUROC {} · AP {} · F1-max {}",
         percent(ranking.auroc),
         percent(ranking.average_precision),
         percent(ranking.f1_max)
     );
-    if let Some(aupro) = aupro {
+    if let Some((aupro, _)) = aupro {
         summary += &format!(" · PRO {}", percent(aupro));
     }
     PageCurves {
         roc: from_zero(|p| (p.false_positive_rate, p.recall)),
         pr: points(|p| (p.recall, p.precision)).collect(),
-        pro: aupro.map(|_| from_zero(|p| (p.false_positive_rate, p.overlap))),
+        pro: aupro.map(|(_, limit)| {
+            let mut all: Vec<_> = from_zero(|p| (p.false_positive_rate, p.overlap));
+            all.retain(|p| p.0 <= limit);
+            all
+        }),
         summary,
     }
 }

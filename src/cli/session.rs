@@ -160,7 +160,7 @@ impl Session {
         let config = self.checkpoint.config();
         let s = &self.settings;
         let mut p = Provenance::default();
-        p.set("model", self.checkpoint.identity()?);
+        p.set("weights", self.checkpoint.identity()?);
         p.set("method", self.method.name());
         p.set("adapters", self.adapters.as_ref().map_or("none".to_owned(), AdapterFile::digest));
         p.set("prompts", self.prompts.digest());

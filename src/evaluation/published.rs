@@ -94,14 +94,14 @@ impl Compared<'_> {
         self.entries.is_empty()
     }
 
-    /// Titles and cells in percent: ours, then each entry with our difference to it in brackets. Entries of the same
-    /// method also class by class.
+    /// Titles and cells in percent: each entry with our difference to it in brackets, those of the same method also
+    /// class by class; our mean last.
     pub fn cells(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let mut head = vec!["published figures".to_owned(), "class".to_owned()];
         head.extend(KEYS.iter().map(|(.., title)| (*title).to_owned()));
         let mut ours = vec![format!("ours, measured ({})", self.method.name()), "mean".to_owned()];
         ours.extend(KEYS.iter().map(|(_, m, _)| super::table::percent(value(self.table.mean(), *m))));
-        let mut rows = vec![ours];
+        let mut rows = Vec::new();
         for entry in &self.entries {
             rows.push(compared(&entry.name, self.table.mean(), &entry.mean));
         }
@@ -113,6 +113,7 @@ impl Compared<'_> {
                 }
             }
         }
+        rows.push(ours);
         (head, rows)
     }
 
@@ -143,4 +144,38 @@ fn compared(name: &str, ours: &Row, published: &BTreeMap<String, f64>) -> Vec<St
         });
     }
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_are_well_formed_and_in_percent() {
+        let all = Published::load().unwrap();
+        assert!(all.figures().len() > 15);
+        for entry in all.figures() {
+            let values = entry.mean.values().chain(entry.classes.values().flat_map(|c| c.values()));
+            assert!(
+                values.into_iter().all(|v| (0.5..=100.0).contains(v)),
+                "{} {}",
+                entry.name,
+                entry.dataset
+            );
+            let known = entry.method.as_deref().is_none_or(|m| Method::ALL.iter().any(|x| x.name() == m));
+            assert!(known && !entry.source.is_empty(), "{}", entry.name);
+        }
+    }
+
+    /// The mean of AA-CLIP's own table is the mean of its classes.
+    #[test]
+    fn a_mean_is_the_mean_of_its_classes() {
+        let all = Published::load().unwrap();
+        let log = all.figures().iter().find(|f| f.dataset == "MVTec" && !f.classes.is_empty()).unwrap();
+        assert_eq!(log.classes.len(), 15);
+        for (key, mean) in &log.mean {
+            let sum: f64 = log.classes.values().map(|c| c[key]).sum();
+            assert!((sum / 15.0 - mean).abs() < 0.02, "{key}: {}", sum / 15.0);
+        }
+    }
 }

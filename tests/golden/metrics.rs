@@ -1,30 +1,10 @@
 //! Metrics on random maps against the official functions and the scikit-learn calls they make.
 
-use aaclip::metrics::{Maps, PixelMetrics, PixelOptions, Truth, image_metrics, pixel_metrics};
+use aaclip::metrics::{PixelMetrics, PixelOptions, Truth, image_metrics, pixel_metrics};
 use candle_core::Tensor;
 use serde_json::Value;
 
-use crate::support;
-
-struct Stack {
-    maps: Vec<Vec<f32>>,
-    truths: Vec<Truth>,
-}
-
-impl Maps for Stack {
-    fn len(&self) -> usize {
-        self.maps.len()
-    }
-
-    fn truth(&self, index: usize) -> &Truth {
-        &self.truths[index]
-    }
-
-    fn read(&self, index: usize, values: &mut Vec<f32>) -> aaclip::Result<()> {
-        values.clone_from(&self.maps[index]);
-        Ok(())
-    }
-}
+use crate::support::{self, Stack};
 
 fn stack(maps: &Tensor, masks: &Tensor) -> Stack {
     let rows = |t: &Tensor| t.flatten_from(1).unwrap().to_vec2::<f32>().unwrap();

@@ -1,38 +1,18 @@
 //! Every metric against its definition, computed the slow way.
 
-use aaclip::metrics::{Maps, PixelMetrics, PixelOptions, Resolution, Truth, image_metrics, pixel_metrics};
+#[path = "../support/mod.rs"]
+mod support;
+
+use aaclip::metrics::{PixelMetrics, PixelOptions, Resolution, Truth, image_metrics, pixel_metrics};
 use proptest::prelude::*;
+use support::Stack;
 
-/// Maps in memory.
-struct Stack {
-    maps: Vec<Vec<f32>>,
-    truths: Vec<Truth>,
+fn stack(maps: &[Vec<f32>], masks: &[Vec<bool>], width: usize) -> Stack {
+    Stack { maps: maps.to_vec(), truths: masks.iter().map(|m| Truth::new(m, width)).collect() }
 }
 
-impl Maps for Stack {
-    fn len(&self) -> usize {
-        self.maps.len()
-    }
-
-    fn truth(&self, index: usize) -> &Truth {
-        &self.truths[index]
-    }
-
-    fn read(&self, index: usize, values: &mut Vec<f32>) -> aaclip::Result<()> {
-        values.clear();
-        values.extend_from_slice(&self.maps[index]);
-        Ok(())
-    }
-}
-
-impl Stack {
-    fn new(maps: &[Vec<f32>], masks: &[Vec<bool>], width: usize) -> Self {
-        Self { maps: maps.to_vec(), truths: masks.iter().map(|m| Truth::new(m, width)).collect() }
-    }
-
-    fn metrics(&self, options: PixelOptions) -> PixelMetrics {
-        pixel_metrics(self, &options).unwrap()
-    }
+fn metrics(stack: &Stack, options: PixelOptions) -> PixelMetrics {
+    pixel_metrics(stack, &options).unwrap()
 }
 
 /// The distinct scores, highest first.
@@ -186,9 +166,9 @@ proptest! {
         let masks: Vec<Vec<bool>> = pictures.iter().map(|p| p[..cut].iter().map(|x| x.1).collect()).collect();
         let labels = masks.concat();
         prop_assume!(labels.contains(&true) && labels.contains(&false));
-        let stack = Stack::new(&maps, &masks, width);
+        let maps_and_masks = stack(&maps, &masks, width);
         let options = PixelOptions { pixels_at_once: at_once, pro_limit: limit, ..PixelOptions::default() };
-        let found = stack.metrics(options);
+        let found = metrics(&maps_and_masks, options);
         let ranking = found.ranking.as_ref().unwrap();
         let all = maps.concat();
         near(ranking.auroc, auroc(&all, &labels));
@@ -196,7 +176,7 @@ proptest! {
         near(ranking.f1_max, f1_max(&all, &labels));
         near(found.aupro.unwrap(), aupro(&maps, &masks, width, limit));
 
-        let binned = stack.metrics(PixelOptions { resolution: Resolution::Binned, ..options });
+        let binned = metrics(&maps_and_masks, PixelOptions { resolution: Resolution::Binned, ..options });
         let rough = binned.ranking.as_ref().unwrap();
         for (exact, rough, bound) in [
             (ranking.auroc, rough.auroc, binned.bounds.auroc),
@@ -216,9 +196,10 @@ fn bins_hide_what_their_bounds_say() {
         (0..4096).map(|i| 0.5 + ((i * 2654435761u64 as usize) % 4096) as f32 * 1e-6).collect::<Vec<f32>>(),
     ];
     let masks = vec![(0..4096).map(|i| i % 64 > 40 && i / 64 > 40).collect::<Vec<bool>>()];
-    let stack = Stack::new(&maps, &masks, 64);
-    let exact = stack.metrics(PixelOptions::default());
-    let binned = stack.metrics(PixelOptions { resolution: Resolution::Binned, ..PixelOptions::default() });
+    let maps_and_masks = stack(&maps, &masks, 64);
+    let exact = metrics(&maps_and_masks, PixelOptions::default());
+    let binned =
+        metrics(&maps_and_masks, PixelOptions { resolution: Resolution::Binned, ..PixelOptions::default() });
     let difference = (exact.ranking.unwrap().auroc - binned.ranking.unwrap().auroc).abs();
     assert!(difference > 0.0 && difference <= binned.bounds.auroc && binned.bounds.auroc < 0.2);
 }
@@ -228,19 +209,21 @@ fn what_cannot_be_told_apart_has_no_figure() {
     assert!(image_metrics(&[0.1, 0.2], &[true, true]).is_none());
     assert!(image_metrics(&[0.1, f32::NAN], &[true, false]).is_none());
     assert!(image_metrics(&[], &[]).is_none());
-    let good = Stack::new(&[vec![0.5; 4]], &[vec![false; 4]], 2).metrics(PixelOptions::default());
+    let good = metrics(&stack(&[vec![0.5; 4]], &[vec![false; 4]], 2), PixelOptions::default());
     assert!(good.ranking.is_none() && good.aupro.is_none() && good.sampled_pro.is_none());
-    let none = Stack::new(&[], &[], 2).metrics(PixelOptions::default());
+    let none = metrics(&stack(&[], &[], 2), PixelOptions::default());
     assert!(none.ranking.is_none() && none.aupro.is_none());
     let flat =
-        Stack::new(&[vec![0.5; 4]], &[vec![true, false, false, false]], 2).metrics(PixelOptions::default());
+        metrics(&stack(&[vec![0.5; 4]], &[vec![true, false, false, false]], 2), PixelOptions::default());
     assert_eq!(flat.ranking.unwrap().auroc, 0.5);
 }
 
 #[test]
 fn damaged_maps_are_refused() {
-    let stack = Stack::new(&[vec![0.5, f32::NAN]], &[vec![false, true]], 2);
-    assert!(pixel_metrics(&stack, &PixelOptions::default()).unwrap_err().to_string().contains("finite"));
+    let maps_and_masks = stack(&[vec![0.5, f32::NAN]], &[vec![false, true]], 2);
+    assert!(
+        pixel_metrics(&maps_and_masks, &PixelOptions::default()).unwrap_err().to_string().contains("finite")
+    );
     let short = Stack { maps: vec![vec![0.5]], truths: vec![Truth::good(2)] };
     assert!(pixel_metrics(&short, &PixelOptions::default()).unwrap_err().to_string().contains("1 values"));
 }

@@ -205,3 +205,24 @@ pub fn hugging_face(tensors: &HashMap<String, Tensor>) -> HashMap<String, Tensor
     out.insert("text_model.embeddings.position_ids".into(), ids);
     out
 }
+
+/// Maps in memory with their truths.
+pub struct Stack {
+    pub maps: Vec<Vec<f32>>,
+    pub truths: Vec<aaclip::metrics::Truth>,
+}
+
+impl aaclip::metrics::Maps for Stack {
+    fn len(&self) -> usize {
+        self.maps.len()
+    }
+
+    fn truth(&self, index: usize) -> &aaclip::metrics::Truth {
+        &self.truths[index]
+    }
+
+    fn read(&self, index: usize, values: &mut Vec<f32>) -> aaclip::Result<()> {
+        values.clone_from(&self.maps[index]);
+        Ok(())
+    }
+}
