@@ -20,6 +20,7 @@
 //! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
 //! | [`output`] | records and pictures |
 //! | [`dataset`] | labelled pictures, read in the layouts they are published in |
+//! | [`train`] | training of adapters |
 //! | [`page`] | an evaluation as one self-contained HTML page |
 //!
 //! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`] and [`files`] are the only things every module shares.
@@ -49,6 +50,7 @@ pub mod page;
 pub mod pipeline;
 pub mod progress;
 mod provenance;
+pub mod train;
 pub mod weights;
 
 pub use detector::{

@@ -90,6 +90,28 @@ impl AdapterFile {
         Ok(all)
     }
 
+    /// Adapters from tensors under their canonical names (`text_adapter.I`, `layer_adapters.I`, `seg_proj.I`, `det_proj`,
+    /// `fc.I.weight`, `fc.I.bias`): shape and values, row-major. `path` is what errors call them.
+    ///
+    /// # Errors
+    /// Parts that are not whole.
+    pub fn from_values(
+        path: &Path,
+        header: AdapterHeader,
+        tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>,
+    ) -> Result<Self, AdapterError> {
+        let tensors =
+            tensors.into_iter().map(|(name, shape, values)| (name, Values { shape, values })).collect();
+        let file = Self { path: path.to_owned(), header, tensors, named_with_relu: false };
+        file.check_gaps()?;
+        Ok(file)
+    }
+
+    /// A tensor by its canonical name: shape and values, row-major.
+    pub fn values(&self, name: &str) -> Option<(&[usize], &[f32])> {
+        self.tensors.get(name).map(|v| (&v.shape[..], &v.values[..]))
+    }
+
     fn add(
         &mut self,
         store: &dyn TensorStore,

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Share, leaky_relu, residual};
+use super::{Share, leaky_relu, residual, times_transposed};
 use crate::clip::BlockAdapter;
 
 /// Residual adapters after the first blocks, a projection per level and one for the image as a whole.
@@ -29,6 +29,17 @@ impl BlockAdapter for ImageAdapter {
 }
 
 impl ImageAdapter {
+    /// Adapters from their weights: `[W, W]` per adapted block, `[D, W]` per level, `[D, W]`.
+    pub fn new(
+        blocks: Vec<Tensor>,
+        share: Share,
+        levels: Vec<Tensor>,
+        detection: Tensor,
+        relu: bool,
+    ) -> Self {
+        Self { blocks, share, levels, detection, relu }
+    }
+
     /// For how many levels there are projections.
     pub fn levels(&self) -> usize {
         self.levels.len()
@@ -54,7 +65,7 @@ impl ImageAdapter {
     }
 
     fn project(&self, tokens: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let projected = tokens.broadcast_matmul(&weight.t()?)?;
+        let projected = times_transposed(tokens, weight)?;
         if self.relu { leaky_relu(&projected) } else { Ok(projected) }
     }
 }

@@ -18,6 +18,12 @@ pub struct AdaptedText {
 }
 
 impl AdaptedText {
+    /// Adapters from their weights, `[W, W]` per adapted block and `[D, W]`. `digest` tells them from others: anchors
+    /// are cached under it.
+    pub fn new(blocks: Vec<Tensor>, share: Share, projection: Tensor, digest: String) -> Self {
+        Self { blocks, share, projection, digest }
+    }
+
     /// A hash over everything that anchors depend on.
     pub fn digest(&self) -> &str {
         &self.digest

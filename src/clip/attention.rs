@@ -1,7 +1,9 @@
 //! Multi-head attention, in its ordinary form and in the V-V form of CLIP surgery.
 
 use candle_core::{D, Result, Tensor};
-use candle_nn::{Linear, Module};
+use candle_nn::Linear;
+
+use super::differentiable::{linear, softmax};
 
 /// Scores held at once. A ViT-L/14 at 518 px would need 120 MB a block for all heads together; a group of heads
 /// that fits the cache hierarchy better is also faster.
@@ -29,7 +31,7 @@ impl Attention {
     /// Projects `[B, L, C]` and splits it into heads.
     pub fn split(&self, x: &Tensor) -> Result<Heads> {
         let (batch, length, width) = x.dims3()?;
-        let packed = self.project_in.forward(x)?;
+        let packed = linear(&self.project_in, x)?;
         let packed = packed.reshape((batch, length, 3, self.heads, width / self.heads))?;
         let part = |i| {
             let one = packed.narrow(2, i, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous()?;
@@ -51,11 +53,8 @@ impl Attention {
     fn merge(&self, heads: &Heads, attended: Tensor) -> Result<Tensor> {
         let (_, length, head_dim) = attended.dims3()?;
         let joined = attended.reshape((heads.batch, self.heads, length, head_dim))?.transpose(1, 2)?;
-        self.project_out.forward(&joined.contiguous()?.reshape((
-            heads.batch,
-            length,
-            self.heads * head_dim,
-        ))?)
+        let joined = joined.contiguous()?.reshape((heads.batch, length, self.heads * head_dim))?;
+        linear(&self.project_out, &joined)
     }
 }
 
@@ -72,7 +71,7 @@ fn attend(a: &Tensor, b: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<T
             Some(mask) => scores.broadcast_add(mask)?,
             None => scores,
         };
-        let weights = candle_nn::ops::softmax_last_dim(&scores)?;
+        let weights = softmax(&scores)?;
         parts.push(weights.matmul(&v.narrow(0, start, size)?)?);
     }
     match &parts[..] {

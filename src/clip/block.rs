@@ -1,18 +1,18 @@
 //! One residual block of a tower.
 
 use candle_core::{Result, Tensor};
-use candle_nn::{LayerNorm, Module};
+use candle_nn::Module;
 
 use super::attention::{Attention, Heads};
 use super::config::Activation;
-use super::layers::{Mlp, Params};
+use super::layers::{Mlp, Norm, Params};
 
 /// Pre-norm transformer block: `x + attn(ln_1(x))`, then `x + mlp(ln_2(x))`.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
-    ln_1: LayerNorm,
+    ln_1: Norm,
     pub attention: Attention,
-    ln_2: LayerNorm,
+    ln_2: Norm,
     mlp: Mlp,
 }
 

@@ -4,6 +4,7 @@ use candle_core::{Device, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
 
 use super::config::Activation;
+use super::differentiable::{gelu, linear, norm, quick_gelu};
 use crate::weights::{ClipTensors, Parameter};
 
 /// Reads tensors of one part of the model onto a device.
@@ -24,9 +25,24 @@ impl Params<'_> {
         Ok(Linear::new(self.tensor(weight, &[output, input])?, Some(self.tensor(bias, &[output])?)))
     }
 
-    pub fn norm(&self, name: &str, width: usize, eps: f64) -> crate::Result<LayerNorm> {
+    pub fn norm(&self, name: &str, width: usize, eps: f64) -> crate::Result<Norm> {
         let weight = self.tensor(&format!("{name}.weight"), &[width])?;
-        Ok(LayerNorm::new(weight, self.tensor(&format!("{name}.bias"), &[width])?, eps))
+        let bias = self.tensor(&format!("{name}.bias"), &[width])?;
+        Ok(Norm { layer: LayerNorm::new(weight, bias, eps), eps })
+    }
+}
+
+/// A LayerNorm through which gradients pass.
+#[derive(Debug, Clone)]
+pub(super) struct Norm {
+    layer: LayerNorm,
+    eps: f64,
+}
+
+impl Module for Norm {
+    /// Over the last axis.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        norm(&self.layer, self.eps, x)
     }
 }
 
@@ -41,11 +57,11 @@ pub(super) struct Mlp {
 impl Module for Mlp {
     /// `[B, L, C]` to `[B, L, C]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = self.expand.forward(x)?;
+        let hidden = linear(&self.expand, x)?;
         let hidden = match self.activation {
-            Activation::Gelu => hidden.gelu_erf()?,
-            Activation::QuickGelu => (&hidden * candle_nn::ops::sigmoid(&(&hidden * 1.702)?)?)?,
+            Activation::Gelu => gelu(&hidden)?,
+            Activation::QuickGelu => quick_gelu(&hidden)?,
         };
-        self.contract.forward(&hidden)
+        linear(&self.contract, &hidden)
     }
 }

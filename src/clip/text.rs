@@ -1,12 +1,12 @@
 //! The text tower.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::{LayerNorm, Module};
+use candle_nn::Module;
 
 use super::BlockAdapter;
 use super::block::{Block, BlockShape};
 use super::config::{Activation, ClipConfig, TextConfig};
-use super::layers::Params;
+use super::layers::{Norm, Params};
 use super::tokenizer::Tokens;
 use crate::weights::ClipTensors;
 
@@ -28,7 +28,7 @@ pub struct TextTower {
     /// `[T, W]`
     positions: Tensor,
     blocks: Vec<Block>,
-    ln_final: LayerNorm,
+    ln_final: Norm,
     /// `[W, D]`
     projection: Tensor,
 }
@@ -70,10 +70,26 @@ impl TextTower {
     /// # Errors
     /// A token id outside the vocabulary, or no sentence at all.
     pub fn embed(&self, sentences: &[Tokens], adapter: Option<&dyn TextAdapter>) -> Result<Tensor> {
-        // Attention is causal, so nothing after the last end token can reach a result.
-        let length = sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0);
         let blocks = adapter.map(|a| a as &dyn BlockAdapter);
-        let x = self.hidden(sentences, length, self.blocks.len(), blocks)?;
+        let x = self.hidden(sentences, Self::needed(sentences), self.blocks.len(), blocks)?;
+        self.finish(&x, sentences, adapter)
+    }
+
+    /// How many tokens of sentences can reach a result: attention is causal, so nothing after the last end token.
+    pub fn needed(sentences: &[Tokens]) -> usize {
+        sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0)
+    }
+
+    /// The vectors `[N, D]` of sentences from their hidden states `[N, length, W]` after the last block.
+    ///
+    /// # Errors
+    /// Hidden states of other sentences, or no sentence at all.
+    pub fn finish(
+        &self,
+        x: &Tensor,
+        sentences: &[Tokens],
+        adapter: Option<&dyn TextAdapter>,
+    ) -> Result<Tensor> {
         let rows: Vec<Tensor> = sentences
             .iter()
             .enumerate()
@@ -83,6 +99,23 @@ impl TextTower {
         match adapter {
             Some(adapter) => adapter.project(&rows),
             None => rows.matmul(&self.projection),
+        }
+    }
+
+    /// Number of blocks.
+    pub fn layers(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// The 0-based `block`, `[N, length, W]` to `[N, length, W]`. Gradients pass through to `x`.
+    ///
+    /// # Errors
+    /// A block the tower does not have.
+    pub fn block(&self, block: usize, x: &Tensor) -> Result<Tensor> {
+        let mask = causal_mask(x.dim(1)?, x.device())?;
+        match self.blocks.get(block) {
+            Some(block) => block.forward(x, Some(&mask)),
+            None => candle_core::bail!("block {block} does not exist: this tower has {}", self.layers()),
         }
     }
 

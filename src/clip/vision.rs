@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use candle_core::{Device, Result, Tensor};
-use candle_nn::{LayerNorm, Module};
+use candle_nn::Module;
 
 use super::block::{Block, BlockShape};
 use super::config::{Activation, ClipConfig, VisionConfig};
-use super::layers::Params;
+use super::layers::{Norm, Params};
 use super::positions;
 use crate::weights::ClipTensors;
 
@@ -23,6 +23,17 @@ pub enum TapFidelity {
     Clean,
 }
 
+/// What attends to what in the V-V features of AA-CLIP's training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AttendedAxis {
+    /// The pictures of a batch to each other, for each token by itself: the official code hands the module its input
+    /// in the order (token, batch, channel), which the module takes for (batch, token, channel).
+    #[default]
+    Batch,
+    /// The tokens of a picture to each other, as the paper describes it.
+    Tokens,
+}
+
 /// CLIP's vision transformer (open_clip layout), for inputs of one fixed size.
 #[derive(Debug, Clone)]
 pub struct VisionTower {
@@ -34,9 +45,9 @@ pub struct VisionTower {
     class_embedding: Tensor,
     /// `[1 + L, W]` for `image_size`
     positions: Tensor,
-    ln_pre: Option<LayerNorm>,
+    ln_pre: Option<Norm>,
     blocks: Vec<Block>,
-    ln_post: LayerNorm,
+    ln_post: Norm,
     /// `[W, D]`
     projection: Tensor,
 }
@@ -186,6 +197,53 @@ impl VisionTower {
         }
         let class = self.project(&x.narrow(1, 0, 1)?)?.squeeze(1)?;
         Ok((class, tapped))
+    }
+
+    /// The 0-based `block` of the ordinary path, `[B, 1 + L, W]` to `[B, 1 + L, W]`. Gradients pass through to `x`.
+    ///
+    /// # Errors
+    /// A block the tower does not have.
+    pub fn block(&self, block: usize, x: &Tensor) -> Result<Tensor> {
+        match self.blocks.get(block) {
+            Some(block) => block.forward(x, None),
+            None => candle_core::bail!("block {block} does not exist: this tower has {}", self.layers()),
+        }
+    }
+
+    /// The raw tokens `[B, 1 + L, W]` after each of `levels`, in ascending order, of a tower whose last `replaced`
+    /// blocks attend values to values, without queries and keys (AA-CLIP's features for stage 1 of its training).
+    ///
+    /// # Errors
+    /// An input of another shape, or a level the tower does not have.
+    pub fn value_value(
+        &self,
+        images: &Tensor,
+        levels: &[usize],
+        replaced: usize,
+        over: AttendedAxis,
+    ) -> Result<Vec<Tensor>> {
+        self.check_levels(levels)?;
+        let mut x = self.embed(images)?;
+        let mut tapped = Vec::new();
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = if i + replaced < self.blocks.len() {
+                block.forward(&x, None)?
+            } else {
+                let attended = match over {
+                    AttendedAxis::Tokens => block.attention.value_value(&block.heads(&x)?)?,
+                    AttendedAxis::Batch => {
+                        let turned = x.transpose(0, 1)?.contiguous()?;
+                        let attended = block.attention.value_value(&block.heads(&turned)?)?;
+                        attended.transpose(0, 1)?.contiguous()?
+                    }
+                };
+                block.add_mlp(&(&x + attended)?)?
+            };
+            if levels.contains(&(i + 1)) {
+                tapped.push(x.clone());
+            }
+        }
+        Ok(tapped)
     }
 
     /// `ln_post` and the projection: `[.., W]` to `[.., D]`.

@@ -15,3 +15,4 @@ mod oracle;
 mod posembed;
 mod preprocess;
 mod tokenizer;
+mod training;

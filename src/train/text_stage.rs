@@ -1,0 +1,181 @@
+//! Stage 1 of AA-CLIP: residual adapters and projection of the text tower.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Result, Tensor, Var};
+
+use super::loss::{SegmentationLoss, Upsample, logit_difference, orthogonality};
+use super::{Adam, AdamSettings, Batch, Gradients, Losses, Terms, TrainingFidelity, Walk, anchors_of};
+use crate::adapters::{AdaptedText, Share};
+use crate::clip::{AttendedAxis, BlockAdapter, TextAdapter, TextTower, Tokens, VisionTower};
+use crate::methods::unit;
+
+/// The sentences of a class.
+#[derive(Debug, Clone)]
+pub struct ClassSentences {
+    /// What a good one is called.
+    pub normal: Vec<Tokens>,
+    /// What a damaged one is called.
+    pub abnormal: Vec<Tokens>,
+}
+
+/// The text adapters in training; both towers are frozen.
+pub struct TextStage<'a> {
+    vision: &'a VisionTower,
+    text: &'a TextTower,
+    classes: &'a [ClassSentences],
+    levels: Vec<usize>,
+    /// Blocks of the image tower that attend values to values.
+    replaced: usize,
+    fidelity: TrainingFidelity,
+    adapter: AdaptedText,
+    upsample: Upsample,
+    /// The optimiser with the adapters' variables.
+    pub adam: Adam,
+}
+
+impl<'a> TextStage<'a> {
+    /// The reference's optimiser.
+    pub const ADAM: AdamSettings = AdamSettings { rate: 1e-5, beta1: 0.5, beta2: 0.999, epsilon: 1e-8 };
+
+    /// The reference's weight of the orthogonality term.
+    pub const ORTHOGONALITY: f64 = 0.1;
+
+    /// Blocks whose attention the reference replaces: the last 19 of 24, the same share of other towers.
+    pub fn replaced(layers: usize) -> usize {
+        // It is called with 20 and replaces one block less.
+        ((20 * layers + 12) / 24).saturating_sub(1)
+    }
+
+    /// A stage over `weights` by their canonical names ([`super::text_weights`] makes new ones).
+    ///
+    /// # Errors
+    /// Weights without a projection.
+    #[allow(clippy::too_many_arguments)] // Two towers, their data and the settings of one optimiser.
+    pub fn new(
+        vision: &'a VisionTower,
+        text: &'a TextTower,
+        classes: &'a [ClassSentences],
+        levels: &[usize],
+        weights: Vec<(String, Tensor)>,
+        share: Share,
+        fidelity: TrainingFidelity,
+        settings: AdamSettings,
+    ) -> Result<Self> {
+        let vars: Vec<(String, Var)> =
+            weights.iter().map(|(n, t)| Ok((n.clone(), Var::from_tensor(t)?))).collect::<Result<_>>()?;
+        let mut blocks: Vec<Tensor> = vars.iter().map(|(_, v)| v.as_tensor().clone()).collect();
+        let Some(projection) = blocks.pop() else { candle_core::bail!("text adapters need a projection") };
+        Ok(Self {
+            vision,
+            text,
+            classes,
+            levels: levels.to_vec(),
+            replaced: Self::replaced(vision.layers()),
+            fidelity,
+            upsample: Upsample::new(vision.grid(), vision.image_size(), projection.device())?,
+            adapter: AdaptedText::new(blocks, share, projection, String::new()),
+            adam: Adam::new(settings, vars)?,
+        })
+    }
+
+    /// The patch features that stage 1 compares with the anchors, per level `[B, L, D]`: projected V-V features of unit
+    /// length plus the picture's embedding of unit length; the sum is not of unit length. Nothing here is trained.
+    ///
+    /// # Errors
+    /// A batch of another shape than the tower's.
+    pub fn features(&self, images: &Tensor) -> Result<Vec<Tensor>> {
+        let over = match self.fidelity {
+            TrainingFidelity::Reference => AttendedAxis::Batch,
+            TrainingFidelity::Clean => AttendedAxis::Tokens,
+        };
+        // The official code back-propagates the last level alone.
+        let levels = match (self.fidelity, &self.levels[..]) {
+            (TrainingFidelity::Reference, [.., last]) => std::slice::from_ref(last),
+            (_, all) => all,
+        };
+        let class = unit(&self.vision.forward(images, &[])?.0)?.unsqueeze(1)?;
+        let tapped = self.vision.value_value(images, levels, self.replaced, over)?;
+        let feature = |tokens: &Tensor| {
+            let patches = self.vision.project(&tokens.narrow(1, 1, tokens.dim(1)? - 1)?)?;
+            unit(&patches)?.broadcast_add(&class)
+        };
+        tapped.iter().map(feature).collect()
+    }
+
+    /// The anchors `[D, 2]` of some classes as they are now, without a graph.
+    ///
+    /// # Errors
+    /// A class that does not exist.
+    pub fn anchors(&self, classes: &[usize]) -> Result<Vec<Tensor>> {
+        let (sentences, counts) = self.sentences(classes)?;
+        let x = self.begin(&sentences)?;
+        let block = |i: usize, x: &Tensor| self.adapter.after_block(i, self.text.block(i, x)?);
+        let walk = Walk::forward(&x, self.text.layers(), &block)?;
+        let rows = self.text.finish(walk.level(self.text.layers()), &sentences, Some(&self.adapter))?;
+        anchors(&rows, &counts)?.iter().map(|a| Ok(a.detach())).collect()
+    }
+
+    /// Losses and gradients of a batch.
+    ///
+    /// # Errors
+    /// A batch of another shape than the tower's, or a class that does not exist.
+    pub fn gradients(&self, batch: &Batch) -> Result<(Losses, Gradients)> {
+        let features = self.features(&batch.images)?;
+        let mut classes = batch.classes.clone();
+        classes.sort_unstable();
+        classes.dedup();
+        let (sentences, counts) = self.sentences(&classes)?;
+        let block = |i: usize, x: &Tensor| self.adapter.after_block(i, self.text.block(i, x)?);
+        let walk = Walk::forward(&self.begin(&sentences)?, self.text.layers(), &block)?;
+        let leaf = Var::from_tensor(walk.level(self.text.layers()))?;
+        let rows = self.text.finish(&leaf, &sentences, Some(&self.adapter as &dyn TextAdapter))?;
+        let of_classes = anchors(&rows, &counts)?;
+        let at = |class: &usize| classes.binary_search(class).unwrap_or(usize::MAX);
+        let anchors = anchors_of(&batch.classes.iter().map(at).collect::<Vec<_>>(), &of_classes)?;
+
+        let mut terms = Terms::default();
+        let levels = &self.levels[self.levels.len() - features.len()..];
+        for (features, &level) in features.iter().zip(levels) {
+            let probabilities = self.upsample.probabilities(&logit_difference(features, &anchors)?)?;
+            terms.add_segmentation(level, &SegmentationLoss::aa_clip(&probabilities, &batch.masks)?)?;
+        }
+        terms.add("orthogonality", (orthogonality(&anchors)? * Self::ORTHOGONALITY)?)?;
+
+        let (sum, losses) = terms.finish()?;
+        let found = sum.backward()?;
+        let mut gradients = self.adam.gradients();
+        gradients.add(&self.adam, &found)?;
+        let at_end = found.get(&leaf).map(|g| (self.text.layers(), g.detach()));
+        walk.backward(BTreeMap::from_iter(at_end), &self.adam, &mut gradients)?;
+        Ok((losses, gradients))
+    }
+
+    /// All sentences of some classes, and how many each polarity of each class has.
+    fn sentences(&self, classes: &[usize]) -> Result<(Vec<Tokens>, Vec<[usize; 2]>)> {
+        let mut all = Vec::new();
+        let mut counts = Vec::new();
+        for &class in classes {
+            let Some(class) = self.classes.get(class) else { candle_core::bail!("no sentences for a class") };
+            all.extend(class.normal.iter().chain(&class.abnormal).cloned());
+            counts.push([class.normal.len(), class.abnormal.len()]);
+        }
+        Ok((all, counts))
+    }
+
+    fn begin(&self, sentences: &[Tokens]) -> Result<Tensor> {
+        self.text.hidden(sentences, TextTower::needed(sentences), 0, None)
+    }
+}
+
+/// The anchors `[D, 2]` of each class: the unit mean of its sentences' unit vectors, normal and abnormal.
+fn anchors(rows: &Tensor, counts: &[[usize; 2]]) -> Result<Vec<Tensor>> {
+    let rows = unit(rows)?;
+    let mut start = 0;
+    let mut next = |count: usize| {
+        let mean = rows.narrow(0, start, count)?.mean_keepdim(0);
+        start += count;
+        unit(&mean?)?.squeeze(0)
+    };
+    counts.iter().map(|&[normal, abnormal]| Tensor::stack(&[next(normal)?, next(abnormal)?], 1)).collect()
+}
