@@ -331,7 +331,7 @@ fn parse_sigma(text: &str) -> Result<Sigma, String> {
         .ok_or_else(|| format!("expected a number of pixels from 0 to {}", Sigma::MAX))
 }
 
-fn parse_share(text: &str) -> Result<Share, String> {
+pub fn parse_share(text: &str) -> Result<Share, String> {
     text.parse().ok().and_then(Share::new).ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
@@ -342,7 +342,7 @@ fn parse_fusion(text: &str) -> Result<Fusion, String> {
 /// Attention over a grid of more than a few thousand patches needs more memory than any machine has.
 const LARGEST_IMAGE: usize = 4096;
 
-fn parse_image_size(text: &str) -> Result<usize, String> {
+pub fn parse_image_size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n @ 1..=LARGEST_IMAGE) => Ok(n),
         _ => Err(format!("expected a number of pixels from 1 to {LARGEST_IMAGE}")),

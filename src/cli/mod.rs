@@ -18,6 +18,10 @@ mod prompts;
 mod scoring;
 mod session;
 mod stats;
+mod train;
+mod train_args;
+mod train_data;
+mod train_plot;
 
 use std::process::ExitCode;
 
@@ -41,6 +45,7 @@ enum Command {
     Models(models::ModelsArgs),
     Adapters(adapters::AdaptersArgs),
     Prompts(prompts::PromptsArgs),
+    Train(train_args::TrainArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
     Data(data::DataArgs),
 }
@@ -69,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Eval(args) => eval::run(*args),
         Command::Models(args) => models::run(args),
         Command::Prompts(args) => prompts::run(args),
+        Command::Train(args) => train::run(args),
         Command::Calibrate(args) => calibrate::run(*args),
         Command::Data(args) => data::run(args),
     };

@@ -30,6 +30,18 @@ impl Axis {
         Self { label, end, ticks: ticks.map(|value| (value, format!("{value:.1}"))).collect() }
     }
 
+    /// Values from 0 to `most` or a little more: at most six round steps.
+    fn value(label: &'static str, most: f64) -> Self {
+        // Round in units of a thousandth of the greatest value's decade.
+        let unit = 10f64.powi((most.max(1e-30).log10().floor() as i32).clamp(-30, 30) - 2);
+        let step = round_step((most / unit).ceil().max(1.0) as usize);
+        let steps = ((most / unit).ceil().max(1.0) as usize).div_ceil(step);
+        let ticks = (0..=steps).map(|at| (at * step) as f64 * unit);
+        let digits = (1 - unit.log10().round() as i32 - 2).max(0) as usize;
+        let ticks = ticks.map(|value| (value, format!("{value:.digits$}"))).collect();
+        Self { label, end: (steps * step) as f64 * unit, ticks }
+    }
+
     /// Counts from 0 to `most` or a little more: at most six round steps.
     fn count(label: &'static str, most: usize) -> Self {
         let step = round_step(most.max(1));
@@ -38,6 +50,25 @@ impl Axis {
         let ticks = ticks.map(|value| (value, format!("{value}"))).collect();
         Self { label, end: (steps * step) as f64, ticks }
     }
+}
+
+/// Values over steps, both from 0. Points that are not finite are left out.
+pub(super) fn series(points: &[(f64, f64)], described: &str) -> Markup {
+    let finite: Vec<_> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+    let most = |f: fn(&(f64, f64)) -> f64| finite.iter().map(f).fold(0.0, f64::max);
+    let (x, y) = (Axis::count("Step", most(|p| p.0) as usize), Axis::value("Loss", most(|p| p.1)));
+    let drawn: Vec<_> = finite
+        .iter()
+        .map(|(at, value)| ((at / x.end).clamp(0.0, 1.0), (value / y.end).clamp(0.0, 1.0)))
+        .collect();
+    let inside = html! {
+        @match drawn.as_slice() {
+            [] => (no_data()),
+            [(x, y)] => circle class="dot" cx=(across(*x)) cy=(up(*y)) r="3" {},
+            line => path class="curve" d=(path(line)) {},
+        }
+    };
+    frame(&x, &y, described, &inside)
 }
 
 /// The smallest of 1, 2, 5, 10, 20, 50 ... that reaches `most` in six steps.

@@ -13,7 +13,8 @@ use super::{
     worst,
 };
 
-pub(super) fn document(page: &EvaluationPage) -> Markup {
+/// A whole page: its head with the policy, and what it shows.
+pub(super) fn shell(title: &str, header: &Markup, main: &Markup, footer: &Markup) -> Markup {
     let style = unix_lines(include_str!("page.css"));
     let script = unix_lines(include_str!("page.js"));
     let policy = format!(
@@ -31,47 +32,53 @@ pub(super) fn document(page: &EvaluationPage) -> Markup {
                 meta name="generator" content={ "aaclip " (env!("CARGO_PKG_VERSION")) };
                 // Without it a browser asks the server for one.
                 link rel="icon" href="data:,";
-                title { (Text(page.title)) }
+                title { (Text(title)) }
                 style { (PreEscaped(&style)) }
             }
             body {
                 header {
-                    h1 { (Text(page.title)) }
-                    (notes(page.notes))
-                    (contents(page))
+                    h1 { (Text(title)) }
+                    (header)
                 }
-                main {
-                    @if !page.facts.is_empty() { (facts(page.facts)) }
-                    section id="metrics" {
-                        h2 { "Metrics" }
-                        (table::table(page.table))
-                    }
-                    @if let Some(comparison) = page.comparison {
-                        section id="published" {
-                            h2 { "Beside published figures" }
-                            (table::table(comparison))
-                        }
-                    }
-                    section id="classes" {
-                        h2 { "Curves and scores" }
-                        @for (at, each) in page.classes.iter().enumerate() { (class::class(at, each)) }
-                        @if page.classes.is_empty() { p class="muted" { "No class was evaluated." } }
-                    }
-                    (worst::section(Mistake::FalsePositive, page.worst))
-                    (worst::section(Mistake::FalseNegative, page.worst))
-                }
-                footer {
-                    p {
-                        "Written by aaclip " (env!("CARGO_PKG_VERSION")) ". Curves are drawn with at most "
-                        (MOST_POINTS) " points, within " (TOLERANCE)
-                        " of the axis where that suffices; the figures in the tables are computed from all points. "
-                        "Histograms have " (Histogram::BINS) " bins."
-                    }
-                }
+                main { (main) }
+                footer { p { "Written by aaclip " (env!("CARGO_PKG_VERSION")) ". " (footer) } }
                 script { (PreEscaped(&script)) }
             }
         }
     }
+}
+
+pub(super) fn document(page: &EvaluationPage) -> Markup {
+    let header = html! {
+        (notes(page.notes))
+        (contents(page))
+    };
+    let main = html! {
+        @if !page.facts.is_empty() { (facts(page.facts)) }
+        section id="metrics" {
+            h2 { "Metrics" }
+            (table::table(page.table))
+        }
+        @if let Some(comparison) = page.comparison {
+            section id="published" {
+                h2 { "Beside published figures" }
+                (table::table(comparison))
+            }
+        }
+        section id="classes" {
+            h2 { "Curves and scores" }
+            @for (at, each) in page.classes.iter().enumerate() { (class::class(at, each)) }
+            @if page.classes.is_empty() { p class="muted" { "No class was evaluated." } }
+        }
+        (worst::section(Mistake::FalsePositive, page.worst))
+        (worst::section(Mistake::FalseNegative, page.worst))
+    };
+    let footer = html! {
+        "Curves are drawn with at most " (MOST_POINTS) " points, within " (TOLERANCE)
+        " of the axis where that suffices; the figures in the tables are computed from all points. "
+        "Histograms have " (Histogram::BINS) " bins."
+    };
+    shell(page.title, &header, &main, &footer)
 }
 
 fn notes(notes: &[String]) -> Markup {

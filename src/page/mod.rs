@@ -15,7 +15,10 @@ mod histogram;
 mod table;
 mod text;
 mod thin;
+mod training;
 mod worst;
+
+pub use training::{TrainingPage, TrainingSeries};
 
 #[cfg(test)]
 mod tests;

@@ -158,8 +158,10 @@ mod tests {
         };
         // Values of Pillow's ImageEnhance.
         assert_eq!(with(Some(1.5), None, None), [255, 150, 75, 15, 30, 45]);
-        assert_eq!(with(None, Some(0.5), None), [136, 86, 61, 41, 46, 51]);
+        assert_eq!(with(None, Some(0.5), None), [135, 85, 60, 40, 45, 50]);
+        assert_eq!(with(None, Some(1.3), None), [238, 108, 43, 0, 4, 17]);
         assert_eq!(with(None, None, Some(0.5)), [162, 112, 87, 14, 19, 24]);
+        assert_eq!(with(None, None, Some(1.4)), [230, 90, 20, 6, 20, 34]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod eval;
 mod formats;
 mod golden;
 mod prompts;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,476 @@
+//! `aaclip train`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, AdapterHeader, Method};
+use aaclip::anchors::{
+    AnchorCache, AnchorRequest, Anchors, ClassName, Polarity, PromptSet, Representative, text_anchors,
+};
+use aaclip::clip::{Activation, Checkpoint, SpecialTokens, VisionTower};
+use aaclip::image::{Chain, DecodeOptions, Fit, Preprocess};
+use aaclip::train::{
+    Adam, AdamSettings, Anchored, Augmentation, Batches, ClassSentences, Ended, Example, ImageStage, Initial,
+    LinearStage, Run, Stage, TextStage, TrainingState, image_weights, linear_weights, text_weights,
+};
+use aaclip::{Error, Provenance, Result, quarters};
+use candle_core::{Device, Tensor};
+
+use super::train_args::{AaClipArgs, Action, CommonArgs, SdpPlusArgs, StageName, TrainArgs};
+use super::{EXIT_ERROR, model, train_data, train_plot};
+
+pub fn run(args: TrainArgs) -> Result<ExitCode> {
+    match args.action {
+        Action::AaClip(args) => aa_clip(&args),
+        Action::SdpPlus(args) => sdp_plus(&args),
+        Action::Plot { log, out } => train_plot::run(&log, &out),
+    }
+}
+
+/// Files of a run.
+struct Place {
+    dir: PathBuf,
+}
+
+impl Place {
+    fn open(common: &CommonArgs) -> Result<Self> {
+        let place = Self { dir: common.out.clone() };
+        let state = place.state();
+        match (state.exists(), common.resume) {
+            (true, false) => {
+                return Err(Error::Setting(format!(
+                    "{} holds a run already: go on with --resume, or give another folder",
+                    place.dir.display()
+                )));
+            }
+            (false, true) => {
+                return Err(Error::Setting(format!("{} does not exist: nothing to resume", state.display())));
+            }
+            _ => {}
+        }
+        std::fs::create_dir_all(&place.dir).map_err(|e| Error::io("create", &place.dir, e))?;
+        Ok(place)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.join("state.safetensors")
+    }
+
+    fn text(&self) -> PathBuf {
+        self.dir.join("text.safetensors")
+    }
+
+    fn latest(&self) -> PathBuf {
+        self.dir.join("adapters.safetensors")
+    }
+
+    fn epoch(&self, epoch: usize) -> PathBuf {
+        self.dir.join(format!("epoch-{epoch}.safetensors"))
+    }
+}
+
+/// What both methods set up in the same way.
+struct Setup {
+    checkpoint: Checkpoint,
+    model: String,
+    levels: Vec<usize>,
+    image_size: usize,
+    activation: Activation,
+    device: Device,
+    prompts: PromptSet,
+    examples: Vec<Example>,
+    classes: Vec<ClassName>,
+    seed: u64,
+    settings: Provenance,
+    place: Place,
+    stop: Arc<AtomicBool>,
+}
+
+impl Setup {
+    fn new(common: &CommonArgs, method: Method) -> Result<Self> {
+        let place = Place::open(common)?;
+        let chosen = model::resolve(common.model.as_deref())?;
+        let checkpoint = Checkpoint::open(&chosen.dir)?;
+        let config = checkpoint.config();
+        let adapts = method.adapts_towers();
+        let defaults = aaclip::DetectorSettings {
+            image_size: common.image_size,
+            activation: common.activation.map(Into::into).or(chosen.activation.filter(|_| !adapts)),
+            ..Default::default()
+        };
+        let (image_size, activation) =
+            (defaults.image_size(config, method), defaults.activation(config, method));
+        let levels = match &common.levels[..] {
+            [] => quarters(config.vision.layers),
+            given => given.to_vec(),
+        };
+        if let Some(level) = levels.iter().find(|&&l| l == 0 || l > config.vision.layers) {
+            return Err(Error::Setting(format!(
+                "level {level} does not exist: this model has levels 1 to {}",
+                config.vision.layers
+            )));
+        }
+        let prompts =
+            PromptSet::load(common.prompts.as_deref().unwrap_or(if adapts { "aa-clip" } else { "clip-ad" }))?;
+        let seed = common.seed.unwrap_or(if adapts { 111 } else { 42 });
+        let data = train_data::read(common, &prompts, adapts, seed)?;
+
+        let mut settings = Provenance::default();
+        settings.set("method", method.name());
+        settings.set("weights", checkpoint.identity()?);
+        settings.set("prompts", prompts.digest());
+        settings.set("image_size", image_size);
+        settings.set("levels", format!("{levels:?}"));
+        settings.set("activation", activation.name());
+        settings.set("fidelity", format!("{:?}", common.fidelity));
+        settings.set("seed", seed);
+        settings.set("data", data.digest());
+        Ok(Self {
+            model: chosen.name,
+            levels,
+            image_size,
+            activation,
+            device: common.device.open()?,
+            prompts,
+            examples: data.examples,
+            classes: data.classes,
+            seed,
+            settings,
+            place,
+            stop: stop_on_ctrl_c(),
+            checkpoint,
+        })
+    }
+
+    fn vision(&self) -> Result<VisionTower> {
+        self.checkpoint.vision(self.image_size, self.activation, &self.device)
+    }
+
+    fn run<'a>(&'a self, common: &CommonArgs, stage: StagePlan) -> Run<'a> {
+        let config = self.checkpoint.config();
+        Run {
+            batches: Batches {
+                examples: &self.examples,
+                size: stage.batch,
+                shuffled: stage.shuffled,
+                augmentation: stage.augmentation,
+                seed: self.seed,
+                preprocess: Preprocess {
+                    size: self.image_size,
+                    mean: config.normalisation.mean,
+                    std: config.normalisation.std,
+                    fit: Fit::Squash,
+                    chain: stage.chain,
+                },
+                decoding: DecodeOptions::default(),
+            },
+            epochs: stage.epochs,
+            device: &self.device,
+            state: self.place.state(),
+            log: self.place.dir.join("train.jsonl"),
+            settings: self.settings.clone(),
+            stop: &self.stop,
+            steps_left: common.max_steps,
+            progress: common.verbosity.progress(),
+        }
+    }
+
+    /// The state to go on from, checked against these settings.
+    fn state(&self, common: &CommonArgs) -> Result<Option<TrainingState>> {
+        if !common.resume {
+            return Ok(None);
+        }
+        let path = self.place.state();
+        let state = TrainingState::read(&path)?;
+        let differences = self.settings.differences(&state.settings);
+        match differences.is_empty() {
+            true => Ok(Some(state)),
+            false => Err(Error::Setting(format!(
+                "{} was begun with other settings ({})",
+                path.display(),
+                differences.join("; ")
+            ))),
+        }
+    }
+
+    fn header(&self, method: Method, epochs: String) -> AdapterHeader {
+        AdapterHeader {
+            method: Some(method.name().to_owned()),
+            base_model: Some(self.model.clone()),
+            levels: Some(self.levels.clone()),
+            image_size: Some(self.image_size),
+            training_data: Some(self.settings.get("data").unwrap_or_default().to_owned()),
+            epochs: Some(epochs),
+            ..AdapterHeader::default()
+        }
+    }
+}
+
+/// How a stage goes through the data.
+struct StagePlan {
+    batch: usize,
+    epochs: usize,
+    shuffled: bool,
+    augmentation: Augmentation,
+    chain: Chain,
+}
+
+/// Set by the first Ctrl-C; a second one ends the program at once.
+fn stop_on_ctrl_c() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    // Where no handler can be set Ctrl-C ends the program as ever; the last epoch's files are whole all the same.
+    let _ = ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(EXIT_ERROR));
+        }
+        anstream::eprintln!("aaclip: finishing this step; press Ctrl-C again to end at once");
+    });
+    stop
+}
+
+fn aa_clip(args: &AaClipArgs) -> Result<ExitCode> {
+    let common = &args.common;
+    if args.text_adapters.is_some() && args.stage != StageName::Image {
+        return Err(Error::Setting("--text-adapters has no effect without --stage image".to_owned()));
+    }
+    let mut setup = Setup::new(common, Method::AaClip)?;
+    let config = setup.checkpoint.config().clone();
+    let text_until = args.text_adapt_until.unwrap_or(3).min(config.text.layers);
+    let image_until = args.image_adapt_until.unwrap_or(6).min(config.vision.layers);
+    for (name, value) in [
+        ("stage", format!("{:?}", args.stage)),
+        ("batches", format!("{} {}", args.text_batch, args.image_batch)),
+        ("rates", format!("{} {}", args.text_rate, args.image_rate)),
+        ("adapted", format!("{text_until} {image_until} {}", args.relu)),
+        ("shares", format!("{} {}", args.text_adapt_weight.value(), args.image_adapt_weight.value())),
+        ("augmentation", (!args.no_augmentation).to_string()),
+    ] {
+        setup.settings.set(name, value);
+    }
+    let setup = setup;
+    let state = setup.state(common)?;
+    let vision = setup.vision()?;
+    let sentences = sentences(&setup)?;
+    let augmentation = |wanted| if args.no_augmentation { Augmentation::None } else { wanted };
+    let header = |epochs: String| AdapterHeader {
+        text_adapt_weight: Some(args.text_adapt_weight.value()),
+        image_adapt_weight: Some(args.image_adapt_weight.value()),
+        relu: Some(args.relu),
+        ..setup.header(Method::AaClip, epochs)
+    };
+    let mut initial = Initial::new(setup.seed, &setup.device);
+    let at = |name: &str| state.as_ref().filter(|s| s.position.stage == name);
+    let mut steps_left = common.max_steps;
+
+    // Stage 1, unless it is done or not wanted. New weights are drawn either way, so that those of stage 2 do not
+    // depend on how training got there.
+    let new_text = text_weights(&mut initial, text_until, config.text.width, config.embed_dim)?;
+    let new_image =
+        image_weights(&mut initial, image_until, setup.levels.len(), config.vision.width, config.embed_dim)?;
+    if args.stage != StageName::Image && at("image").is_none() {
+        let text = setup.checkpoint.text(setup.activation, &setup.device)?;
+        let rate = AdamSettings { rate: args.text_rate, ..TextStage::ADAM };
+        let mut stage = TextStage::new(
+            &vision,
+            &text,
+            &sentences,
+            &setup.levels,
+            new_text,
+            args.text_adapt_weight,
+            common.fidelity.into(),
+            rate,
+        )?;
+        let start = restore(at("text"), &mut stage, &setup)?;
+        let mut run = setup.run(
+            common,
+            StagePlan {
+                batch: args.text_batch,
+                epochs: args.text_epochs,
+                shuffled: true,
+                augmentation: augmentation(Augmentation::Motion),
+                chain: Chain::RgbThenResize,
+            },
+        );
+        let ended = run.train(&mut stage, start, |stage, epoch| {
+            write(&setup.place.text(), header(format!("text {epoch}")), &[], stage.adam())
+        })?;
+        if args.text_epochs == 0 {
+            write(&setup.place.text(), header("text 0".to_owned()), &[], &stage.adam)?;
+        }
+        steps_left = run.steps_left;
+        if ended == Ended::Stopped {
+            return stopped(&setup.place, common);
+        }
+    }
+    if args.stage == StageName::Text {
+        return done(&setup.place.text(), common);
+    }
+
+    // Stage 2, with the anchors of stage 1.
+    let text_file = match (&args.text_adapters, args.stage) {
+        (Some(path), _) => Some(path.clone()),
+        (None, StageName::Both) => Some(setup.place.text()),
+        (None, _) => None,
+    };
+    let text_file = text_file.as_deref().map(AdapterFile::read).transpose()?;
+    let anchors = setup
+        .classes
+        .iter()
+        .map(|class| class_anchors(&setup, class, text_file.as_ref(), args))
+        .collect::<Result<Vec<_>>>()?;
+    let rate = AdamSettings { rate: args.image_rate, ..ImageStage::ADAM };
+    let stage = ImageStage::new(&vision, &setup.levels, new_image, args.image_adapt_weight, args.relu, rate)?;
+    let mut stage = Anchored { stage, anchors };
+    let start = restore(at("image"), &mut stage, &setup)?;
+    let mut run = setup.run(
+        common,
+        StagePlan {
+            batch: args.image_batch,
+            epochs: args.image_epochs,
+            shuffled: true,
+            augmentation: augmentation(Augmentation::ColoursAndMotion),
+            chain: Chain::RgbThenResize,
+        },
+    );
+    run.steps_left = steps_left;
+    let text: Vec<(String, Vec<usize>, Vec<f32>)> = text_file.as_ref().map(text_tensors).unwrap_or_default();
+    let ended = run.train(&mut stage, start, |stage, epoch| {
+        let header = header(format!("text {}, image {epoch}", args.text_epochs));
+        write(&setup.place.epoch(epoch), header.clone(), &text, stage.adam())?;
+        write(&setup.place.latest(), header, &text, stage.adam())
+    })?;
+    match ended {
+        Ended::Stopped => stopped(&setup.place, common),
+        Ended::Finished => done(&setup.place.latest(), common),
+    }
+}
+
+fn sdp_plus(args: &SdpPlusArgs) -> Result<ExitCode> {
+    let common = &args.common;
+    let mut setup = Setup::new(common, Method::SdpPlus)?;
+    setup.settings.set("batches", args.batch);
+    setup.settings.set("rates", args.rate);
+    let setup = setup;
+    let config = setup.checkpoint.config();
+    let state = setup.state(common)?;
+    let anchors = setup.classes.iter().map(|class| sdp_anchors(&setup, class)).collect::<Result<Vec<_>>>()?;
+    let vision = setup.vision()?;
+    let mut initial = Initial::new(setup.seed, &setup.device);
+    let weights = linear_weights(&mut initial, setup.levels.len(), config.vision.width, config.embed_dim)?;
+    let rate = AdamSettings { rate: args.rate, ..LinearStage::ADAM };
+    let stage = LinearStage::new(&vision, &setup.levels, weights, common.fidelity.into(), rate)?;
+    let mut stage = Anchored { stage, anchors };
+    let start = restore(state.as_ref(), &mut stage, &setup)?;
+    let plan = StagePlan {
+        batch: args.batch,
+        epochs: args.epochs,
+        shuffled: false,
+        augmentation: Augmentation::None,
+        chain: Chain::ResizeThenRgb,
+    };
+    let ended = setup.run(common, plan).train(&mut stage, start, |stage, epoch| {
+        let header = setup.header(Method::SdpPlus, epoch.to_string());
+        write(&setup.place.epoch(epoch), header.clone(), &[], stage.adam())?;
+        write(&setup.place.latest(), header, &[], stage.adam())
+    })?;
+    match ended {
+        Ended::Stopped => stopped(&setup.place, common),
+        Ended::Finished => done(&setup.place.latest(), common),
+    }
+}
+
+fn restore(state: Option<&TrainingState>, stage: &mut dyn Stage, setup: &Setup) -> Result<(usize, usize)> {
+    match state {
+        Some(state) => {
+            state.restore(stage.adam_mut(), &setup.place.state(), &setup.device)?;
+            Ok((state.position.epoch, state.position.batch))
+        }
+        None => Ok((0, 0)),
+    }
+}
+
+/// Writes adapters: what is trained, and tensors beside it.
+fn write(
+    path: &Path,
+    header: AdapterHeader,
+    beside: &[(String, Vec<usize>, Vec<f32>)],
+    adam: &Adam,
+) -> Result<()> {
+    let mut tensors = beside.to_vec();
+    for trained in &adam.trained {
+        let values = trained.var.flatten_all()?.to_vec1::<f32>()?;
+        tensors.push((trained.name.clone(), trained.var.dims().to_vec(), values));
+    }
+    AdapterFile::from_values(path, header, tensors)?.write(path)
+}
+
+fn text_tensors(file: &AdapterFile) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let text = file.tensors().filter(|(name, _)| name.starts_with("text_adapter."));
+    let named = text
+        .filter_map(|(name, _)| file.values(name).map(|(s, v)| (name.to_owned(), s.to_vec(), v.to_vec())));
+    named.collect()
+}
+
+fn sentences(setup: &Setup) -> Result<Vec<ClassSentences>> {
+    let tokenizer = setup.checkpoint.tokenizer(SpecialTokens::AaClip)?;
+    let of = |polarity, text: &str| -> Result<Vec<_>> {
+        let sentences = setup.prompts.sentences(polarity, text);
+        sentences.iter().map(|s| Ok(tokenizer.encode(s)?)).collect()
+    };
+    let class = |class: &ClassName| {
+        Ok(ClassSentences {
+            normal: of(Polarity::Normal, &class.text)?,
+            abnormal: of(Polarity::Abnormal, &class.text)?,
+        })
+    };
+    setup.classes.iter().map(class).collect()
+}
+
+/// The anchors that stage 2 compares with.
+fn class_anchors(
+    setup: &Setup,
+    class: &ClassName,
+    text: Option<&AdapterFile>,
+    args: &AaClipArgs,
+) -> Result<Tensor> {
+    let options =
+        AaClipOptions { text_adapt_weight: Some(args.text_adapt_weight), ..AaClipOptions::default() };
+    let fit = text.map(|file| AdapterFit::new(file, setup.checkpoint.config(), &setup.device));
+    let adapter = fit.map(|fit| fit.text(&options)).transpose()?.flatten();
+    let request = AnchorRequest {
+        activation: Some(setup.activation),
+        ..AnchorRequest::aa_clip(setup.prompts.clone(), &class.text, adapter)
+    };
+    columns(&text_anchors(&setup.checkpoint, &request, &AnchorCache::disabled(), &setup.device)?, setup)
+}
+
+fn sdp_anchors(setup: &Setup, class: &ClassName) -> Result<Tensor> {
+    let request = AnchorRequest {
+        activation: Some(setup.activation),
+        ..AnchorRequest::new(setup.prompts.clone(), &class.text, Representative::Mean)
+    };
+    columns(&text_anchors(&setup.checkpoint, &request, &AnchorCache::new(), &setup.device)?, setup)
+}
+
+/// `[D, 2]`
+fn columns(anchors: &Anchors, setup: &Setup) -> Result<Tensor> {
+    let values = anchors.normal.iter().zip(&anchors.abnormal).flat_map(|(&n, &a)| [n, a]);
+    Ok(Tensor::from_iter(values, &setup.device)?.reshape((anchors.normal.len(), 2))?)
+}
+
+fn stopped(place: &Place, common: &CommonArgs) -> Result<ExitCode> {
+    if !common.verbosity.quiet {
+        anstream::eprintln!("aaclip: stopped; `--resume` goes on from {}", place.state().display());
+    }
+    Ok(ExitCode::from(EXIT_ERROR))
+}
+
+fn done(adapters: &Path, common: &CommonArgs) -> Result<ExitCode> {
+    if !common.verbosity.quiet {
+        anstream::println!("{}", adapters.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}

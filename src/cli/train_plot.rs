@@ -1,0 +1,49 @@
+//! `aaclip train plot`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use aaclip::page::{TrainingPage, TrainingSeries};
+use aaclip::train::LogLine;
+use aaclip::{Error, Result, files};
+
+pub fn run(log: &Path, out: &Path) -> Result<ExitCode> {
+    let text = std::fs::read_to_string(log).map_err(|e| Error::io("read", log, e))?;
+    let mut stages: Vec<(String, BTreeMap<String, Vec<(f64, f64)>>)> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line: LogLine = match serde_json::from_str(line) {
+            Ok(line) => line,
+            // The last line may be torn where a run was killed.
+            Err(_) if number + 1 == text.lines().count() => break,
+            Err(e) => {
+                return Err(Error::Setting(format!("{}: line {}: {e}", log.display(), number + 1)));
+            }
+        };
+        if stages.last().is_none_or(|(name, _)| *name != line.stage) {
+            stages.push((line.stage.clone(), BTreeMap::new()));
+        }
+        let Some((_, series)) = stages.last_mut() else { continue };
+        let step = line.step as f64;
+        let mut add = |name: String, value: f32| {
+            series.entry(name).or_default().push((step, f64::from(value)));
+        };
+        add("total loss".to_owned(), line.losses.total);
+        line.losses.terms.iter().for_each(|(name, value)| add(name.clone(), *value));
+    }
+    let series: Vec<TrainingSeries> = stages
+        .into_iter()
+        .flat_map(|(stage, series)| {
+            series
+                .into_iter()
+                .map(move |(name, points)| TrainingSeries { name: format!("{stage}: {name}"), points })
+        })
+        .collect();
+    if series.is_empty() {
+        return Err(Error::Setting(format!("{}: no step in this log", log.display())));
+    }
+    let page = TrainingPage { title: &log.display().to_string(), series: &series };
+    files::write_atomic(out, page.render().as_bytes()).map_err(|e| Error::io("write", out, e))?;
+    anstream::println!("{}", out.display());
+    Ok(ExitCode::SUCCESS)
+}
