@@ -8,9 +8,12 @@ use aaclip::page::{TrainingPage, TrainingSeries};
 use aaclip::train::LogLine;
 use aaclip::{Error, Result, files};
 
+/// Step and value, by the name of what was noted.
+type Curves = BTreeMap<String, Vec<(f64, f64)>>;
+
 pub fn run(log: &Path, out: &Path) -> Result<ExitCode> {
     let text = std::fs::read_to_string(log).map_err(|e| Error::io("read", log, e))?;
-    let mut stages: Vec<(String, BTreeMap<String, Vec<(f64, f64)>>)> = Vec::new();
+    let mut stages: Vec<(String, Curves)> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line: LogLine = match serde_json::from_str(line) {
             Ok(line) => line,

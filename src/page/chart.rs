@@ -33,7 +33,8 @@ impl Axis {
     /// Values from 0 to `most` or a little more: at most six round steps.
     fn value(label: &'static str, most: f64) -> Self {
         // Round in units of a thousandth of the greatest value's decade.
-        let unit = 10f64.powi((most.max(1e-30).log10().floor() as i32).clamp(-30, 30) - 2);
+        let most = if most > 0.0 { most } else { 1.0 };
+        let unit = 10f64.powi((most.log10().floor() as i32).clamp(-30, 12) - 2);
         let step = round_step((most / unit).ceil().max(1.0) as usize);
         let steps = ((most / unit).ceil().max(1.0) as usize).div_ceil(step);
         let ticks = (0..=steps).map(|at| (at * step) as f64 * unit);

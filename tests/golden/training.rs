@@ -88,6 +88,9 @@ fn official(prefix: &str, name: &str, relu: bool) -> String {
     }
 }
 
+/// Shows the optimiser to its second argument, then makes a step.
+type Optimise<'a> = &'a mut dyn FnMut(&Gradients, &mut dyn FnMut(&Adam));
+
 /// The gradients of the first step, and the losses of three.
 fn check_steps(
     expected: &HashMap<String, Tensor>,
@@ -95,7 +98,7 @@ fn check_steps(
     prefix: &str,
     relu: bool,
     mut step: impl FnMut() -> (Losses, Gradients),
-    adam: &mut dyn FnMut(&Gradients, &mut dyn FnMut(&Adam)),
+    adam: Optimise<'_>,
 ) {
     let losses: Vec<f64> = losses.as_array().unwrap().iter().map(|l| l.as_f64().unwrap()).collect();
     for (i, wanted) in losses.iter().enumerate() {
