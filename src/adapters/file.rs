@@ -8,7 +8,7 @@ use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
 
 use super::{AdapterError, Method, locate};
-use crate::weights::{self, TensorStore};
+use crate::weights::{self, TensorStore, builtin};
 
 /// What a file of ours says about itself. Nothing of it is needed to use official checkpoints.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
@@ -69,14 +69,7 @@ impl AdapterFile {
         };
         let mut others = Vec::new();
         for file in &files {
-            let store = weights::open(file)?;
-            all.header.take(store.metadata());
-            for name in store.names() {
-                match canonical(name) {
-                    Some((canonical, relu)) => all.add(&*store, name, canonical, relu)?,
-                    None => others.push(name.to_owned()),
-                }
-            }
+            others.extend(all.take(&*weights::open(file)?)?);
         }
         if all.tensors.is_empty() {
             let optimiser = others.iter().all(|n| n.contains("optimizer") || n.contains("exp_avg"));
@@ -88,6 +81,36 @@ impl AdapterFile {
         }
         all.check_gaps()?;
         Ok(all)
+    }
+
+    /// The adapters of the model that comes with the program.
+    ///
+    /// # Errors
+    /// None in a program that was built whole.
+    pub fn builtin() -> Result<Self, AdapterError> {
+        let store = builtin::adapters()?;
+        let mut all = Self {
+            path: store.path().to_owned(),
+            header: AdapterHeader::default(),
+            tensors: BTreeMap::new(),
+            named_with_relu: false,
+        };
+        all.take(&*store)?;
+        all.check_gaps()?;
+        Ok(all)
+    }
+
+    /// Takes all adapters of a store and tells what else is in it.
+    fn take(&mut self, store: &dyn TensorStore) -> Result<Vec<String>, AdapterError> {
+        self.header.take(store.metadata());
+        let mut others = Vec::new();
+        for name in store.names() {
+            match canonical(name) {
+                Some((canonical, relu)) => self.add(store, name, canonical, relu)?,
+                None => others.push(name.to_owned()),
+            }
+        }
+        Ok(others)
     }
 
     /// Adapters from tensors under their canonical names (`text_adapter.I`, `layer_adapters.I`, `seg_proj.I`, `det_proj`,

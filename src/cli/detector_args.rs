@@ -18,7 +18,8 @@ use super::names;
 /// What a detector is made of.
 #[derive(Debug, clap::Args)]
 pub struct DetectorArgs {
-    /// The model: a name of `aaclip models list`, or a folder with a configuration and weights
+    /// The model: a name of `aaclip models list`, or a folder with a configuration and weights [default: the first of
+    /// that list that is here]
     #[arg(long, value_name = "NAME|DIR", env = "AACLIP_MODEL")]
     pub model: Option<String>,
 
@@ -189,6 +190,13 @@ pub enum MethodName {
     AaClip,
     /// Both at once: AA-CLIP's adapted path and anchors with SDP's staged V-V path
     AaSdp,
+}
+
+impl MethodName {
+    /// Whether it stands for AA-CLIP, or a method that runs its adapters.
+    pub fn may_adapt(self) -> bool {
+        matches!(self, Self::Auto | Self::AaClip | Self::AaSdp)
+    }
 }
 
 /// The representative vectors.

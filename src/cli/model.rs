@@ -2,27 +2,45 @@
 
 use std::path::{Path, PathBuf};
 
-use aaclip::clip::Activation;
+use aaclip::Result;
+use aaclip::clip::{Activation, Checkpoint};
+use aaclip::weights::builtin;
 use aaclip::weights::hub::Hub;
 use aaclip::weights::registry::{Registry, RegistryEntry};
-use aaclip::{Error, Result};
 
 /// A model on this machine.
 pub struct Chosen {
     /// As results name it: the registry's name, or the folder as it was typed.
     pub name: String,
-    pub dir: PathBuf,
+    /// `None` for the model that comes with the program.
+    pub dir: Option<PathBuf>,
     /// The activation its weights were trained with, where the registry knows better than the configuration.
     pub activation: Option<Activation>,
 }
 
 impl Chosen {
+    fn builtin() -> Self {
+        Self { name: builtin::NAME.to_owned(), dir: None, activation: None }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn open(&self) -> Result<Checkpoint> {
+        match &self.dir {
+            Some(dir) => Checkpoint::open(dir),
+            None => Checkpoint::builtin(),
+        }
+    }
+
     fn published(entry: &RegistryEntry, dir: PathBuf) -> Self {
-        Self { name: entry.name.clone(), dir, activation: Some(entry.activation) }
+        Self { name: entry.name.clone(), dir: Some(dir), activation: Some(entry.activation) }
     }
 }
 
-/// Finds the model of `--model`; without one, the best of the registry that has been downloaded.
+/// Finds the model of `--model`; without one, the best of the registry that has been downloaded, else the one
+/// that comes with the program.
 ///
 /// # Errors
 /// A name that is unknown or not downloaded: nothing is ever fetched from here.
@@ -30,7 +48,10 @@ pub fn resolve(model: Option<&str>) -> Result<Chosen> {
     if let Some(model) = model
         && Path::new(model).is_dir()
     {
-        return Ok(Chosen { name: model.to_owned(), dir: model.into(), activation: None });
+        return Ok(Chosen { name: model.to_owned(), dir: Some(model.into()), activation: None });
+    }
+    if model == Some(builtin::NAME) {
+        return Ok(Chosen::builtin());
     }
     let hub = Hub::from_env()?;
     let registry = Registry::load()?;
@@ -41,11 +62,5 @@ pub fn resolve(model: Option<&str>) -> Result<Chosen> {
 
 fn default_model(registry: &Registry, hub: &Hub) -> Result<Chosen> {
     let found = registry.entries().iter().find_map(|e| Some(Chosen::published(e, hub.locate(e)?)));
-    found.ok_or_else(|| {
-        Error::Setting(
-            "no model: name one with --model (a folder, or a name of `aaclip models list`), \
-             or download one with `aaclip models pull ViT-B-16-plus-240`"
-                .to_owned(),
-        )
-    })
+    Ok(found.unwrap_or_else(Chosen::builtin))
 }

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use aaclip::clip::Checkpoint;
 use aaclip::progress::Progress;
+use aaclip::weights::builtin;
 use aaclip::weights::hub::{FileState, Hub};
 use aaclip::weights::registry::{Registry, RegistryEntry};
 use aaclip::{Error, Result};
@@ -65,7 +67,7 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let text = match args.action {
         Action::List { json: true } => list_json(registry.entries(), &hub),
-        Action::List { json: false } => list(registry.entries(), &hub),
+        Action::List { json: false } => list(registry.entries(), &hub)?,
         Action::Pull { name, quiet } => {
             let progress = if quiet { Progress::Silent } else { Progress::Auto };
             let (folder, state) = hub.pull(registry.find(&name)?, progress)?;
@@ -92,9 +94,19 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(entries: &[RegistryEntry], hub: &Hub) -> String {
+fn list(entries: &[RegistryEntry], hub: &Hub) -> Result<String> {
     let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
     let mut text = format!("{:width$}  input  tower    download  here  licence  description\n", "name");
+    let builtin_model = Checkpoint::builtin()?;
+    let vision = &builtin_model.config().vision;
+    text += &format!(
+        "{:width$}  {:>5}  {:>2}x{:<4}  {:>8}  yes   own      comes with the program, with adapters of its own\n",
+        builtin::NAME,
+        vision.image_size,
+        vision.layers,
+        vision.width,
+        "-"
+    );
     for e in entries {
         text += &format!(
             "{:width$}  {:>5}  {:>2}x{:<4}  {:>5} MB  {:4}  {:7}  {}\n",
@@ -108,7 +120,7 @@ fn list(entries: &[RegistryEntry], hub: &Hub) -> String {
             e.description,
         );
     }
-    text
+    Ok(text)
 }
 
 fn list_json(entries: &[RegistryEntry], hub: &Hub) -> String {

@@ -40,7 +40,13 @@ impl Session {
     /// # Errors
     /// Anything that does not exist or does not fit together.
     pub fn open(args: &DetectorArgs, progress: Progress) -> Result<Self> {
-        let adapters = args.adapters.as_deref().map(AdapterFile::read).transpose()?;
+        let chosen = model::resolve(args.model.as_deref())?;
+        let adapters = match &args.adapters {
+            Some(path) => Some(AdapterFile::read(path)?),
+            // The built-in model has adapters of its own, which are used unless a method is named that has none.
+            None if chosen.dir.is_none() && args.method.may_adapt() => Some(AdapterFile::builtin()?),
+            None => None,
+        };
         let method = args.method(adapters.as_ref())?;
         args.check_for(method)?;
         let prompts =
@@ -48,8 +54,7 @@ impl Session {
         let prompts = PromptSet::load(prompts)?;
         let representative = args.representative()?;
 
-        let chosen = model::resolve(args.model.as_deref())?;
-        let checkpoint = Checkpoint::open(&chosen.dir)?;
+        let checkpoint = chosen.open()?;
         let header = adapters.as_ref().map(AdapterFile::header);
         let levels = Some(args.levels.clone()).filter(|l| !l.is_empty());
         let settings = DetectorSettings {

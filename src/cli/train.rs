@@ -92,7 +92,7 @@ impl Setup {
     fn new(common: &CommonArgs, method: Method) -> Result<Self> {
         let place = Place::open(common)?;
         let chosen = model::resolve(common.model.as_deref())?;
-        let checkpoint = Checkpoint::open(&chosen.dir)?;
+        let checkpoint = chosen.open()?;
         let config = checkpoint.config();
         let adapts = method.adapts_towers();
         let defaults = aaclip::DetectorSettings {
@@ -250,6 +250,8 @@ fn aa_clip(args: &AaClipArgs) -> Result<ExitCode> {
     ] {
         setup.settings.set(name, value);
     }
+    let init = args.init.as_deref().map(AdapterFile::read).transpose()?;
+    setup.settings.set("init", init.as_ref().map_or("new".to_owned(), AdapterFile::digest));
     let setup = setup;
     let state = setup.state(common)?;
     let vision = setup.vision()?;
@@ -270,6 +272,10 @@ fn aa_clip(args: &AaClipArgs) -> Result<ExitCode> {
     let new_text = text_weights(&mut initial, text_until, config.text.width, config.embed_dim)?;
     let new_image =
         image_weights(&mut initial, image_until, setup.levels.len(), config.vision.width, config.embed_dim)?;
+    let new_image = match &init {
+        Some(file) => started(new_image, file, &setup.device)?,
+        None => new_image,
+    };
     if args.stage != StageName::Image && at("image").is_none() {
         let text = setup.checkpoint.text(setup.activation, &setup.device)?;
         let rate = AdamSettings { rate: args.text_rate, ..TextStage::ADAM };
@@ -405,6 +411,26 @@ fn write(
         tensors.push((trained.name.clone(), trained.var.dims().to_vec(), values));
     }
     AdapterFile::from_values(path, header, tensors)?.write(path)
+}
+
+/// New weights, with those of a file in their place where it has them.
+fn started(
+    weights: Vec<(String, Tensor)>,
+    file: &AdapterFile,
+    device: &Device,
+) -> Result<Vec<(String, Tensor)>> {
+    let start = |(name, new): (String, Tensor)| match file.values(&name) {
+        None => Ok((name, new)),
+        Some((shape, values)) if shape == new.dims() => {
+            Ok((name, Tensor::from_slice(values, shape, device)?))
+        }
+        Some((shape, _)) => Err(Error::Setting(format!(
+            "{}: `{name}` has the shape {shape:?}, expected {:?}",
+            file.path().display(),
+            new.dims()
+        ))),
+    };
+    weights.into_iter().map(start).collect()
 }
 
 fn text_tensors(file: &AdapterFile) -> Vec<(String, Vec<usize>, Vec<f32>)> {

@@ -130,6 +130,10 @@ pub struct AaClipArgs {
     #[arg(long, value_name = "PATH")]
     pub text_adapters: Option<PathBuf>,
 
+    /// Start the second stage from these image adapters instead of new ones; what they lack is new
+    #[arg(long, value_name = "PATH")]
+    pub init: Option<PathBuf>,
+
     /// Epochs of the first stage
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub text_epochs: usize,

@@ -8,6 +8,8 @@ use aaclip::page::{TrainingPage, TrainingSeries};
 use aaclip::train::LogLine;
 use aaclip::{Error, Result, files};
 
+const TOTAL: &str = "total loss";
+
 /// Step and value, by the name of what was noted.
 type Curves = BTreeMap<String, Vec<(f64, f64)>>;
 
@@ -31,15 +33,16 @@ pub fn run(log: &Path, out: &Path) -> Result<ExitCode> {
         let mut add = |name: String, value: f32| {
             series.entry(name).or_default().push((step, f64::from(value)));
         };
-        add("total loss".to_owned(), line.losses.total);
+        add(TOTAL.to_owned(), line.losses.total);
         line.losses.terms.iter().for_each(|(name, value)| add(name.clone(), *value));
     }
+    // The total first, then its terms by name.
     let series: Vec<TrainingSeries> = stages
         .into_iter()
         .flat_map(|(stage, series)| {
-            series
-                .into_iter()
-                .map(move |(name, points)| TrainingSeries { name: format!("{stage}: {name}"), points })
+            let (total, terms): (Vec<_>, Vec<_>) = series.into_iter().partition(|(name, _)| name == TOTAL);
+            let named = move |(name, points)| TrainingSeries { name: format!("{stage}: {name}"), points };
+            total.into_iter().chain(terms).map(named)
         })
         .collect();
     if series.is_empty() {

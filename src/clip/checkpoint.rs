@@ -8,11 +8,12 @@ use super::config::{Activation, ClipConfig};
 use super::fingerprint::{self, fingerprint};
 use super::{SpecialTokens, TextTower, Tokenizer, VisionTower, parameters};
 use crate::Result;
-use crate::weights::{self, ClipTensors};
+use crate::weights::{self, ClipTensors, builtin};
 
-/// A CLIP model on disk. Opening one reads headers only; a tower's values are read when it is asked for.
+/// A CLIP model, on disk or built in. Opening one reads headers only; a tower's values are read when it is asked for.
 pub struct Checkpoint {
-    dir: PathBuf,
+    /// `None` for the model that is part of the program.
+    dir: Option<PathBuf>,
     config: ClipConfig,
     tensors: ClipTensors,
 }
@@ -34,12 +35,17 @@ impl Checkpoint {
         let config = ClipConfig::from_dir(dir)?;
         let store = weights::open(&weights::weights_file(dir)?)?;
         let tensors = ClipTensors::new(store, &parameters(&config))?;
-        Ok(Self { dir: dir.to_owned(), config, tensors })
+        Ok(Self { dir: Some(dir.to_owned()), config, tensors })
     }
 
-    /// The model folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// Opens the small model that comes with the program.
+    ///
+    /// # Errors
+    /// None in a program that was built whole.
+    pub fn builtin() -> Result<Self> {
+        let config = ClipConfig::from_text(&builtin::path("open_clip_config.json"), builtin::CONFIG)?;
+        let tensors = ClipTensors::new(builtin::model()?, &parameters(&config))?;
+        Ok(Self { dir: None, config, tensors })
     }
 
     /// The weights file.
@@ -57,7 +63,10 @@ impl Checkpoint {
     /// # Errors
     /// The folder or the weights cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
-        fingerprint(&self.dir, self.weights_file()).map_err(|e| crate::Error::io("read", &self.dir, e))
+        match &self.dir {
+            Some(dir) => fingerprint(dir, self.weights_file()).map_err(|e| crate::Error::io("read", dir, e)),
+            None => self.identity(),
+        }
     }
 
     /// What the model computes with, by content: equal for copies of it in other folders and on other machines.
@@ -65,8 +74,12 @@ impl Checkpoint {
     /// # Errors
     /// The weights cannot be read.
     pub fn identity(&self) -> Result<String> {
-        fingerprint::identity(&format!("{:?}", self.config), self.weights_file())
-            .map_err(|e| crate::Error::io("read", self.weights_file(), e))
+        let config = format!("{:?}", self.config);
+        match &self.dir {
+            Some(_) => fingerprint::identity(&config, self.weights_file())
+                .map_err(|e| crate::Error::io("read", self.weights_file(), e)),
+            None => Ok(fingerprint::identity_of(&config, builtin::digest())),
+        }
     }
 
     /// Reads the image tower for square inputs of `image_size` pixels.
@@ -90,6 +103,10 @@ impl Checkpoint {
     /// # Errors
     /// A `tokenizer.json` that cannot be used.
     pub fn tokenizer(&self, special: SpecialTokens) -> Result<Tokenizer> {
-        Ok(Tokenizer::for_model(&self.dir, self.config.text.context_length, special)?)
+        let length = self.config.text.context_length;
+        Ok(match &self.dir {
+            Some(dir) => Tokenizer::for_model(dir, length, special)?,
+            None => Tokenizer::from_bytes(builtin::path("tokenizer.json"), builtin::TOKENIZER, length)?,
+        })
     }
 }

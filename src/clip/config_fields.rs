@@ -64,8 +64,12 @@ pub(super) struct Fields {
 impl Fields {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        let text = std::fs::read(path).map_err(io)?;
-        let value = serde_json::from_slice(&text)
+        Self::parse(path, &std::fs::read(path).map_err(io)?)
+    }
+
+    /// The text of a file; `path` is what errors call it.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfigError> {
+        let value = serde_json::from_slice(text)
             .map_err(|source| ConfigError::Json { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), value })
     }

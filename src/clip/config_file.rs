@@ -33,7 +33,15 @@ impl ClipConfig {
     /// # Errors
     /// The file cannot be read, is not JSON, lacks a field or describes a tower other than a CLIP ViT.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let json = Fields::read(path)?;
+        Self::from_fields(&Fields::read(path)?)
+    }
+
+    /// A configuration that is part of the program; `path` is what errors call it.
+    pub(super) fn from_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        Self::from_fields(&Fields::parse(path, text.as_bytes())?)
+    }
+
+    fn from_fields(json: &Fields) -> Result<Self, ConfigError> {
         let root = json.root();
         if let Some(model) = root.object("model_cfg")? {
             let mut config = open_clip(&model)?;

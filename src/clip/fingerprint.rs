@@ -44,6 +44,14 @@ pub(super) fn identity(config: &str, weights: &Path) -> std::io::Result<String> 
     Ok(hex(&hash.finalize()))
 }
 
+/// A hash of what a model computes with, given that of its weights.
+pub(super) fn identity_of(config: &str, weights: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(config.as_bytes());
+    hash.update(weights);
+    hex(&hash.finalize())
+}
+
 /// The file itself; the shards beside it if it is their index.
 fn weights_files(weights: &Path) -> std::io::Result<Vec<PathBuf>> {
     if weights.extension().is_none_or(|e| e != "json") {

@@ -15,7 +15,15 @@ use super::WeightsError;
 /// while it is read ends this process with the system's bus error; nothing can be promised about that.
 pub(super) struct Mapping {
     path: PathBuf,
-    bytes: Option<Mmap>,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    /// An empty file cannot be mapped.
+    None,
+    Mapped(Mmap),
+    /// Part of the program itself.
+    Embedded(&'static [u8]),
 }
 
 impl Mapping {
@@ -27,12 +35,16 @@ impl Mapping {
             return Err(io(std::io::ErrorKind::IsADirectory.into()));
         }
         if about.len() == 0 {
-            // An empty file cannot be mapped.
-            return Ok(Self { path: path.to_owned(), bytes: None });
+            return Ok(Self { path: path.to_owned(), bytes: Bytes::None });
         }
         // SAFETY: see the type's documentation.
         let bytes = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Ok(Self { path: path.to_owned(), bytes: Some(bytes) })
+        Ok(Self { path: path.to_owned(), bytes: Bytes::Mapped(bytes) })
+    }
+
+    /// A file that is part of the program; `path` is what errors call it.
+    pub fn embedded(path: PathBuf, bytes: &'static [u8]) -> Self {
+        Self { path, bytes: Bytes::Embedded(bytes) }
     }
 
     pub fn path(&self) -> &Path {
@@ -40,7 +52,11 @@ impl Mapping {
     }
 
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.as_deref().unwrap_or_default()
+        match &self.bytes {
+            Bytes::None => &[],
+            Bytes::Mapped(bytes) => bytes,
+            Bytes::Embedded(bytes) => bytes,
+        }
     }
 
     pub fn get(&self, range: Range<usize>) -> Option<&[u8]> {
@@ -51,7 +67,7 @@ impl Mapping {
     /// hold it in memory twice.
     pub fn forget(&self, range: Range<usize>) {
         #[cfg(unix)]
-        if let Some(bytes) = &self.bytes
+        if let Bytes::Mapped(bytes) = &self.bytes
             && range.start < range.end
             && range.end <= bytes.len()
         {

@@ -3,8 +3,10 @@
 //! [`open`] knows a format by its content. Nothing a checkpoint says is ever executed: pickles are read by a
 //! machine that builds plain values and knows no other function.
 
+pub mod builtin;
 mod error;
 pub mod hub;
+mod int8;
 mod legacy;
 mod mapped;
 mod mapping;

@@ -1,10 +1,13 @@
 //! A checkpoint, whatever its format.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use half::{bf16, f16};
 
+use super::int8::RowScaled;
+use super::mapped::Mapped;
 use super::mapping::Mapping;
 use super::sharded::Sharded;
 use super::{WeightsError, legacy, safetensors, torch};
@@ -128,7 +131,7 @@ pub fn open(path: &Path) -> Result<Box<dyn TensorStore>, WeightsError> {
     }
     // First, because its first bytes are a number and can look like the start of anything.
     if safetensors::has_header(bytes) {
-        return Ok(Box::new(safetensors::open(file)?));
+        return opened(safetensors::open(file)?);
     }
     if bytes.starts_with(b"PK\x03\x04") {
         return Ok(Box::new(torch::open(file)?));
@@ -151,5 +154,13 @@ pub fn open(path: &Path) -> Result<Box<dyn TensorStore>, WeightsError> {
     if bytes.starts_with(&[0x80]) {
         return Err(unknown("it is a pickle, but not one that torch.save writes"));
     }
-    Ok(Box::new(safetensors::open(file)?))
+    opened(safetensors::open(file)?)
+}
+
+/// A safetensors file, its 8-bit tensors expanded when they are read.
+pub(super) fn opened(file: Mapped<Range<usize>>) -> Result<Box<dyn TensorStore>, WeightsError> {
+    Ok(match RowScaled::new(file)? {
+        Ok(scaled) => Box::new(scaled),
+        Err(plain) => Box::new(plain),
+    })
 }

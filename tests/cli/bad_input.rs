@@ -110,7 +110,6 @@ fn models() {
     let here = Workplace::new();
     here.picture("a.png", 20, 20);
     let run = |model: &str| here.run(&["detect", "a.png", "--model", model]);
-    assert_one_line("no model", &here.run(&["detect", "a.png"]), &["--model", "aaclip models pull"]);
     assert_one_line("unknown", &run("no-such-model"), &["no model `no-such-model`", "ViT-B-16-plus-240"]);
     let ran = run("ViT-L/14@336");
     assert_one_line("not downloaded", &ran, &["aaclip models pull ViT-L-14-336", "1712 MB"]);

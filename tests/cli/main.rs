@@ -5,6 +5,7 @@ mod support;
 
 mod adapters;
 mod bad_input;
+mod builtin;
 mod data;
 mod detect;
 mod eval;

@@ -89,8 +89,22 @@ impl Tokenizer {
         if !path.is_file() {
             return Ok(Self::clip(context_length, special));
         }
+        let bytes = std::fs::read(&path)
+            .map_err(|e| TokenizerError::File { path: path.clone(), reason: e.to_string() })?;
+        Self::from_bytes(path, &bytes, context_length)
+    }
+
+    /// The tokenizer of a `tokenizer.json`; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// One that cannot be used.
+    pub(crate) fn from_bytes(
+        path: PathBuf,
+        bytes: &[u8],
+        context_length: usize,
+    ) -> Result<Self, TokenizerError> {
         let unusable = |reason: String| TokenizerError::File { path: path.clone(), reason };
-        let mut tokenizer = tokenizers::Tokenizer::from_file(&path).map_err(|e| unusable(e.to_string()))?;
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| unusable(e.to_string()))?;
         // Both are done here, the way the reference does them.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| unusable(e.to_string()))?;

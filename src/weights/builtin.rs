@@ -1,0 +1,50 @@
+//! The small model that comes with the program, see `weights/builtin/MODEL_CARD.md`.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+use super::mapping::Mapping;
+use super::store::{TensorStore, opened};
+use super::{WeightsError, safetensors};
+
+/// What the model is called on the command line and in results.
+pub const NAME: &str = "builtin";
+
+/// Its configuration, in open_clip's form.
+pub(crate) const CONFIG: &str = include_str!("../../weights/builtin/open_clip_config.json");
+
+/// Its tokenizer.
+pub(crate) const TOKENIZER: &[u8] = include_bytes!("../../weights/builtin/tokenizer.json");
+
+const MODEL: &[u8] = include_bytes!("../../weights/builtin/model.safetensors");
+
+const ADAPTERS: &[u8] = include_bytes!("../../weights/builtin/adapters.safetensors");
+
+/// A name for its parts where a path is expected.
+pub(crate) fn path(part: &str) -> PathBuf {
+    PathBuf::from(format!("{NAME}/{part}"))
+}
+
+/// Its towers.
+///
+/// # Errors
+/// None in a program that was built whole.
+pub(crate) fn model() -> Result<Box<dyn TensorStore>, WeightsError> {
+    opened(safetensors::open(Mapping::embedded(path("model.safetensors"), MODEL))?)
+}
+
+/// Its adapters.
+///
+/// # Errors
+/// None in a program that was built whole.
+pub(crate) fn adapters() -> Result<Box<dyn TensorStore>, WeightsError> {
+    opened(safetensors::open(Mapping::embedded(path("adapters.safetensors"), ADAPTERS))?)
+}
+
+/// A hash of its towers' weights.
+pub(crate) fn digest() -> &'static [u8] {
+    static DIGEST: LazyLock<Vec<u8>> = LazyLock::new(|| Sha256::digest(MODEL).to_vec());
+    &DIGEST
+}

@@ -1,0 +1,46 @@
+//! The model that comes with the program.
+
+use std::path::Path;
+
+use crate::{Workplace, support};
+
+#[test]
+fn a_fresh_machine_detects_without_a_model() {
+    let here = Workplace::new();
+    here.picture("a.png", 90, 60);
+    let record = here.run(&["detect", "a.png", "--format", "json", "--out", "out"]).ok().json();
+    assert_eq!((&record["model"], &record["method"]), (&"builtin".into(), &"aa-clip".into()));
+    assert_eq!(image::image_dimensions(here.path("out/a.heatmap.png")).unwrap(), (90, 60));
+    // By its name, with another method, and with anchors from the cache.
+    let score = |arguments: &[&str]| {
+        let all = [&["detect", "a.png", "--format", "json", "--model", "builtin"], arguments].concat();
+        here.run(&all).ok().json()["score"].as_f64().unwrap()
+    };
+    assert_eq!(score(&[]), record["score"].as_f64().unwrap());
+    assert_ne!(score(&["--method", "sdp"]), score(&[]));
+    assert!(here.run(&["models", "list"]).ok().stdout.contains("builtin"));
+}
+
+#[test]
+fn the_package_stays_small() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/builtin");
+    let sizes = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().metadata().unwrap().len());
+    let total: u64 = sizes.sum();
+    assert!(total < 9_000_000, "{total} bytes");
+}
+
+/// What `weights/builtin/RECIPE.md` measured, with room for another machine's arithmetic.
+#[test]
+fn it_finds_defects_it_has_never_seen() {
+    let Some(mvtec) = support::mvtec() else { return };
+    let here = Workplace::new();
+    let run =
+        ["eval", mvtec.to_str().unwrap(), "--model", "builtin", "--class", "object", "--format", "json"];
+    let table = here.run(&run).ok().json();
+    let of = |key: &str| table["mean"][key].as_f64().unwrap();
+    println!("image AUROC {:.3}, pixel AUROC {:.3}", of("image_auroc"), of("pixel_auroc"));
+    assert!(of("image_auroc") > FLOOR.0 && of("pixel_auroc") > FLOOR.1, "{}", table["mean"]);
+}
+
+/// Mean image and pixel AUROC on the test pictures.
+const FLOOR: (f64, f64) = (0.77, 0.86);
