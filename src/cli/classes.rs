@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aaclip::Result;
-use aaclip::anchors::ClassName;
+use aaclip::anchors::{ClassName, PromptSet};
 use aaclip::dataset::{Dataset, Layout};
 
 use super::session::Session;
@@ -37,16 +37,38 @@ pub fn name(data: &Dataset, args: &ClassArgs, session: &Session) -> Result<Named
     let keys = data.classes();
     let dataset = args.dataset_names.clone().or_else(|| session.prompts.dataset_of(&keys));
     let described = session.method.adapts_towers() || args.dataset_names.is_some();
-    let name = |key: &str| -> Result<ClassName> {
-        Ok(match (&args.class, &dataset) {
-            (Some(text), _) => session.prompts.describe(text, None)?,
-            (None, Some(dataset)) if described => session.prompts.describe(key, Some(dataset))?,
-            (None, _) if data.layout == Layout::TwoFolders => {
-                ClassName { text: ANYTHING.to_owned(), domain: None }
-            }
-            (None, _) => ClassName { text: key.to_owned(), domain: None },
-        })
+    let naming = Naming {
+        prompts: &session.prompts,
+        class: args.class.as_deref(),
+        dataset: dataset.as_deref().filter(|_| described),
+        layout: data.layout,
     };
-    let classes = keys.iter().map(|key| Ok((key.to_string(), name(key)?))).collect::<Result<_>>()?;
+    let classes = keys.iter().map(|key| Ok((key.to_string(), naming.name(key)?))).collect::<Result<_>>()?;
     Ok(Named { classes, dataset })
+}
+
+/// The rule by which a class gets its name in the prompts.
+pub struct Naming<'a> {
+    pub prompts: &'a PromptSet,
+    /// What was said for all classes.
+    pub class: Option<&'a str>,
+    /// The data set whose descriptions are used.
+    pub dataset: Option<&'a str>,
+    pub layout: Layout,
+}
+
+impl Naming<'_> {
+    /// The name of a class: what was said, else its description, else `object` in a plain folder, else as it is.
+    ///
+    /// # Errors
+    /// A class that is not described.
+    pub fn name(&self, key: &str) -> Result<ClassName> {
+        let plain = |text: &str| ClassName { text: text.to_owned(), domain: None };
+        Ok(match (self.class, self.dataset) {
+            (Some(text), _) => self.prompts.describe(text, None)?,
+            (None, Some(dataset)) => self.prompts.describe(key, Some(dataset))?,
+            (None, None) if self.layout == Layout::TwoFolders => plain(ANYTHING),
+            (None, None) => plain(key),
+        })
+    }
 }

@@ -22,6 +22,7 @@ mod train;
 mod train_args;
 mod train_data;
 mod train_plot;
+mod train_setup;
 
 use std::process::ExitCode;
 

@@ -1,25 +1,24 @@
 //! `aaclip train`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, AdapterHeader, Method};
 use aaclip::anchors::{
-    AnchorCache, AnchorRequest, Anchors, ClassName, Polarity, PromptSet, Representative, text_anchors,
+    AnchorCache, AnchorRequest, Anchors, ClassName, Polarity, Representative, text_anchors,
 };
-use aaclip::clip::{Activation, Checkpoint, SpecialTokens, VisionTower};
-use aaclip::image::{Chain, DecodeOptions, Fit, Preprocess};
+use aaclip::clip::SpecialTokens;
+use aaclip::image::Chain;
 use aaclip::train::{
-    Adam, AdamSettings, Anchored, Augmentation, Batches, ClassSentences, Ended, Example, ImageStage, Initial,
-    LinearStage, Run, Stage, TextStage, TrainingState, image_weights, linear_weights, text_weights,
+    Adam, AdamSettings, Anchored, Augmentation, ClassSentences, Ended, ImageStage, Initial, LinearStage,
+    Stage, TextStage, TrainingState, image_weights, linear_weights, text_weights,
 };
-use aaclip::{Error, Provenance, Result, quarters};
+use aaclip::{Error, Result};
 use candle_core::{Device, Tensor};
 
 use super::train_args::{AaClipArgs, Action, CommonArgs, SdpPlusArgs, StageName, TrainArgs};
-use super::{EXIT_ERROR, model, train_data, train_plot};
+use super::train_setup::{Place, Setup, StagePlan};
+use super::{EXIT_ERROR, train_plot};
 
 pub fn run(args: TrainArgs) -> Result<ExitCode> {
     match args.action {
@@ -27,208 +26,6 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         Action::SdpPlus(args) => sdp_plus(&args),
         Action::Plot { log, out } => train_plot::run(&log, &out),
     }
-}
-
-/// Files of a run.
-struct Place {
-    dir: PathBuf,
-}
-
-impl Place {
-    fn open(common: &CommonArgs) -> Result<Self> {
-        let place = Self { dir: common.out.clone() };
-        let state = place.state();
-        match (state.exists(), common.resume) {
-            (true, false) => {
-                return Err(Error::Setting(format!(
-                    "{} holds a run already: go on with --resume, or give another folder",
-                    place.dir.display()
-                )));
-            }
-            (false, true) => {
-                return Err(Error::Setting(format!("{} does not exist: nothing to resume", state.display())));
-            }
-            _ => {}
-        }
-        std::fs::create_dir_all(&place.dir).map_err(|e| Error::io("create", &place.dir, e))?;
-        Ok(place)
-    }
-
-    fn state(&self) -> PathBuf {
-        self.dir.join("state.safetensors")
-    }
-
-    fn text(&self) -> PathBuf {
-        self.dir.join("text.safetensors")
-    }
-
-    fn latest(&self) -> PathBuf {
-        self.dir.join("adapters.safetensors")
-    }
-
-    fn epoch(&self, epoch: usize) -> PathBuf {
-        self.dir.join(format!("epoch-{epoch}.safetensors"))
-    }
-}
-
-/// What both methods set up in the same way.
-struct Setup {
-    checkpoint: Checkpoint,
-    model: String,
-    levels: Vec<usize>,
-    image_size: usize,
-    activation: Activation,
-    device: Device,
-    prompts: PromptSet,
-    examples: Vec<Example>,
-    classes: Vec<ClassName>,
-    seed: u64,
-    settings: Provenance,
-    place: Place,
-    stop: Arc<AtomicBool>,
-}
-
-impl Setup {
-    fn new(common: &CommonArgs, method: Method) -> Result<Self> {
-        let place = Place::open(common)?;
-        let chosen = model::resolve(common.model.as_deref())?;
-        let checkpoint = chosen.open()?;
-        let config = checkpoint.config();
-        let adapts = method.adapts_towers();
-        let defaults = aaclip::DetectorSettings {
-            image_size: common.image_size,
-            activation: common.activation.map(Into::into).or(chosen.activation.filter(|_| !adapts)),
-            ..Default::default()
-        };
-        let (image_size, activation) =
-            (defaults.image_size(config, method), defaults.activation(config, method));
-        let levels = match &common.levels[..] {
-            [] => quarters(config.vision.layers),
-            given => given.to_vec(),
-        };
-        if let Some(level) = levels.iter().find(|&&l| l == 0 || l > config.vision.layers) {
-            return Err(Error::Setting(format!(
-                "level {level} does not exist: this model has levels 1 to {}",
-                config.vision.layers
-            )));
-        }
-        let prompts =
-            PromptSet::load(common.prompts.as_deref().unwrap_or(if adapts { "aa-clip" } else { "clip-ad" }))?;
-        let seed = common.seed.unwrap_or(if adapts { 111 } else { 42 });
-        let data = train_data::read(common, &prompts, adapts, seed)?;
-
-        let mut settings = Provenance::default();
-        settings.set("method", method.name());
-        settings.set("weights", checkpoint.identity()?);
-        settings.set("prompts", prompts.digest());
-        settings.set("image_size", image_size);
-        settings.set("levels", format!("{levels:?}"));
-        settings.set("activation", activation.name());
-        settings.set("fidelity", format!("{:?}", common.fidelity));
-        settings.set("seed", seed);
-        settings.set("data", data.digest());
-        Ok(Self {
-            model: chosen.name,
-            levels,
-            image_size,
-            activation,
-            device: common.device.open()?,
-            prompts,
-            examples: data.examples,
-            classes: data.classes,
-            seed,
-            settings,
-            place,
-            stop: stop_on_ctrl_c(),
-            checkpoint,
-        })
-    }
-
-    fn vision(&self) -> Result<VisionTower> {
-        self.checkpoint.vision(self.image_size, self.activation, &self.device)
-    }
-
-    fn run<'a>(&'a self, common: &CommonArgs, stage: StagePlan) -> Run<'a> {
-        let config = self.checkpoint.config();
-        Run {
-            batches: Batches {
-                examples: &self.examples,
-                size: stage.batch,
-                shuffled: stage.shuffled,
-                augmentation: stage.augmentation,
-                seed: self.seed,
-                preprocess: Preprocess {
-                    size: self.image_size,
-                    mean: config.normalisation.mean,
-                    std: config.normalisation.std,
-                    fit: Fit::Squash,
-                    chain: stage.chain,
-                },
-                decoding: DecodeOptions::default(),
-            },
-            epochs: stage.epochs,
-            device: &self.device,
-            state: self.place.state(),
-            log: self.place.dir.join("train.jsonl"),
-            settings: self.settings.clone(),
-            stop: &self.stop,
-            steps_left: common.max_steps,
-            progress: common.verbosity.progress(),
-        }
-    }
-
-    /// The state to go on from, checked against these settings.
-    fn state(&self, common: &CommonArgs) -> Result<Option<TrainingState>> {
-        if !common.resume {
-            return Ok(None);
-        }
-        let path = self.place.state();
-        let state = TrainingState::read(&path)?;
-        let differences = self.settings.differences(&state.settings);
-        match differences.is_empty() {
-            true => Ok(Some(state)),
-            false => Err(Error::Setting(format!(
-                "{} was begun with other settings ({})",
-                path.display(),
-                differences.join("; ")
-            ))),
-        }
-    }
-
-    fn header(&self, method: Method, epochs: String) -> AdapterHeader {
-        AdapterHeader {
-            method: Some(method.name().to_owned()),
-            base_model: Some(self.model.clone()),
-            levels: Some(self.levels.clone()),
-            image_size: Some(self.image_size),
-            training_data: Some(self.settings.get("data").unwrap_or_default().to_owned()),
-            epochs: Some(epochs),
-            ..AdapterHeader::default()
-        }
-    }
-}
-
-/// How a stage goes through the data.
-struct StagePlan {
-    batch: usize,
-    epochs: usize,
-    shuffled: bool,
-    augmentation: Augmentation,
-    chain: Chain,
-}
-
-/// Set by the first Ctrl-C; a second one ends the program at once.
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    // Where no handler can be set Ctrl-C ends the program as ever; the last epoch's files are whole all the same.
-    let _ = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(EXIT_ERROR));
-        }
-        anstream::eprintln!("aaclip: finishing this step; press Ctrl-C again to end at once");
-    });
-    stop
 }
 
 fn aa_clip(args: &AaClipArgs) -> Result<ExitCode> {

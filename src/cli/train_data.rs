@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aaclip::anchors::{ClassName, PromptSet};
-use aaclip::dataset::{Dataset, Label, Layout, Mask, Sample};
+use aaclip::dataset::{Dataset, Label, Mask, Sample};
 use aaclip::train::Example;
 use aaclip::{Error, Result};
 use rand::SeedableRng;
@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use super::classes::ANYTHING;
+use super::classes::{ANYTHING, Naming};
 use super::train_args::CommonArgs;
 
 /// Pictures and the classes they are of.
@@ -46,6 +46,12 @@ pub fn read(common: &CommonArgs, prompts: &PromptSet, described: bool, seed: u64
             data.samples = few(data.samples, shots as usize, seed);
         }
         let dataset = dataset.map(str::to_owned).or_else(|| prompts.dataset_of(&data.classes()));
+        let naming = Naming {
+            prompts,
+            class: common.class.as_deref(),
+            dataset: dataset.as_deref().filter(|_| described),
+            layout: data.layout,
+        };
         let mut known: BTreeMap<String, usize> = BTreeMap::new();
         let without = data.samples.iter().filter(|s| s.mask == Mask::Unlabelled).count();
         if without > 0 {
@@ -60,16 +66,7 @@ pub fn read(common: &CommonArgs, prompts: &PromptSet, described: bool, seed: u64
             let class = match known.get(&sample.class) {
                 Some(&class) => class,
                 None => {
-                    let name = match (&common.class, &dataset) {
-                        (Some(text), _) => prompts.describe(text, None)?,
-                        (None, Some(dataset)) if described => {
-                            prompts.describe(&sample.class, Some(dataset))?
-                        }
-                        (None, _) if data.layout == Layout::TwoFolders => {
-                            ClassName { text: ANYTHING.to_owned(), domain: None }
-                        }
-                        (None, _) => ClassName { text: sample.class.clone(), domain: None },
-                    };
+                    let name = naming.name(&sample.class)?;
                     all.classes.push(name);
                     known.insert(sample.class.clone(), all.classes.len() - 1);
                     all.classes.len() - 1
