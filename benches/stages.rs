@@ -10,7 +10,7 @@ use std::path::Path;
 use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, Method};
 use aaclip::anchors::Anchors;
 use aaclip::clip::{
-    Activation, Checkpoint, Normalisation, SpecialTokens, TapFidelity, Tokenizer, parameters,
+    Activation, Checkpoint, Compute, Normalisation, SpecialTokens, TapFidelity, Tokenizer, parameters,
 };
 use aaclip::image::{Chain, Fit, Picture, PixelMode, Preprocess};
 use aaclip::map::{Alignment, Sigma, bilinear, gaussian, regions};
@@ -71,7 +71,7 @@ fn model(dir: &Path) -> Checkpoint {
 fn towers(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a folder");
     let checkpoint = model(dir.path());
-    let vision = checkpoint.vision(240, Activation::Gelu, &Device::Cpu).expect("the image tower");
+    let vision = checkpoint.vision(240, Activation::Gelu, &Compute::default()).expect("the image tower");
     let image = Tensor::randn(0f32, 1.0, (1, 3, 240, 240), &Device::Cpu).expect("an image");
     let mut group = c.benchmark_group("ViT-B-16-plus-240");
     group.sample_size(10);
@@ -81,7 +81,7 @@ fn towers(c: &mut Criterion) {
     group.bench_function("dual path", |b| {
         b.iter(|| vision.dual_path(&image, &[3, 6, 9, 12], TapFidelity::Reference).expect("tokens"));
     });
-    let text = checkpoint.text(Activation::Gelu, &Device::Cpu).expect("the text tower");
+    let text = checkpoint.text(Activation::Gelu, &Compute::default()).expect("the text tower");
     let tokenizer = Tokenizer::clip(77, SpecialTokens::ClipAd);
     let sentence = tokenizer.encode("a close-up photo of a metal_nut with contamination.").expect("tokens");
     let batch = vec![sentence; 64];
