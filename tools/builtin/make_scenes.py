@@ -23,7 +23,7 @@ def files(folder, count, mode):
 
 
 def draw(folder, data, seed, count, share, shares):
-    real = RealPictures(data)
+    real = RealPictures(data) if data else None
     pictures, masks = files(folder, count, "r+")
     names = {}
     start = time.time()
@@ -38,7 +38,7 @@ def draw(folder, data, seed, count, share, shares):
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
-    a.add_argument("--data", default="../shared/data")
+    a.add_argument("--data", help="also show the real pictures of this folder")
     a.add_argument("--out", default="target/builtin/scenes")
     a.add_argument("--count", type=int, default=18000)
     a.add_argument("--seed", type=int, default=1)

@@ -13,7 +13,7 @@ from scenes import scene
 
 
 def write(folder, data, seed, side, share, shares, count):
-    real = RealPictures(data)
+    real = RealPictures(data) if data else None
     rows = {}
     for i in range(share, count, shares):
         attempt = 0
@@ -34,7 +34,7 @@ def write(folder, data, seed, side, share, shares, count):
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("out")
-    a.add_argument("--data", default="../shared/data")
+    a.add_argument("--data", help="also show the real pictures of this folder")
     a.add_argument("--count", type=int, default=2000)
     a.add_argument("--seed", type=int, default=3)
     a.add_argument("--side", type=int, default=320)

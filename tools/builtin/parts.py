@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from noise import blend, colour, fractal, nearby, smooth
+from ornaments import rosette
 from shapes import (background, blob, box, bulge, cast_shadow, disc, gear, highlight, lettering, material, place)
 
 
@@ -494,6 +495,9 @@ PARTS = {
     "machine part": assembly,
     "plastic housing": assembly,
     "connector": assembly,
+    "wheel": rosette,
+    "flange": rosette,
+    "metal cap": rosette,
 }
 
 

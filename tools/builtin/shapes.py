@@ -58,6 +58,20 @@ def disc(side, centre, radius):
     return box(side, centre, (radius, radius), 0, 1)
 
 
+def mirrored(rng, mask, depth):
+    """Bands of light and dark that follow the outline, as a polished body shows: factors [side, side, 1] around 1."""
+    side = mask.shape[0]
+    distance = cv2.distanceTransform((mask > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    height = smooth(np.minimum(distance / (depth + 1e-6), 1.0).astype(np.float32), rng.uniform(0.6, 3))
+    dy, dx = np.gradient(height)
+    around = np.arctan2(dy, dx) * int(rng.integers(1, 4)) + rng.uniform(0, 6.3)
+    slope = np.sqrt(dx * dx + dy * dy)
+    slope = slope / (slope.max() + 1e-6)
+    waves = rng.uniform(1, 4) * height * 6.2832 + rng.uniform(0, 1.5) * np.sin(around) * (0.3 + slope)
+    shade = 1 + rng.uniform(0.15, 0.75) * np.tanh(rng.uniform(1, 4) * np.sin(waves + rng.uniform(0, 6.3)))
+    return shade.astype(np.float32)[..., None]
+
+
 def bulge(rng, mask, depth):
     """Shading of a rounded body with this outline."""
     side = mask.shape[0]
@@ -65,6 +79,8 @@ def bulge(rng, mask, depth):
     shade = np.ones((side, side, 1), np.float32)
     if w == 0:
         return shade
+    if rng.random() < 0.2:
+        return mirrored(rng, mask, max(depth, 4) * rng.uniform(0.7, 2))
     x0, y0, x1, y1 = max(x - 4, 0), max(y - 4, 0), min(x + w + 4, side), min(y + h + 4, side)
     distance = cv2.distanceTransform((mask[y0:y1, x0:x1] > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     near = np.minimum(distance / (depth + 1e-6), 1.0)

@@ -17,8 +17,6 @@ from train_vision import SIDE, Learner
 from validation import tensor
 
 CONTEXT = CONFIG["model_cfg"]["text_cfg"]["context_length"]
-# How much of a sentence's vector its state is: 0.45 makes the cosine of "nut" and "damaged nut" about 0.8.
-STATE = 0.45
 
 
 def encode(tokenizer, texts):
@@ -60,6 +58,8 @@ def main():
     normal, abnormal = F.normalize(learner.anchors.detach(), dim=1)
     # The state lives along the direction between the anchors, the name at right angles to it.
     direction = F.normalize(abnormal - normal, dim=0)
+    # How much of a sentence's vector its state is: two sentences then differ by as much as the anchors.
+    share = float((abnormal - normal).norm() / 2)
     clear = lambda v: F.normalize(v - (v @ direction)[..., None] * direction, dim=-1)
     names = wording.imagenet()
     own = picture_vectors(learner, wording.pictured(), 6, a.seed)
@@ -76,7 +76,9 @@ def main():
     for step in range(a.steps):
         # Two thirds of the names have a vector; the others only learn their state.
         who = np.where(rng.random(a.batch) < 0.67, rng.integers(0, len(names), a.batch), rng.integers(0, len(things), a.batch))
-        bad = rng.random(a.batch) < 0.5
+        # Every thing comes twice, damaged and not: nothing but the state may tell the two apart.
+        who[a.batch // 2 :] = who[: a.batch // 2]
+        bad = np.arange(a.batch) < a.batch // 2
         plain = rng.random(a.batch) < 0.3
         texts = []
         for i in range(a.batch):
@@ -86,12 +88,14 @@ def main():
         known = torch.from_numpy(who < len(names))
         sign = torch.from_numpy(np.where(bad, 1.0, -1.0)).float()
         along = out @ direction
-        state = ((along - sign * STATE) ** 2).mean()
+        state = ((along - sign * share) ** 2).mean()
+        apart = out[: a.batch // 2] - out[a.batch // 2 :] - 2 * share * direction
+        state = (state + (apart**2).sum(1).mean()) / share**2
         kind = torch.from_numpy(who[who < len(names)])
         content = clear(out[known])
         contrast = F.cross_entropy(20 * content @ vectors.T, kind)
         near = (1 - (content * vectors[kind]).sum(1)).mean()
-        loss = 10 * state + contrast + near
+        loss = 2 * state + contrast + near
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(tower.parameters(), 1.0)

@@ -18,6 +18,7 @@ from model import CONFIG, LEVELS, from_teacher
 from validation import measure, real_and_synthetic
 
 SIDE = CONFIG["model_cfg"]["vision_cfg"]["image_size"]
+TEMPERATURE = 100.0
 
 
 class Scenes:
@@ -61,10 +62,12 @@ class Learner(nn.Module):
         # The last level uses visual.proj itself, so that patches, class token and text share a space.
         self.level_proj = nn.ParameterList(nn.Parameter(torch.eye(width, embed)) for _ in LEVELS[:-1])
         self.det_proj = nn.Parameter(torch.eye(width, embed))
-        self.anchors = nn.Parameter(F.normalize(torch.randn(2, embed), dim=1))
+        # Two anchors close together, as a text tower puts them; the temperature is AA-CLIP's and there is no offset,
+        # so that what is learned here is what its adapters start from.
+        middle, step = torch.randn(2, embed)
+        self.anchors = nn.Parameter(F.normalize(middle, dim=0) + 0.1 * torch.tensor([[-1.0], [1.0]]) * F.normalize(step, dim=0))
         self.class_map = nn.Parameter(torch.eye(width, embed))
-        self.scale, self.det_scale = nn.Parameter(torch.tensor(3.0)), nn.Parameter(torch.tensor(3.0))
-        self.bias, self.det_bias = nn.Parameter(torch.tensor(-2.0)), nn.Parameter(torch.tensor(0.0))
+        self.det_scale, self.det_bias = nn.Parameter(torch.tensor(4.6)), nn.Parameter(torch.tensor(0.0))
         self.register_buffer("classes", classes - classes.mean(0))
 
     def direction(self):
@@ -83,7 +86,7 @@ class Learner(nn.Module):
             levels = []
             for t, p in zip(tokens, [*self.level_proj, self.tower.proj]):
                 z = F.normalize(t[:, 1:] @ p, dim=-1)
-                levels.append((z @ d * self.scale.exp() + self.bias).view(-1, grid, grid))
+                levels.append((z @ d * TEMPERATURE).view(-1, grid, grid))
             det = F.normalize(tokens[-1][:, 1:] @ self.det_proj, dim=-1).mean(1) @ d
             picture = F.normalize(tokens[-1][:, 0] @ self.tower.proj, dim=-1)
         return torch.stack(levels, 1), det * self.det_scale.exp() + self.det_bias, picture
@@ -117,7 +120,7 @@ def losses(out, mask):
     return terms["seg"] + terms["level"] + 0.3 * terms["top"] + 0.3 * terms["det"], terms
 
 
-def groups(learner, rate, decay):
+def groups(learner, rate, decay, base):
     """Lower learning rates for lower blocks, none of them decayed towards zero where it is a vector."""
     out = []
     for name, p in learner.named_parameters():
@@ -125,7 +128,7 @@ def groups(learner, rate, decay):
             depth = int(name.split(".")[3]) + 1 if "resblocks" in name else (13 if "ln_post" in name else 0)
             lr = rate * decay ** (13 - depth)
         else:
-            lr = 1e-3
+            lr = base
         out.append({"params": [p], "lr": lr, "base": lr, "weight_decay": 0.05 if p.ndim > 1 else 0.0})
     return out
 
@@ -155,15 +158,16 @@ def main():
     a.add_argument("--small", type=float, default=0.5, help="share of the steps at 240 px")
     a.add_argument("--rate", type=float, default=2e-4)
     a.add_argument("--layer-decay", type=float, default=0.85)
-    a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--seed", type=int, default=1, help="of the order of the scenes; the start is always the same")
+    a.add_argument("--base-rate", type=float, default=1e-3, help="of the projections and anchors")
     a.add_argument("--exclude", nargs="*", default=[], help="names of scenes left out of training (development)")
     a = a.parse_args()
-    torch.manual_seed(a.seed)
+    torch.manual_seed(1)  # Runs that are to be averaged must start at the same place.
     tower, classes, bias = from_teacher(a.teacher)
     teacher = copy.deepcopy(tower).eval().requires_grad_(False)
     learner = Learner(tower, classes)
     average = copy.deepcopy(learner).requires_grad_(False)
-    optimiser = torch.optim.AdamW(groups(learner, a.rate, a.layer_decay), betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(groups(learner, a.rate, a.layer_decay, a.base_rate), betas=(0.9, 0.98))
     scenes = Scenes(a.scenes, a.seed, a.exclude)
     sets = real_and_synthetic(a.data, SIDE)
     start, sums, step, halfway = time.time(), {}, 0, False
