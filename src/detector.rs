@@ -7,8 +7,8 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::adapters::{ImageAdapter, LinearLayers, Method};
 use crate::anchors::{Anchors, Domain};
-use crate::clip::{Activation, BlockAdapter, Checkpoint, ClipConfig, FeatureRequest, LevelFeatures};
-use crate::clip::{TapFidelity, VisionTower};
+use crate::clip::{Activation, BlockAdapter, Checkpoint, ClipConfig, Compute, FeatureRequest, LevelFeatures};
+use crate::clip::{Precision, TapFidelity, VisionTower, Wanted};
 use crate::image::{Chain, Fit, Geometry, Mask, Picture, Prepared, Preprocess};
 use crate::map::{Sigma, gaussian, restore};
 use crate::methods::aa_clip::Blur;
@@ -37,6 +37,8 @@ pub struct DetectorSettings {
     pub domain: Domain,
     /// How much of the dual path with residual adapters is the surgery path's.
     pub fusion: Fusion,
+    /// The numbers the image tower computes with. Anchors are always made with 32-bit floats.
+    pub precision: Precision,
 }
 
 impl DetectorSettings {
@@ -80,6 +82,15 @@ impl DetectorMethod {
             Self::AaClip(_) => Method::AaClip,
             Self::AaSdp(_) => Method::AaSdp,
         }
+    }
+
+    /// The same method, prepared for looking at pictures.
+    fn packed(self) -> candle_core::Result<Self> {
+        Ok(match self {
+            Self::AaClip(adapter) => Self::AaClip(adapter.packed()?),
+            Self::AaSdp(adapter) => Self::AaSdp(adapter.packed()?),
+            other => other,
+        })
     }
 
     /// For how many levels it was trained.
@@ -193,7 +204,11 @@ impl Detector {
         let columns = columns(anchors, config.embed_dim, device)?;
         let adapts = method.method().adapts_towers();
         Ok(Self {
-            vision: checkpoint.vision(image_size, settings.activation(config, method.method()), device)?,
+            vision: checkpoint.vision(
+                image_size,
+                settings.activation(config, method.method()),
+                &Compute::new(device, settings.precision),
+            )?,
             preprocess: Preprocess {
                 size: image_size,
                 mean: config.normalisation.mean,
@@ -202,7 +217,7 @@ impl Detector {
                 chain: if adapts { Chain::RgbThenResize } else { Chain::ResizeThenRgb },
             },
             anchors: columns,
-            method,
+            method: method.packed()?,
             levels,
             settings: settings.clone(),
             device: device.clone(),
@@ -345,7 +360,8 @@ impl Detector {
         let surgery = self.method() != Method::AaClip;
         // AA-CLIP keeps clean features; its official code has no in-place updates.
         let fidelity = if surgery { self.settings.fidelity } else { TapFidelity::Clean };
-        let request = FeatureRequest { levels: &self.levels, surgery, fidelity, adapter };
+        let original = if self.method() == Method::Sdp { Wanted::Class } else { Wanted::All };
+        let request = FeatureRequest { levels: &self.levels, surgery, fidelity, adapter, original };
         let features = self.vision.features(images, request)?;
         Ok(match &self.method {
             DetectorMethod::Sdp => Evidence::Sdp { similarity: sdp::similarity(&features, &self.anchors)? },

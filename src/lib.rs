@@ -42,6 +42,7 @@ mod error;
 pub mod evaluation;
 pub mod files;
 pub mod image;
+pub mod kernels;
 pub mod map;
 pub mod methods;
 pub mod metrics;

@@ -48,12 +48,12 @@ impl<'a> AdapterFit<'a> {
         let tensor = |i: usize, shape: [usize; 2]| self.tensor(&format!("text_adapter.{i}"), &shape);
         let share = options.text_adapt_weight.or(self.file.header().text_adapt_weight.and_then(Share::new));
         let share = share.unwrap_or(Share::AA_CLIP);
-        Ok(Some(AdaptedText {
-            blocks: (0..until).map(|i| tensor(i, [width, width])).collect::<crate::Result<_>>()?,
+        Ok(Some(AdaptedText::new(
+            (0..until).map(|i| tensor(i, [width, width])).collect::<crate::Result<_>>()?,
             share,
-            projection: tensor(blocks, [space, width])?,
-            digest: format!("{} {until} {}", self.file.text_digest(), share.value()),
-        }))
+            tensor(blocks, [space, width])?,
+            format!("{} {until} {}", self.file.text_digest(), share.value()),
+        )))
     }
 
     /// AA-CLIP's image adapters.
@@ -70,15 +70,15 @@ impl<'a> AdapterFit<'a> {
         let until = self.depth("image", options.image_adapt_until, blocks, self.config.vision.layers)?;
         let square = |i: usize| self.tensor(&format!("layer_adapters.{i}"), &[width, width]);
         let share = options.image_adapt_weight.or(self.file.header().image_adapt_weight.and_then(Share::new));
-        Ok(ImageAdapter {
-            blocks: (0..until).map(square).collect::<crate::Result<_>>()?,
-            share: share.unwrap_or(Share::AA_CLIP),
-            levels: (0..levels)
+        Ok(ImageAdapter::new(
+            (0..until).map(square).collect::<crate::Result<_>>()?,
+            share.unwrap_or(Share::AA_CLIP),
+            (0..levels)
                 .map(|i| self.tensor(&format!("seg_proj.{i}"), &[space, width]))
                 .collect::<crate::Result<_>>()?,
-            detection: self.tensor("det_proj", &[space, width])?,
-            relu: options.relu.unwrap_or_else(|| self.file.relu()),
-        })
+            self.tensor("det_proj", &[space, width])?,
+            options.relu.unwrap_or_else(|| self.file.relu()),
+        ))
     }
 
     /// SDP+'s linear layers.

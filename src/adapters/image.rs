@@ -2,19 +2,20 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Share, leaky_relu, residual, times_transposed};
+use super::Share;
+use super::projection::Projection;
 use crate::clip::BlockAdapter;
 
 /// Residual adapters after the first blocks, a projection per level and one for the image as a whole.
 #[derive(Debug, Clone)]
 pub struct ImageAdapter {
     /// `[W, W]` each; as many as there are adapted blocks.
-    pub(super) blocks: Vec<Tensor>,
+    pub(super) blocks: Vec<Projection>,
     pub(super) share: Share,
     /// `[D, W]`, one per level.
-    pub(super) levels: Vec<Tensor>,
+    pub(super) levels: Vec<Projection>,
     /// `[D, W]`
-    pub(super) detection: Tensor,
+    pub(super) detection: Projection,
     /// Whether a leaky ReLU follows the projections.
     pub(super) relu: bool,
 }
@@ -22,7 +23,7 @@ pub struct ImageAdapter {
 impl BlockAdapter for ImageAdapter {
     fn after_block(&self, block: usize, tokens: Tensor) -> Result<Tensor> {
         match self.blocks.get(block) {
-            Some(weight) => residual(&tokens, weight, self.share),
+            Some(adapter) => adapter.residual(&tokens, self.share),
             None => Ok(tokens),
         }
     }
@@ -37,7 +38,23 @@ impl ImageAdapter {
         detection: Tensor,
         relu: bool,
     ) -> Self {
-        Self { blocks, share, levels, detection, relu }
+        let all = |weights: Vec<Tensor>| weights.into_iter().map(Projection::new).collect();
+        Self { blocks: all(blocks), share, levels: all(levels), detection: Projection::new(detection), relu }
+    }
+
+    /// The same adapters, prepared for looking at pictures: no gradients reach their weights any more.
+    ///
+    /// # Errors
+    /// Only those of reading the weights.
+    pub fn packed(self) -> Result<Self> {
+        let all =
+            |weights: Vec<Projection>| weights.into_iter().map(Projection::packed).collect::<Result<_>>();
+        Ok(Self {
+            blocks: all(self.blocks)?,
+            levels: all(self.levels)?,
+            detection: self.detection.packed()?,
+            ..self
+        })
     }
 
     /// For how many levels there are projections.
@@ -51,7 +68,7 @@ impl ImageAdapter {
     /// A level the adapter has no projection for.
     pub fn segment(&self, index: usize, tokens: &Tensor) -> Result<Tensor> {
         match self.levels.get(index) {
-            Some(weight) => self.project(tokens, weight),
+            Some(projection) => projection.forward(tokens, self.relu),
             None => candle_core::bail!("the adapter has projections for {} levels only", self.levels.len()),
         }
     }
@@ -61,11 +78,6 @@ impl ImageAdapter {
     /// # Errors
     /// Tokens of another width.
     pub fn detect(&self, tokens: &Tensor) -> Result<Tensor> {
-        self.project(tokens, &self.detection)
-    }
-
-    fn project(&self, tokens: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let projected = times_transposed(tokens, weight)?;
-        if self.relu { leaky_relu(&projected) } else { Ok(projected) }
+        self.detection.forward(tokens, self.relu)
     }
 }

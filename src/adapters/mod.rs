@@ -6,9 +6,9 @@ mod fit;
 mod image;
 mod locate;
 mod method;
+mod projection;
 mod text;
 
-use candle_core::{D, Result, Tensor};
 use candle_nn::Linear;
 
 pub use error::AdapterError;
@@ -39,31 +39,4 @@ impl Share {
     pub fn value(self) -> f64 {
         self.0
     }
-}
-
-/// AA-CLIP's residual adapter on every token of `[B, L, W]`, `weight` being `[W, W]`:
-/// `a = LeakyReLU(x A^T)`, brought to the length of `x`, then `share a + (1 - share) x` (section 3.2).
-///
-/// Built from plain operations, so that gradients pass.
-fn residual(x: &Tensor, weight: &Tensor, share: Share) -> Result<Tensor> {
-    let adapted = leaky_relu(&times_transposed(x, weight)?)?;
-    let norm = |t: &Tensor| t.sqr()?.sum_keepdim(D::Minus1)?.sqrt();
-    let scale = norm(x)?.broadcast_div(&norm(&adapted)?)?;
-    adapted.broadcast_mul(&scale)?.affine(share.0, 0.0)? + x.affine(1.0 - share.0, 0.0)?
-}
-
-/// `x W^T` on every row of `[.., I]`, `weight` being `[O, I]`.
-fn times_transposed(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let (outputs, inputs) = weight.dims2()?;
-    let mut shape = x.dims().to_vec();
-    if let Some(last) = shape.last_mut() {
-        *last = outputs;
-    }
-    // One product over all rows: a batched one would copy the weight for every picture.
-    x.contiguous()?.reshape(((), inputs))?.matmul(&weight.t()?)?.reshape(shape)
-}
-
-/// `max(x, 0.01 x)`.
-fn leaky_relu(x: &Tensor) -> Result<Tensor> {
-    x.maximum(&(x * 0.01)?)
 }

@@ -2,14 +2,15 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Share, leaky_relu, residual};
+use super::Share;
+use super::projection::{Projection, leaky_relu};
 use crate::clip::{BlockAdapter, TextAdapter};
 
 /// Residual adapters after the first blocks, and a projection in place of the tower's own.
 #[derive(Debug, Clone)]
 pub struct AdaptedText {
     /// `[W, W]` each.
-    pub(super) blocks: Vec<Tensor>,
+    pub(super) blocks: Vec<Projection>,
     pub(super) share: Share,
     /// `[D, W]`
     pub(super) projection: Tensor,
@@ -21,6 +22,7 @@ impl AdaptedText {
     /// Adapters from their weights, `[W, W]` per adapted block and `[D, W]`. `digest` tells them from others: anchors
     /// are cached under it.
     pub fn new(blocks: Vec<Tensor>, share: Share, projection: Tensor, digest: String) -> Self {
+        let blocks = blocks.into_iter().map(Projection::new).collect();
         Self { blocks, share, projection, digest }
     }
 
@@ -33,7 +35,7 @@ impl AdaptedText {
 impl BlockAdapter for AdaptedText {
     fn after_block(&self, block: usize, tokens: Tensor) -> Result<Tensor> {
         match self.blocks.get(block) {
-            Some(weight) => residual(&tokens, weight, self.share),
+            Some(adapter) => adapter.residual(&tokens, self.share),
             None => Ok(tokens),
         }
     }

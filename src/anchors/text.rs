@@ -6,7 +6,8 @@ use ndarray::{Array1, Array2};
 use super::{AnchorCache, AnchorKey, Polarity, PromptSet, Representative};
 use crate::Result;
 use crate::adapters::AdaptedText;
-use crate::clip::{Activation, Checkpoint, SpecialTokens, TextAdapter, TextTower, Tokenizer};
+use crate::clip::Tokenizer;
+use crate::clip::{Activation, Checkpoint, Compute, Precision, SpecialTokens, TextAdapter, TextTower};
 use crate::progress::Progress;
 
 /// The normal and the abnormal anchor, both `[D]` and of unit length.
@@ -91,7 +92,7 @@ pub fn text_anchors(
     ]);
     let width = checkpoint.config().embed_dim;
     cache.get_or_build(&key, width, || {
-        let text = checkpoint.text(activation, device)?;
+        let text = checkpoint.text(activation, &Compute::new(device, Precision::F32))?;
         let normal = prompts.sentences(Polarity::Normal, class);
         let abnormal = prompts.sentences(Polarity::Abnormal, class);
         let bar = request.progress.items((normal.len() + abnormal.len()) as u64, "reading prompts");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use aaclip::adapters::{AaClipOptions, AdapterFile, Method, Share};
 use aaclip::anchors::{Domain, Representative};
+use aaclip::clip::PrecisionChoice;
 use aaclip::clip::{Activation, TapFidelity};
 use aaclip::device::DeviceChoice;
 use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
@@ -115,6 +116,11 @@ pub struct DetectorArgs {
     /// Where to compute: cpu, cuda, cuda:N or metal
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceChoice,
+
+    /// Numbers the image tower computes with: f32, bf16, int8, f16 (GPUs only), or auto (bf16 where the hardware has
+    /// it). bf16 and int8 are faster and change scores a little
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub precision: PrecisionChoice,
 
     /// Largest picture that is decoded, in millions of pixels
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]

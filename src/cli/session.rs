@@ -54,6 +54,7 @@ impl Session {
         let prompts = PromptSet::load(prompts)?;
         let representative = args.representative()?;
 
+        let device = args.device.open()?;
         let checkpoint = chosen.open()?;
         let header = adapters.as_ref().map(AdapterFile::header);
         let levels = Some(args.levels.clone()).filter(|l| !l.is_empty());
@@ -70,6 +71,7 @@ impl Session {
             fit: args.fit.into(),
             domain: Domain::default(),
             fusion: args.fusion.unwrap_or_default(),
+            precision: args.precision.on(&device),
         };
         Ok(Self {
             model: chosen.name,
@@ -82,7 +84,7 @@ impl Session {
             settings,
             domain: args.domain.map(Into::into),
             gray16: args.gray16.into(),
-            device: args.device.open()?,
+            device,
             cache: if args.no_cache { AnchorCache::disabled() } else { AnchorCache::new() },
             progress,
         })
@@ -175,6 +177,7 @@ impl Session {
         p.set("levels", format!("{levels:?}"));
         p.set("smoothing", s.smoothing.map_or("default".to_owned(), |sigma| sigma.pixels().to_string()));
         p.set("fidelity", format!("{:?}", s.fidelity));
+        p.set("precision", s.precision.name());
         p.set("activation", s.activation(config, self.method).name());
         p.set("fit", format!("{:?}", s.fit));
         p.set("domain", self.domain.map_or("of the class".to_owned(), |d| format!("{d:?}")));

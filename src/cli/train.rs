@@ -7,7 +7,7 @@ use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, AdapterHeader, Me
 use aaclip::anchors::{
     AnchorCache, AnchorRequest, Anchors, ClassName, Polarity, Representative, text_anchors,
 };
-use aaclip::clip::SpecialTokens;
+use aaclip::clip::{Compute, SpecialTokens};
 use aaclip::image::Chain;
 use aaclip::train::{
     Adam, AdamSettings, Anchored, Augmentation, ClassSentences, Ended, ImageStage, Initial, LinearStage,
@@ -74,7 +74,7 @@ fn aa_clip(args: &AaClipArgs) -> Result<ExitCode> {
         None => new_image,
     };
     if args.stage != StageName::Image && at("image").is_none() {
-        let text = setup.checkpoint.text(setup.activation, &setup.device)?;
+        let text = setup.checkpoint.text(setup.activation, &Compute::with_gradients(&setup.device))?;
         let rate = AdamSettings { rate: args.text_rate, ..TextStage::ADAM };
         let mut stage = TextStage::new(
             &vision,

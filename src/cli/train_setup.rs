@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aaclip::adapters::{AdapterHeader, Method};
 use aaclip::anchors::{ClassName, PromptSet};
-use aaclip::clip::{Activation, Checkpoint, VisionTower};
+use aaclip::clip::{Activation, Checkpoint, Compute, VisionTower};
 use aaclip::image::{Chain, DecodeOptions, Fit, Preprocess};
 use aaclip::train::{Augmentation, Batches, Example, Run, TrainingState};
 use aaclip::{Error, Provenance, Result, quarters};
@@ -131,7 +131,7 @@ impl Setup {
     }
 
     pub fn vision(&self) -> Result<VisionTower> {
-        self.checkpoint.vision(self.image_size, self.activation, &self.device)
+        self.checkpoint.vision(self.image_size, self.activation, &Compute::with_gradients(&self.device))
     }
 
     pub fn run<'a>(&'a self, common: &CommonArgs, stage: StagePlan) -> Run<'a> {

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
-
+use super::compute::Compute;
 use super::config::{Activation, ClipConfig};
 use super::fingerprint::{self, fingerprint};
 use super::{SpecialTokens, TextTower, Tokenizer, VisionTower, parameters};
@@ -86,16 +85,21 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`VisionTower::load`].
-    pub fn vision(&self, image_size: usize, activation: Activation, device: &Device) -> Result<VisionTower> {
-        VisionTower::load(&self.config, image_size, activation, &self.tensors, device)
+    pub fn vision(
+        &self,
+        image_size: usize,
+        activation: Activation,
+        compute: &Compute,
+    ) -> Result<VisionTower> {
+        VisionTower::load(&self.config, image_size, activation, &self.tensors, compute)
     }
 
     /// Reads the text tower.
     ///
     /// # Errors
     /// As [`TextTower::load`].
-    pub fn text(&self, activation: Activation, device: &Device) -> Result<TextTower> {
-        TextTower::load(&self.config, activation, &self.tensors, device)
+    pub fn text(&self, activation: Activation, compute: &Compute) -> Result<TextTower> {
+        TextTower::load(&self.config, activation, &self.tensors, compute)
     }
 
     /// The tokenizer that belongs to the text tower.

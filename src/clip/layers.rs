@@ -1,10 +1,11 @@
 //! The small parts of a block, and how they are read from a checkpoint.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
 
 use super::config::Activation;
 use super::differentiable::{gelu, linear, norm, quick_gelu};
+use crate::kernels::{Element, Isa, NormWeights, PackedLinear};
 use crate::weights::{ClipTensors, Parameter};
 
 /// Reads tensors of one part of the model onto a device.
@@ -16,19 +17,46 @@ pub(super) struct Params<'a> {
 
 impl Params<'_> {
     pub fn tensor(&self, name: &str, shape: &[usize]) -> crate::Result<Tensor> {
-        let parameter = Parameter { name: name.to_owned(), shape: shape.to_owned() };
-        let values = self.tensors.read(&parameter)?;
-        Ok(Tensor::from_vec(values, shape, self.device)?)
+        Ok(Tensor::from_vec(self.values(name, shape)?, shape, self.device)?)
     }
 
-    pub fn linear(&self, weight: &str, bias: &str, (input, output): (usize, usize)) -> crate::Result<Linear> {
-        Ok(Linear::new(self.tensor(weight, &[output, input])?, Some(self.tensor(bias, &[output])?)))
+    fn values(&self, name: &str, shape: &[usize]) -> crate::Result<Vec<f32>> {
+        Ok(self.tensors.read(&Parameter { name: name.to_owned(), shape: shape.to_owned() })?)
     }
 
-    pub fn norm(&self, name: &str, width: usize, eps: f64) -> crate::Result<Norm> {
-        let weight = self.tensor(&format!("{name}.weight"), &[width])?;
-        let bias = self.tensor(&format!("{name}.bias"), &[width])?;
+    pub fn linear(
+        &self,
+        weight: &str,
+        bias: &str,
+        (input, output): (usize, usize),
+        dtype: DType,
+    ) -> crate::Result<Linear> {
+        let weight = self.tensor(weight, &[output, input])?.to_dtype(dtype)?;
+        Ok(Linear::new(weight, Some(self.tensor(bias, &[output])?.to_dtype(dtype)?)))
+    }
+
+    pub fn packed(
+        &self,
+        weight: &str,
+        bias: &str,
+        (input, output): (usize, usize),
+        element: Element,
+    ) -> crate::Result<PackedLinear> {
+        let weight = self.values(weight, &[output, input])?;
+        let bias = self.values(bias, &[output])?;
+        Ok(PackedLinear::new(Isa::best(), element, input, &weight, Some(&bias)))
+    }
+
+    pub fn norm(&self, name: &str, width: usize, eps: f64, dtype: DType) -> crate::Result<Norm> {
+        let weight = self.tensor(&format!("{name}.weight"), &[width])?.to_dtype(dtype)?;
+        let bias = self.tensor(&format!("{name}.bias"), &[width])?.to_dtype(dtype)?;
         Ok(Norm { layer: LayerNorm::new(weight, bias, eps), eps })
+    }
+
+    pub fn norm_weights(&self, name: &str, width: usize, eps: f64) -> crate::Result<NormWeights> {
+        let weight = self.values(&format!("{name}.weight"), &[width])?;
+        let bias = self.values(&format!("{name}.bias"), &[width])?;
+        Ok(NormWeights { weight, bias, eps: eps as f32 })
     }
 }
 

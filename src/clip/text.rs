@@ -1,10 +1,11 @@
 //! The text tower.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::Module;
 
 use super::BlockAdapter;
 use super::block::{Block, BlockShape};
+use super::compute::Compute;
 use super::config::{Activation, ClipConfig, TextConfig};
 use super::layers::{Norm, Params};
 use super::tokenizer::Tokens;
@@ -23,6 +24,8 @@ pub trait TextAdapter: BlockAdapter {
 #[derive(Debug, Clone)]
 pub struct TextTower {
     config: TextConfig,
+    /// What the blocks take and give.
+    dtype: DType,
     /// `[V, W]`
     tokens: Tensor,
     /// `[T, W]`
@@ -42,9 +45,10 @@ impl TextTower {
         config: &ClipConfig,
         activation: Activation,
         tensors: &ClipTensors,
-        device: &Device,
+        compute: &Compute,
     ) -> crate::Result<Self> {
-        let params = Params { tensors, device };
+        let engine = compute.engine()?;
+        let params = Params { tensors, device: compute.device() };
         let t = &config.text;
         let shape = BlockShape {
             width: t.width,
@@ -56,10 +60,13 @@ impl TextTower {
         Ok(Self {
             tokens: params.tensor("token_embedding.weight", &[t.vocab_size, t.width])?,
             positions: params.tensor("positional_embedding", &[t.context_length, t.width])?,
-            blocks: (0..t.layers).map(|i| Block::load(params, "", i, shape)).collect::<crate::Result<_>>()?,
-            ln_final: params.norm("ln_final", t.width, t.norm_eps)?,
+            blocks: (0..t.layers)
+                .map(|i| Block::load(params, "", i, shape, engine))
+                .collect::<crate::Result<_>>()?,
+            ln_final: params.norm("ln_final", t.width, t.norm_eps, DType::F32)?,
             projection: params.tensor("text_projection", &[t.width, config.embed_dim])?,
             config: t.clone(),
+            dtype: engine.dtype(),
         })
     }
 
@@ -112,9 +119,8 @@ impl TextTower {
     /// # Errors
     /// A block the tower does not have.
     pub fn block(&self, block: usize, x: &Tensor) -> Result<Tensor> {
-        let mask = causal_mask(x.dim(1)?, x.device())?;
         match self.blocks.get(block) {
-            Some(block) => block.forward(x, Some(&mask)),
+            Some(block) => block.forward(x, true),
             None => candle_core::bail!("block {block} does not exist: this tower has {}", self.layers()),
         }
     }
@@ -144,19 +150,12 @@ impl TextTower {
         let ids = Tensor::from_vec(ids, (sentences.len() * length,), device)?;
         let x = self.tokens.index_select(&ids, 0)?.reshape((sentences.len(), length, self.config.width))?;
         let mut x = x.broadcast_add(&self.positions.narrow(0, 0, length)?)?;
-        let mask = causal_mask(length, device)?;
         for (i, block) in self.blocks.iter().take(blocks).enumerate() {
-            x = block.forward(&x, Some(&mask))?;
+            x = block.forward(&x.to_dtype(self.dtype)?, true)?;
             if let Some(adapter) = adapter {
-                x = adapter.after_block(i, x)?;
+                x = adapter.after_block(i, x.to_dtype(DType::F32)?)?;
             }
         }
-        Ok(x)
+        x.to_dtype(DType::F32)
     }
-}
-
-/// `[L, L]`: 0 where a token may look, minus infinity above the diagonal.
-fn causal_mask(length: usize, device: &Device) -> Result<Tensor> {
-    let values = (0..length * length).map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 });
-    Tensor::from_iter(values, device)?.reshape((length, length))?.to_dtype(DType::F32)
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::Module;
 
-use super::block::{Block, BlockShape};
+use super::block::{Block, BlockShape, Paths, one};
+use super::compute::Compute;
 use super::config::{Activation, ClipConfig, VisionConfig};
 use super::layers::{Norm, Params};
 use super::positions;
@@ -39,6 +40,8 @@ pub enum AttendedAxis {
 pub struct VisionTower {
     config: VisionConfig,
     image_size: usize,
+    /// What the blocks take and give.
+    dtype: DType,
     /// `[W, 3 * P * P]`
     patch_embedding: Tensor,
     /// `[W]`
@@ -63,6 +66,18 @@ pub struct FeatureRequest<'a> {
     pub fidelity: TapFidelity,
     /// What changes the original path's tokens after a block.
     pub adapter: Option<&'a dyn BlockAdapter>,
+    /// What of the last level's original path is read.
+    pub original: Wanted,
+}
+
+/// Tokens of the original path that somebody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wanted {
+    /// All of them.
+    #[default]
+    All,
+    /// The class token. At the last level `tokens` and `original` may then hold nothing else: `[B, 1, W]`.
+    Class,
 }
 
 /// Something that changes a tower's tokens after some of its blocks.
@@ -98,9 +113,10 @@ impl VisionTower {
         image_size: usize,
         activation: Activation,
         tensors: &ClipTensors,
-        device: &Device,
+        compute: &Compute,
     ) -> crate::Result<Self> {
-        let params = Params { tensors, device };
+        let engine = compute.engine()?;
+        let params = Params { tensors, device: compute.device() };
         let v = &config.vision;
         let grid = v.grid(image_size);
         if grid == 0 {
@@ -124,13 +140,18 @@ impl VisionTower {
             patch_embedding: convolution.flatten_from(1)?,
             class_embedding: params.tensor("visual.class_embedding", &[v.width])?,
             positions: positions::resize(&trained, grid)?,
-            ln_pre: if v.ln_pre { Some(params.norm("visual.ln_pre", v.width, v.norm_eps)?) } else { None },
+            ln_pre: if v.ln_pre {
+                Some(params.norm("visual.ln_pre", v.width, v.norm_eps, DType::F32)?)
+            } else {
+                None
+            },
             blocks: (0..v.layers)
-                .map(|i| Block::load(params, "visual.", i, shape))
+                .map(|i| Block::load(params, "visual.", i, shape, engine))
                 .collect::<crate::Result<_>>()?,
-            ln_post: params.norm("visual.ln_post", v.width, v.norm_eps)?,
+            ln_post: params.norm("visual.ln_post", v.width, v.norm_eps, DType::F32)?,
             projection: params.tensor("visual.proj", &[v.width, config.embed_dim])?,
             config: v.clone(),
+            dtype: engine.dtype(),
         })
     }
 
@@ -190,7 +211,7 @@ impl VisionTower {
         let mut x = self.embed(images)?;
         let mut tapped = Vec::new();
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward(&x, None)?;
+            x = self.run(block, &x)?;
             if levels.contains(&(i + 1)) {
                 tapped.push(x.clone());
             }
@@ -205,7 +226,7 @@ impl VisionTower {
     /// A block the tower does not have.
     pub fn block(&self, block: usize, x: &Tensor) -> Result<Tensor> {
         match self.blocks.get(block) {
-            Some(block) => block.forward(x, None),
+            Some(block) => self.run(block, x),
             None => candle_core::bail!("block {block} does not exist: this tower has {}", self.layers()),
         }
     }
@@ -227,17 +248,17 @@ impl VisionTower {
         let mut tapped = Vec::new();
         for (i, block) in self.blocks.iter().enumerate() {
             x = if i + replaced < self.blocks.len() {
-                block.forward(&x, None)?
+                self.run(block, &x)?
             } else {
+                let tokens = x.to_dtype(self.dtype)?;
                 let attended = match over {
-                    AttendedAxis::Tokens => block.attention.value_value(&block.heads(&x)?)?,
+                    AttendedAxis::Tokens => block.value_value(&tokens)?,
                     AttendedAxis::Batch => {
-                        let turned = x.transpose(0, 1)?.contiguous()?;
-                        let attended = block.attention.value_value(&block.heads(&turned)?)?;
-                        attended.transpose(0, 1)?.contiguous()?
+                        let turned = tokens.transpose(0, 1)?.contiguous()?;
+                        block.value_value(&turned)?.transpose(0, 1)?.contiguous()?
                     }
                 };
-                block.add_mlp(&(&x + attended)?)?
+                block.add_mlp(&(&tokens + attended)?)?.to_dtype(DType::F32)?
             };
             if levels.contains(&(i + 1)) {
                 tapped.push(x.clone());
@@ -264,7 +285,10 @@ impl VisionTower {
         levels: &[usize],
         fidelity: TapFidelity,
     ) -> Result<Vec<LevelFeatures>> {
-        self.features(images, FeatureRequest { levels, surgery: true, fidelity, adapter: None })
+        self.features(
+            images,
+            FeatureRequest { levels, surgery: true, fidelity, adapter: None, original: Wanted::All },
+        )
     }
 
     /// One pass through the tower; the features of each level, in ascending order.
@@ -285,27 +309,36 @@ impl VisionTower {
             if self.starts_stage(i) {
                 taps.stage_ends(surgery.take().as_ref());
             }
-            let heads = block.heads(&original)?;
-            if request.surgery && self.stage_is_tapped(i, &levels) {
-                let added = block.attention.value_value(&heads)?;
-                surgery = Some(match surgery {
-                    Some(sum) => (sum + added)?,
-                    None => added,
-                });
+            let last = Some(&(i + 1)) == levels.last();
+            // Nothing but the class token may be wanted of the last level's original path. The reference's in-place
+            // updates need the others once more if there is a next block.
+            let ends = request.fidelity == TapFidelity::Clean || i + 1 == self.layers();
+            let tokens = match request.original {
+                Wanted::Class if last && ends => 1,
+                _ => original.dim(1)?,
+            };
+            let wanted_surgery = request.surgery && self.stage_is_tapped(i, &levels);
+            let paths = match wanted_surgery {
+                true => Paths::Both { tokens, sum: surgery.as_ref() },
+                false => Paths::QueryKey { tokens },
+            };
+            let (attended, summed) = block.attend(&original.to_dtype(self.dtype)?, paths, false)?;
+            let attended = one(attended)?;
+            if wanted_surgery {
+                surgery = summed;
             }
-            let attended = (&original + block.attention.query_key(&heads, None)?)?;
-            taps.next_attention(i, &attended);
+            taps.next_attention(i, &attended.to_dtype(DType::F32)?);
             if taps.done.len() == levels.len() {
                 break;
             }
             original = block.add_mlp(&attended)?;
             if let Some(adapter) = request.adapter {
-                original = adapter.after_block(i, original)?;
+                original = adapter.after_block(i, original.to_dtype(DType::F32)?)?;
             }
             if levels.contains(&(i + 1)) {
-                taps.tap(i + 1, &original, surgery.as_ref());
+                taps.tap(i + 1, &original.to_dtype(DType::F32)?, surgery.as_ref());
             }
-            if !request.surgery && request.fidelity == TapFidelity::Clean && Some(&(i + 1)) == levels.last() {
+            if last && request.fidelity == TapFidelity::Clean {
                 break;
             }
         }
@@ -320,11 +353,17 @@ impl VisionTower {
             Some(surgery) => {
                 let length = surgery.dim(1)?;
                 let class = original.narrow(1, 0, 1)?;
+                let surgery = surgery.to_dtype(DType::F32)?;
                 Some(self.project(&Tensor::cat(&[&class, &surgery.narrow(1, 1, length - 1)?], 1)?)?)
             }
             None => None,
         };
         Ok(LevelFeatures { level, tokens, original, surgery })
+    }
+
+    /// A block on tokens of any type; gives 32-bit floats.
+    fn run(&self, block: &Block, x: &Tensor) -> Result<Tensor> {
+        block.forward(&x.to_dtype(self.dtype)?, false)?.to_dtype(DType::F32)
     }
 
     /// The LayerNorm after the last block, on any tokens `[.., W]`.

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, Var};
 
 use super::loss::{SegmentationLoss, Upsample, logit_difference};
 use super::{Adam, AdamSettings, Batch, Gradients, Losses, Terms, TrainingFidelity};
-use crate::clip::{FeatureRequest, TapFidelity, VisionTower};
+use crate::clip::{FeatureRequest, TapFidelity, VisionTower, Wanted};
 use crate::methods::unit;
 
 /// The linear layers in training; the tower and the anchors are frozen.
@@ -60,7 +60,13 @@ impl<'a> LinearStage<'a> {
     pub fn gradients(&self, batch: &Batch, anchors: &Tensor) -> Result<(Losses, Gradients)> {
         let reference = self.fidelity == TrainingFidelity::Reference;
         let fidelity = if reference { TapFidelity::Reference } else { TapFidelity::Clean };
-        let request = FeatureRequest { levels: &self.levels, surgery: false, fidelity, adapter: None };
+        let request = FeatureRequest {
+            levels: &self.levels,
+            surgery: false,
+            fidelity,
+            adapter: None,
+            original: Wanted::All,
+        };
         let features = self.vision.features(&batch.images, request)?;
         let mut terms = Terms::default();
         for (level, (weight, bias)) in features.iter().zip(&self.layers) {

@@ -3,7 +3,7 @@
 use aaclip::DetectorSettings;
 use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, Method};
 use aaclip::anchors::{AnchorCache, AnchorRequest, Anchors, Domain, PromptSet, Representative, text_anchors};
-use aaclip::clip::{Activation, Checkpoint, FeatureRequest, SpecialTokens, TapFidelity};
+use aaclip::clip::{Activation, Checkpoint, Compute, FeatureRequest, SpecialTokens, TapFidelity, Wanted};
 use aaclip::map::blur;
 use aaclip::methods::aa_clip::{self, Blur};
 use candle_core::{Device, Tensor};
@@ -42,7 +42,7 @@ fn anchors_features_maps_and_predictions_match() {
     let prompts = PromptSet::load("aa-clip").unwrap();
     let size = config.vision.image_size;
     let levels = [2, 4, 6, 8];
-    let vision = checkpoint.vision(size, Activation::Gelu, &device).unwrap();
+    let vision = checkpoint.vision(size, Activation::Gelu, &Compute::default()).unwrap();
 
     for (class, name, domain, first) in [
         ("bottle", "mvtec:bottle", Domain::Industrial, 0),
@@ -69,8 +69,13 @@ fn anchors_features_maps_and_predictions_match() {
             let adapter = fit.image(&options, Method::AaClip).unwrap();
             let images = data["images"].narrow(0, first, 6).unwrap();
             let fidelity = TapFidelity::Clean;
-            let request =
-                FeatureRequest { levels: &levels, surgery: false, fidelity, adapter: Some(&adapter) };
+            let request = FeatureRequest {
+                levels: &levels,
+                surgery: false,
+                fidelity,
+                adapter: Some(&adapter),
+                original: Wanted::All,
+            };
             let features = vision.features(&images, request).unwrap();
             let projected = aa_clip::project(&vision, &features, &adapter).unwrap();
             let tag = if relu { "relu" } else { "norelu" };

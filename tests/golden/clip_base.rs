@@ -1,7 +1,7 @@
 //! Plain CLIP towers, both activations, native and resized grid.
 
-use aaclip::clip::{Activation, Checkpoint, SpecialTokens};
-use candle_core::{D, Device, Tensor};
+use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens};
+use candle_core::{D, Tensor};
 
 use crate::support::{assert_close, case, golden_model, tensors};
 
@@ -31,14 +31,15 @@ fn towers_match() {
         let check = |name: &str, found: &Tensor| {
             assert_close(&format!("{key}.{name}"), found, expect(name), TOLERANCE);
         };
-        let text = checkpoint.text(activation, &Device::Cpu).unwrap();
+        let text = checkpoint.text(activation, &Compute::default()).unwrap();
         let embedded = text.embed(&sentences, None).unwrap();
         check("text", &embedded);
         let first = text.hidden(&sentences[..2], 77, 1, None).unwrap();
         check("text_block1_out", &first);
 
-        let vision =
-            checkpoint.vision(checkpoint.config().vision.image_size, activation, &Device::Cpu).unwrap();
+        let vision = checkpoint
+            .vision(checkpoint.config().vision.image_size, activation, &Compute::default())
+            .unwrap();
         check("ln_pre_out", &vision.embed(&golden["images"]).unwrap());
         let (pooled, tapped) = vision.forward(&golden["images"], &levels).unwrap();
         check("pooled", &pooled);
@@ -53,7 +54,7 @@ fn towers_match() {
         check("cosine", &unit(&pooled).matmul(&unit(&embedded).t().unwrap()).unwrap());
 
         let big = &golden["images_big"];
-        let vision = checkpoint.vision(big.dim(D::Minus1).unwrap(), activation, &Device::Cpu).unwrap();
+        let vision = checkpoint.vision(big.dim(D::Minus1).unwrap(), activation, &Compute::default()).unwrap();
         check("big.pooled", &vision.forward(big, &[]).unwrap().0);
     }
 }

@@ -1,6 +1,6 @@
 //! CLIP-AD's staged dual-path model.
 
-use aaclip::clip::{Activation, Checkpoint, TapFidelity};
+use aaclip::clip::{Activation, Checkpoint, Compute, TapFidelity};
 use aaclip::map::{Sigma, gaussian};
 use aaclip::methods::sdp;
 use candle_core::{Device, Tensor};
@@ -14,8 +14,9 @@ fn dual_path_features_match() {
         return;
     };
     let checkpoint = Checkpoint::open(dir).unwrap();
-    let vision =
-        checkpoint.vision(checkpoint.config().vision.image_size, Activation::Gelu, &Device::Cpu).unwrap();
+    let vision = checkpoint
+        .vision(checkpoint.config().vision.image_size, Activation::Gelu, &Compute::default())
+        .unwrap();
     let images = data["images"].narrow(0, 0, 6).unwrap();
     for (key, levels, fidelity) in [
         ("official", [2, 4, 6, 8], TapFidelity::Reference),
@@ -49,7 +50,7 @@ fn similarities_maps_and_scores_match() {
     };
     let checkpoint = Checkpoint::open(dir).unwrap();
     let size = checkpoint.config().vision.image_size;
-    let vision = checkpoint.vision(size, Activation::Gelu, &Device::Cpu).unwrap();
+    let vision = checkpoint.vision(size, Activation::Gelu, &Compute::default()).unwrap();
     for (key, levels, fidelity) in [
         ("official", [2, 4, 6, 8], TapFidelity::Reference),
         ("noalias", [2, 4, 6, 8], TapFidelity::Clean),

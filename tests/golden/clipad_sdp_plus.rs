@@ -1,7 +1,7 @@
 //! CLIP-AD's SDP+ at inference.
 
 use aaclip::adapters::{AdapterFile, AdapterFit, Method};
-use aaclip::clip::{Activation, Checkpoint, TapFidelity};
+use aaclip::clip::{Activation, Checkpoint, Compute, TapFidelity};
 use aaclip::map::{Sigma, gaussian};
 use aaclip::methods::{sdp, sdp_plus};
 use candle_core::{D, Device, Tensor};
@@ -28,7 +28,7 @@ fn logits_maps_and_scores_match() {
     let layers = AdapterFit::new(&file, config, &device).linear().unwrap();
     let size = config.vision.image_size;
     let levels = [2, 4, 6, 8];
-    let vision = checkpoint.vision(size, Activation::Gelu, &device).unwrap();
+    let vision = checkpoint.vision(size, Activation::Gelu, &Compute::default()).unwrap();
 
     let mut finals: Vec<(Tensor, Tensor)> = Vec::new();
     for (class, first) in [("bottle", 0), ("metal_nut", 6)] {

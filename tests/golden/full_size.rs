@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use aaclip::clip::{Activation, Checkpoint, SpecialTokens, TapFidelity};
+use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens, TapFidelity};
 use aaclip::quarters;
 use candle_core::{D, Device};
 
@@ -20,7 +20,8 @@ fn towers_of_full_size_match_pytorch() {
     let started = Instant::now();
     let checkpoint = Checkpoint::open(&dir).unwrap();
     let images = &expected["images"];
-    let vision = checkpoint.vision(images.dim(D::Minus1).unwrap(), Activation::Gelu, &Device::Cpu).unwrap();
+    let vision =
+        checkpoint.vision(images.dim(D::Minus1).unwrap(), Activation::Gelu, &Compute::default()).unwrap();
     println!("loading the image tower took {:.2?}", started.elapsed());
     let levels = quarters(checkpoint.config().vision.layers);
 
@@ -44,6 +45,6 @@ fn towers_of_full_size_match_pytorch() {
         serde_json::from_str(&std::fs::read_to_string(dir.join("sentences.json")).unwrap()).unwrap();
     let tokenizer = checkpoint.tokenizer(SpecialTokens::ClipAd).unwrap();
     let sentences: Vec<_> = sentences.iter().map(|s| tokenizer.encode(s).unwrap()).collect();
-    let text = checkpoint.text(Activation::Gelu, &Device::Cpu).unwrap();
+    let text = checkpoint.text(Activation::Gelu, &Compute::default()).unwrap();
     assert_close("text", &text.embed(&sentences, None).unwrap(), &expected["text"], 1e-3);
 }

@@ -1,7 +1,7 @@
 //! The towers against `candle-transformers`' CLIP, written by others on the same tensors. It knows only QuickGELU,
 //! the ordinary path and Hugging Face's names.
 
-use aaclip::clip::{Activation, Checkpoint, SpecialTokens};
+use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::clip::text_model::{Activation as Oracle, ClipTextConfig};
@@ -45,12 +45,12 @@ fn both_towers_agree_with_candle_transformers() {
 
     let checkpoint = Checkpoint::open(tiny_model()).unwrap();
     let images = Tensor::randn(0f32, 1.0, (2, 3, 32, 32), &Device::Cpu).unwrap();
-    let vision = checkpoint.vision(32, Activation::QuickGelu, &Device::Cpu).unwrap();
+    let vision = checkpoint.vision(32, Activation::QuickGelu, &Compute::default()).unwrap();
     let expected = oracle.get_image_features(&images).unwrap();
     assert_close("image features", &vision.forward(&images, &[]).unwrap().0, &expected, 1e-5);
 
     let tokenizer = checkpoint.tokenizer(SpecialTokens::AaClip).unwrap();
-    let text = checkpoint.text(Activation::QuickGelu, &Device::Cpu).unwrap();
+    let text = checkpoint.text(Activation::QuickGelu, &Compute::default()).unwrap();
     for sentence in ["a photo of a bottle.", "x"] {
         let tokens = tokenizer.encode(sentence).unwrap();
         let ids = Tensor::new(vec![tokens.ids().to_vec()], &Device::Cpu).unwrap();

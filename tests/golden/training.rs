@@ -2,7 +2,7 @@
 
 use aaclip::adapters::{AdapterFile, Share};
 use aaclip::anchors::{AnchorCache, AnchorRequest, Polarity, PromptSet, Representative, text_anchors};
-use aaclip::clip::{Activation, Checkpoint, SpecialTokens, TextTower, VisionTower};
+use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens, TextTower, VisionTower};
 use aaclip::train::{
     Adam, Batch, ClassSentences, Gradients, ImageStage, LinearStage, Losses, TextStage, TrainingFidelity,
     anchors_of,
@@ -68,11 +68,11 @@ impl Material {
     }
 
     fn vision(&self) -> VisionTower {
-        self.checkpoint.vision(70, Activation::Gelu, &Device::Cpu).unwrap()
+        self.checkpoint.vision(70, Activation::Gelu, &Compute::with_gradients(&Device::Cpu)).unwrap()
     }
 
     fn text(&self) -> TextTower {
-        self.checkpoint.text(Activation::Gelu, &Device::Cpu).unwrap()
+        self.checkpoint.text(Activation::Gelu, &Compute::with_gradients(&Device::Cpu)).unwrap()
     }
 }
 

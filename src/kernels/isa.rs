@@ -1,0 +1,117 @@
+//! Which instructions a kernel may use: found out once, at run time.
+
+use std::sync::OnceLock;
+
+/// A set of vector instructions that the kernels have code for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Whatever the compiler may assume of the target: always there (on 64-bit ARM that includes NEON).
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+/// Instructions for products of small numbers, which only some processors with AVX-512 have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SmallNumbers {
+    pub bf16: bool,
+    pub int8: bool,
+}
+
+impl Isa {
+    /// The best one of this processor.
+    pub fn best() -> Self {
+        static FOUND: OnceLock<Isa> = OnceLock::new();
+        *FOUND.get_or_init(|| Self::all().last().copied().unwrap_or(Self::Portable))
+    }
+
+    /// All of this processor, the plainest first.
+    pub fn all() -> Vec<Self> {
+        #[allow(unused_mut, reason = "other processors have one")]
+        let mut all = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                all.push(Self::Avx2);
+            }
+            let wide = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if wide {
+                all.push(Self::Avx512);
+            }
+        }
+        all
+    }
+
+    /// Its name in messages and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable if cfg!(target_arch = "aarch64") => "neon",
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether products of bfloat16 numbers are done in hardware.
+    pub fn has_bf16(self) -> bool {
+        self.small_numbers().bf16
+    }
+
+    /// Whether products of 8-bit integers are done in hardware.
+    pub fn has_int8(self) -> bool {
+        self.small_numbers().int8
+    }
+
+    pub(super) fn small_numbers(self) -> SmallNumbers {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512 {
+            return SmallNumbers {
+                bf16: is_x86_feature_detected!("avx512bf16"),
+                int8: is_x86_feature_detected!("avx512vnni"),
+            };
+        }
+        SmallNumbers { bf16: false, int8: false }
+    }
+}
+
+/// Defines a function whose body the compiler turns into vector code once for every instruction set.
+///
+/// Inside the body `FMA` says whether a fused multiply-add is one instruction. The result of the first argument,
+/// an [`Isa`], must come from [`Isa::all`], so that the processor has what it names.
+macro_rules! vectorised {
+    ($(#[$about:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$about])*
+        $vis fn $name(isa: $crate::kernels::Isa, $($arg: $type),*) {
+            #[inline(always)]
+            fn body<const FMA: bool>($($arg: $type),*) $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) {
+                body::<true>($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
+            fn avx512($($arg: $type),*) {
+                body::<true>($($arg),*)
+            }
+
+            match isa {
+                // SAFETY: an `Isa` other than `Portable` is only made where the processor has it.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::Isa::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::Isa::Avx512 => unsafe { avx512($($arg),*) },
+                _ => body::<{ cfg!(target_arch = "aarch64") }>($($arg),*),
+            }
+        }
+    };
+}
+pub(super) use vectorised;
