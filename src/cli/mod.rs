@@ -24,6 +24,7 @@ mod train_data;
 mod train_plot;
 mod train_setup;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,10 @@ pub const EXIT_ERROR: u8 = 2;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    /// Threads to compute with [default: what this process may use]. Scores do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +74,10 @@ use names;
 /// Runs the program on the process's arguments.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(threads) = cli.threads {
+        // Fails only where a pool exists already, and nothing ran before this.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+    }
     let result = match cli.command {
         Command::Detect(args) => detect::run(*args),
         Command::Adapters(args) => adapters::run(args),

@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
 
 use super::config::Activation;
+use super::cpu::{from_floats, with_floats};
 use super::differentiable::{gelu, linear, norm, quick_gelu};
 use crate::kernels::{Element, Isa, NormWeights, PackedLinear};
 use crate::weights::{ClipTensors, Parameter};
@@ -50,7 +51,7 @@ impl Params<'_> {
     pub fn norm(&self, name: &str, width: usize, eps: f64, dtype: DType) -> crate::Result<Norm> {
         let weight = self.tensor(&format!("{name}.weight"), &[width])?.to_dtype(dtype)?;
         let bias = self.tensor(&format!("{name}.bias"), &[width])?.to_dtype(dtype)?;
-        Ok(Norm { layer: LayerNorm::new(weight, bias, eps), eps })
+        Ok(Norm { plain: self.norm_weights(name, width, eps)?, layer: LayerNorm::new(weight, bias, eps), eps })
     }
 
     pub fn norm_weights(&self, name: &str, width: usize, eps: f64) -> crate::Result<NormWeights> {
@@ -63,6 +64,8 @@ impl Params<'_> {
 /// A LayerNorm through which gradients pass.
 #[derive(Debug, Clone)]
 pub(super) struct Norm {
+    /// For the CPU, without gradients.
+    plain: NormWeights,
     layer: LayerNorm,
     eps: f64,
 }
@@ -70,6 +73,10 @@ pub(super) struct Norm {
 impl Module for Norm {
     /// Over the last axis.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let fits = x.dims().last() == Some(&self.plain.weight.len());
+        if x.device().is_cpu() && x.dtype() == DType::F32 && fits && !x.track_op() {
+            return with_floats(x, |values| from_floats(self.plain.floats(Isa::best(), values), x.shape()));
+        }
         norm(&self.layer, self.eps, x)
     }
 }

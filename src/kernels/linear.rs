@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::buffer::{Scratch, Units};
+use super::buffer::{Scratch, Units, as_floats};
 use super::isa::{Isa, vectorised};
 use super::math::{bf16_pair, gelu, quick_gelu};
-use super::rows::Rows;
+use super::rows::{Rows, encode};
 use super::tile::{Element, PANEL, Tile, TileKernel, kernels};
 
 /// Units of depth that are multiplied before the next panel is looked at: a panel of them is 64 KiB.
@@ -14,6 +14,8 @@ const DEPTH: usize = 512;
 const TILES: usize = 8;
 /// Panels in a task.
 const PANELS: usize = 8;
+/// Tiles of rows in a task that makes whole rows.
+const ROWS_AT_ONCE: usize = 4;
 
 /// What follows a product, element by element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,10 +139,9 @@ impl PackedLinear {
 
     /// `act(x W^T + b)` as rows for the next product.
     pub(crate) fn rows(&self, x: &Rows, act: Nonlinearity, element: Element) -> Rows {
+        self.check(x);
         if element == Element::Int8 {
-            // A row's step is known only when the whole row is.
-            let all = self.floats(x, act, None);
-            return Rows::from_floats(self.isa, &all, self.outputs, self.outputs, element);
+            return self.int8_rows(x, act);
         }
         let mut out = Rows::new(element, x.rows, self.outputs);
         let target = Target { units: out.units.as_mut_ptr(), stride: out.stride, element };
@@ -149,10 +150,38 @@ impl PackedLinear {
         out
     }
 
+    /// As [`Self::rows`], in 8-bit integers. A row's step is known only when the whole row is, so a task makes whole
+    /// rows, a few at a time: what it holds as floats stays in the cache.
+    fn int8_rows(&self, x: &Rows, act: Nonlinearity) -> Rows {
+        let mut out = Rows::new(Element::Int8, x.rows, self.outputs);
+        let kernels = kernels(self.isa, self.element);
+        let (at_once, depth, row_units) = (ROWS_AT_ONCE * kernels.len(), out.depth(), out.stride);
+        let stride = self.outputs.next_multiple_of(16) + 16;
+        let rows = out.units[..x.rows * row_units].par_chunks_mut(at_once * row_units);
+        rows.zip(out.steps.par_chunks_mut(at_once)).enumerate().with_max_len(1).for_each(|(i, (units, steps))| {
+            let rows = i * at_once..x.rows.min((i + 1) * at_once);
+            let mut floats = Scratch::new(rows.len() * stride);
+            // Rows are counted from the first of all, so their place is counted back from the first here.
+            let target = Target {
+                units: floats.as_mut_ptr().wrapping_sub(rows.start * stride),
+                stride,
+                element: Element::F32,
+            };
+            let finish = Finish { linear: self, steps: &x.steps, act, residual: None, target };
+            // SAFETY: the scratch has room for these rows, and nobody else sees it.
+            unsafe { self.block(x, kernels, rows.clone(), 0..self.outputs.div_ceil(PANEL), &finish) };
+            let floats = as_floats(&floats).chunks_exact(stride);
+            for ((units, step), floats) in units.chunks_exact_mut(row_units).zip(steps).zip(floats) {
+                encode(self.isa, &floats[..self.outputs], Element::Int8, &mut units[..depth], step);
+            }
+        });
+        out
+    }
+
     /// # Safety
     /// `target` has room for `x.rows` rows of `outputs` numbers of its element, which is not 8-bit.
     unsafe fn run(&self, x: &Rows, act: Nonlinearity, residual: Option<&[f32]>, target: Target) {
-        assert!(x.columns == self.inputs && x.element == self.element, "rows of another width or element");
+        self.check(x);
         if x.rows == 0 || self.outputs == 0 {
             return;
         }
@@ -179,6 +208,10 @@ impl PackedLinear {
             unsafe { self.block(x, kernels, rows, panels, &finish) };
         };
         (0..row_tiles.div_ceil(tiles) * across).into_par_iter().with_max_len(1).for_each(task);
+    }
+
+    fn check(&self, x: &Rows) {
+        assert!(x.columns == self.inputs && x.element == self.element, "rows of another width or element");
     }
 
     /// The results of some rows and panels.
@@ -298,7 +331,8 @@ vectorised! {
             let units = valid.div_ceil(per_unit);
             // SAFETY: the target has room for these rows and columns, and no other task writes them.
             let out = unsafe {
-                let at = finish.target.units.add((row + r) * finish.target.stride + first / per_unit);
+                let place = (row + r) * finish.target.stride + first / per_unit;
+                let at = finish.target.units.wrapping_add(place);
                 std::slice::from_raw_parts_mut(at, units)
             };
             match finish.target.element {
