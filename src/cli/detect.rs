@@ -11,6 +11,7 @@ use aaclip::output::{
     Artefact, ArtefactNames, ColourScale, Pictures, Record, RecordWriter, SCHEMA_VERSION, Size,
 };
 use aaclip::output::{StageTimes, save};
+use aaclip::pipeline::ahead;
 use aaclip::{Detector, Error, Result};
 
 use super::detect_args::{DetectArgs, Threshold};
@@ -20,6 +21,9 @@ use super::{EXIT_ERROR, plan, stats};
 
 /// Exit code of a run that found an anomaly, if `--fail-on-anomaly` asks for one.
 const EXIT_ANOMALY: u8 = 1;
+
+/// Pictures that are worked on at a time, at most: each holds what one pass through the tower needs.
+const IN_FLIGHT: usize = 4;
 
 pub fn run(args: DetectArgs) -> Result<ExitCode> {
     args.check()?;
@@ -37,17 +41,25 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     let mut records = RecordWriter::new(std::io::stdout().lock(), args.format.into(), many);
     let stdout = |e| Error::io("write to", "stdout", e);
     let started = Instant::now();
-    for job in &jobs {
-        match run.look_at(job, &args) {
-            Ok(record) => {
-                tally.scored(&record);
-                bar.suspend(|| records.write(&record)).map_err(stdout)?;
+    // Several pictures at a time: while one is decoded or written, another has the processors for its tower.
+    let in_flight = rayon::current_num_threads().min(IN_FLIGHT);
+    ahead(
+        &jobs,
+        in_flight,
+        |job| run.look_at(job, &args),
+        |job, result| {
+            match result {
+                Ok(record) => {
+                    tally.scored(&record);
+                    bar.suspend(|| records.write(&record)).map_err(stdout)?;
+                }
+                // A picture that cannot be read or saved is reported; the others are finished.
+                Err(e) => bar.suspend(|| tally.fail(&with_path(&e, &job.input.path))),
             }
-            // A picture that cannot be read or saved is reported; the others are finished.
-            Err(e) => bar.suspend(|| tally.fail(&with_path(&e, &job.input.path))),
-        }
-        bar.inc(1);
-    }
+            bar.inc(1);
+            Ok::<(), Error>(())
+        },
+    )?;
     bar.finish_and_clear();
     records.finish().map_err(stdout)?;
     if args.verbosity.verbose {

@@ -51,7 +51,11 @@ impl Params<'_> {
     pub fn norm(&self, name: &str, width: usize, eps: f64, dtype: DType) -> crate::Result<Norm> {
         let weight = self.tensor(&format!("{name}.weight"), &[width])?.to_dtype(dtype)?;
         let bias = self.tensor(&format!("{name}.bias"), &[width])?.to_dtype(dtype)?;
-        Ok(Norm { plain: self.norm_weights(name, width, eps)?, layer: LayerNorm::new(weight, bias, eps), eps })
+        Ok(Norm {
+            plain: self.norm_weights(name, width, eps)?,
+            layer: LayerNorm::new(weight, bias, eps),
+            eps,
+        })
     }
 
     pub fn norm_weights(&self, name: &str, width: usize, eps: f64) -> crate::Result<NormWeights> {

@@ -243,6 +243,7 @@ impl<'a> Plan<'a> {
                     out: scores[t * height * row_units + p * PANEL..].as_mut_ptr(),
                     out_stride: row_units,
                     fresh: true,
+                    ahead: keys.as_ptr().wrapping_add((p + 1) * self.depth * PANEL),
                 };
                 // SAFETY: `count` tokens from `first` on exist, and `scores` has a row with room for all panels for each.
                 unsafe { self.kernels[count - 1](&tile) };
@@ -268,6 +269,7 @@ impl<'a> Plan<'a> {
                     out: sums[p * PANEL..].as_mut_ptr(),
                     out_stride: out_units,
                     fresh: true,
+                    ahead: value_part.as_ptr().wrapping_add((p + 1) * self.key_units * PANEL),
                 };
                 // SAFETY: `count` rows of weights of `depth` units, a panel of at least that depth, room for the sums.
                 unsafe { self.kernels[count - 1](&tile) };

@@ -13,7 +13,7 @@ const DEPTH: usize = 512;
 /// Tiles of rows in a task: with [`DEPTH`] they stay in a second-level cache of half a megabyte.
 const TILES: usize = 8;
 /// Panels in a task.
-const PANELS: usize = 8;
+const PANELS: usize = 16;
 /// Tiles of rows in a task that makes whole rows.
 const ROWS_AT_ONCE: usize = 4;
 
@@ -158,23 +158,25 @@ impl PackedLinear {
         let (at_once, depth, row_units) = (ROWS_AT_ONCE * kernels.len(), out.depth(), out.stride);
         let stride = self.outputs.next_multiple_of(16) + 16;
         let rows = out.units[..x.rows * row_units].par_chunks_mut(at_once * row_units);
-        rows.zip(out.steps.par_chunks_mut(at_once)).enumerate().with_max_len(1).for_each(|(i, (units, steps))| {
-            let rows = i * at_once..x.rows.min((i + 1) * at_once);
-            let mut floats = Scratch::new(rows.len() * stride);
-            // Rows are counted from the first of all, so their place is counted back from the first here.
-            let target = Target {
-                units: floats.as_mut_ptr().wrapping_sub(rows.start * stride),
-                stride,
-                element: Element::F32,
-            };
-            let finish = Finish { linear: self, steps: &x.steps, act, residual: None, target };
-            // SAFETY: the scratch has room for these rows, and nobody else sees it.
-            unsafe { self.block(x, kernels, rows.clone(), 0..self.outputs.div_ceil(PANEL), &finish) };
-            let floats = as_floats(&floats).chunks_exact(stride);
-            for ((units, step), floats) in units.chunks_exact_mut(row_units).zip(steps).zip(floats) {
-                encode(self.isa, &floats[..self.outputs], Element::Int8, &mut units[..depth], step);
-            }
-        });
+        rows.zip(out.steps.par_chunks_mut(at_once)).enumerate().with_max_len(1).for_each(
+            |(i, (units, steps))| {
+                let rows = i * at_once..x.rows.min((i + 1) * at_once);
+                let mut floats = Scratch::new(rows.len() * stride);
+                // Rows are counted from the first of all, so their place is counted back from the first here.
+                let target = Target {
+                    units: floats.as_mut_ptr().wrapping_sub(rows.start * stride),
+                    stride,
+                    element: Element::F32,
+                };
+                let finish = Finish { linear: self, steps: &x.steps, act, residual: None, target };
+                // SAFETY: the scratch has room for these rows, and nobody else sees it.
+                unsafe { self.block(x, kernels, rows.clone(), 0..self.outputs.div_ceil(PANEL), &finish) };
+                let floats = as_floats(&floats).chunks_exact(stride);
+                for ((units, step), floats) in units.chunks_exact_mut(row_units).zip(steps).zip(floats) {
+                    encode(self.isa, &floats[..self.outputs], Element::Int8, &mut units[..depth], step);
+                }
+            },
+        );
         out
     }
 
@@ -192,7 +194,7 @@ impl PackedLinear {
         // Fewer rows and columns a task where there would not be a few tasks for each thread.
         let (mut tiles, mut wide) = (TILES, PANELS);
         let row_tiles = x.rows.div_ceil(height);
-        while row_tiles.div_ceil(tiles) * panels.div_ceil(wide) < 4 * threads && (tiles > 1 || wide > 1) {
+        while row_tiles.div_ceil(tiles) * panels.div_ceil(wide) < 16 * threads && (tiles > 1 || wide > 1) {
             if wide > 1 && wide * 2 > tiles {
                 wide = wide.div_ceil(2);
             } else {
@@ -236,6 +238,11 @@ impl PackedLinear {
         for from in (0..depth).step_by(DEPTH) {
             let (here, last) = (DEPTH.min(depth - from), from + DEPTH >= depth);
             for (p, panel) in panels.clone().enumerate() {
+                let next = match panel + 1 < panels.end {
+                    true => (panel + 1) * depth + from,
+                    false if last => (panel + 1) * depth,
+                    false => panels.start * depth + from + DEPTH,
+                } * PANEL;
                 for (t, row) in rows.clone().step_by(height).enumerate() {
                     let count = height.min(rows.end - row);
                     let place = if several { (p * tiles + t) * tile_units } else { 0 };
@@ -248,6 +255,8 @@ impl PackedLinear {
                         out: out.as_mut_ptr(),
                         out_stride: PANEL,
                         fresh: from == 0,
+                        // Each tile of a panel asks for its share of the next panel.
+                        ahead: self.panels.as_ptr().wrapping_add(next + t * here * PANEL / tiles),
                     };
                     // SAFETY: `count` rows of `x` and 32 columns from `from` on exist; the table is the processor's.
                     unsafe { kernels[count - 1](&tile) };

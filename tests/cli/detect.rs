@@ -234,6 +234,45 @@ fn settings_change_what_they_should() {
 }
 
 #[test]
+fn scores_do_not_depend_on_the_number_of_threads() {
+    let here = Workplace::new();
+    for i in 0..5 {
+        here.picture(&format!("in/{i}.png"), 60 + i, 40);
+    }
+    let scores = |threads: &str| -> Vec<f64> {
+        let lines = here.detect(&["in", "--format", "jsonl", "--threads", threads]).ok().stdout;
+        let record = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        lines.lines().map(|line| record(line)["score"].as_f64().unwrap()).collect()
+    };
+    let one = scores("1");
+    assert_eq!(one.len(), 5);
+    assert_eq!((scores("2"), scores("5")), (one.clone(), one));
+}
+
+#[test]
+fn small_numbers_change_scores_a_little() {
+    let here = Workplace::new();
+    here.picture("part.png", 60, 30);
+    let score = |precision: &str| {
+        here.detect(&["part.png", "--format", "json", "--precision", precision]).ok().json()["score"]
+            .as_f64()
+            .unwrap()
+    };
+    let exact = score("f32");
+    for precision in ["bf16", "int8", "auto"] {
+        assert!((score(precision) - exact).abs() < 0.02, "{precision}: {} {exact}", score(precision));
+    }
+    assert_ne!(score("bf16"), exact);
+    let refused = |precision: &str| {
+        let ran = here.detect(&["part.png", "--precision", precision]);
+        assert_eq!(ran.code, 2);
+        ran.stderr
+    };
+    assert!(refused("f16").contains("on the CPU use bf16"), "{}", refused("f16"));
+    assert!(refused("f8").contains("auto"), "{}", refused("f8"));
+}
+
+#[test]
 fn a_closed_pipe_is_success() {
     let here = Workplace::new();
     for i in 0..20 {
