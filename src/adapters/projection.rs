@@ -54,7 +54,7 @@ impl Projection {
     /// `a = LeakyReLU(x A^T)`, brought to the length of `x`, then `share a + (1 - share) x` (section 3.2).
     pub fn residual(&self, x: &Tensor, share: Share) -> Result<Tensor> {
         if let (Some(packed), false, true) =
-            (&self.packed, x.track_op(), self.weight.dims2()?.0 == x.dim(D::Minus1)?)
+            (&self.packed, x.track_op(), self.weight.dims() == [x.dim(D::Minus1)?; 2])
         {
             return with_floats(x, |values| {
                 let mut adapted = product(packed, values, true);

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::buffer::Scratch;
 use super::isa::{Isa, vectorised};
 use super::linear::Target;
-use super::math::{bf16_pair, exp2, larger, mul_add};
+use super::math::{bf16_chunk, bf16_pair, exp2, larger};
 use super::rows::Rows;
 use super::tile::{Element, PANEL, Tile, TileKernel, kernels};
 
@@ -305,13 +305,12 @@ vectorised! {
         for h in highest {
             top = larger(h, top);
         }
-        let offset = -top * scale;
         let mut sums = [0f32; PANEL];
         for c in 0..whole {
-            weigh::<FMA>(row, c, PANEL, scale, offset, element, &mut sums);
+            weigh::<FMA, BF16>(row, c, PANEL, scale, top, element, &mut sums);
         }
         if whole * PANEL < valid {
-            weigh::<FMA>(row, whole, valid - whole * PANEL, scale, offset, element, &mut sums);
+            weigh::<FMA, BF16>(row, whole, valid - whole * PANEL, scale, top, element, &mut sums);
         }
         let written = valid.div_ceil(PANEL) * PANEL / element.per_unit();
         if written < depth {
@@ -323,19 +322,19 @@ vectorised! {
 
 /// Turns a chunk of scores into weights, the first `valid` of them, and adds those to `sums`.
 #[inline(always)]
-fn weigh<const FMA: bool>(
+fn weigh<const FMA: bool, const BF16: bool>(
     row: &mut [u32],
     chunk: usize,
     valid: usize,
     scale: f32,
-    offset: f32,
+    top: f32,
     element: Element,
     sums: &mut [f32; PANEL],
 ) {
     // Loops, not `map`: that is a function of its own, compiled without the vector instructions.
     let mut w = [0f32; PANEL];
     for (w, s) in w.iter_mut().zip(&row[chunk * PANEL..][..PANEL]) {
-        *w = exp2::<FMA>(mul_add::<FMA>(f32::from_bits(*s), scale, offset));
+        *w = exp2::<FMA>((f32::from_bits(*s) - top) * scale);
     }
     if valid < PANEL {
         w[valid..].fill(0.0);
@@ -349,9 +348,8 @@ fn weigh<const FMA: bool>(
         }
     } else {
         // Two scores make one unit: what is written lies at or before what was read.
-        let units = &mut row[chunk * PANEL / 2..][..PANEL / 2];
-        for (unit, [a, b]) in units.iter_mut().zip(w.as_chunks::<2>().0) {
-            *unit = bf16_pair(*a, *b);
+        if let Some(units) = row[chunk * PANEL / 2..].first_chunk_mut() {
+            bf16_chunk::<BF16>(&w, units);
         }
     }
 }
@@ -446,12 +444,20 @@ mod tests {
 
     #[test]
     fn large_scores_do_not_overflow() {
-        let values: Vec<f32> = sample(40 * 3 * 8, 7).iter().map(|v| v * 200.0).collect();
+        let values: Vec<f32> = sample(40 * 3 * 8, 7).iter().map(|v| v * 1e5).collect();
         let shape = AttentionShape { batch: 1, length: 40, heads: 1, queries: 40, causal: false };
         for isa in Isa::all() {
             let qkv = Rows::from_floats(isa, &values, 24, 24, Element::F32);
             let found = attention(isa, &qkv, shape, Paths::Both);
-            assert!(found.value_value.is_some_and(|rows| decode(&rows).iter().all(|v| v.is_finite())));
+            assert!(found.value_value.is_some_and(|rows| decode(&rows).iter().all(|v| v.abs() <= 1e5)));
+            let mut spoiled = values.clone();
+            spoiled[9] = f32::NAN;
+            let qkv = Rows::from_floats(isa, &spoiled, 24, 24, Element::F32);
+            let found = attention(isa, &qkv, shape, Paths::QueryKey);
+            assert!(
+                found.query_key.is_some_and(|rows| decode(&rows).iter().any(|v| v.is_nan())),
+                "{isa:?} hides it"
+            );
         }
     }
 }

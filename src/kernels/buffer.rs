@@ -68,7 +68,9 @@ impl Drop for Scratch {
         });
         let too_many = too_many.count();
         let forgotten: Vec<Units> = free.drain(..too_many).collect();
-        free.push(given_back);
+        if given_back.len() <= KEPT {
+            free.push(given_back);
+        }
         drop(free);
         drop(forgotten);
     }

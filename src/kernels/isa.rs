@@ -81,35 +81,44 @@ impl Isa {
 
 /// Defines a function whose body the compiler turns into vector code once for every instruction set.
 ///
-/// Inside the body `FMA` says whether a fused multiply-add is one instruction. The result of the first argument,
-/// an [`Isa`], must come from [`Isa::all`], so that the processor has what it names.
+/// Inside the body `FMA` says whether a fused multiply-add is one instruction, and `BF16` whether rounding to bfloat16
+/// is. An [`Isa`] is only made where the processor has what it names.
 macro_rules! vectorised {
     ($(#[$about:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$about])*
         $vis fn $name(isa: $crate::kernels::Isa, $($arg: $type),*) {
             #[inline(always)]
-            fn body<const FMA: bool>($($arg: $type),*) $body
+            fn body<const FMA: bool, const BF16: bool>($($arg: $type),*) $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn avx2($($arg: $type),*) {
-                body::<true>($($arg),*)
+                body::<true, false>($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
             fn avx512($($arg: $type),*) {
-                body::<true>($($arg),*)
+                body::<true, false>($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")]
+            fn avx512_bf16($($arg: $type),*) {
+                body::<true, true>($($arg),*)
             }
 
             match isa {
                 // SAFETY: an `Isa` other than `Portable` is only made where the processor has it.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::Isa::Avx2 => unsafe { avx2($($arg),*) },
-                // SAFETY: as above.
+                // SAFETY: the processor was asked.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::Isa::Avx512 if isa.has_bf16() => unsafe { avx512_bf16($($arg),*) },
+                // SAFETY: as the first.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::Isa::Avx512 => unsafe { avx512($($arg),*) },
-                _ => body::<{ cfg!(target_arch = "aarch64") }>($($arg),*),
+                _ => body::<{ cfg!(target_arch = "aarch64") }, false>($($arg),*),
             }
         }
     };

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::buffer::{Scratch, Units, as_floats};
 use super::isa::{Isa, vectorised};
-use super::math::{bf16_pair, gelu, quick_gelu};
+use super::math::{bf16_chunk, bf16_pair, gelu, quick_gelu};
 use super::rows::{Rows, encode};
 use super::tile::{Element, PANEL, Tile, TileKernel, kernels};
 
@@ -14,6 +14,8 @@ const DEPTH: usize = 512;
 const TILES: usize = 8;
 /// Panels in a task.
 const PANELS: usize = 16;
+/// Inputs whose 8-bit products can be summed: `127 * 127` times this is below `2^31`.
+const LARGEST_INT8: usize = 133_000;
 /// Tiles of rows in a task that makes whole rows.
 const ROWS_AT_ONCE: usize = 4;
 
@@ -62,9 +64,17 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl PackedLinear {
-    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`. 8-bit weights have a step per output.
+    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`. 8-bit weights have a step per output; layers too
+    /// wide for them stay in floats.
+    ///
+    /// # Panics
+    /// Instructions this processor lacks, or a weight that is not whole rows.
     pub fn new(isa: Isa, element: Element, inputs: usize, weight: &[f32], bias: Option<&[f32]>) -> Self {
         let outputs = weight.len() / inputs.max(1);
+        assert!(Isa::all().contains(&isa), "{} is not there", isa.name());
+        assert!(weight.len() == outputs * inputs, "a weight of {} numbers for {inputs} inputs", weight.len());
+        // Beyond this, sums of 8-bit products may leave 32 bits.
+        let element = if inputs > LARGEST_INT8 && element == Element::Int8 { Element::F32 } else { element };
         let depth = inputs.div_ceil(element.per_unit());
         let whole = outputs.next_multiple_of(PANEL);
         let mut packed = Self {
@@ -96,7 +106,7 @@ impl PackedLinear {
                         let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
                         steps[c] = largest / 127.0;
                         let byte = |w: f32| (w * scale).round_ties_even() as i8;
-                        shifts[c] = row.iter().map(|&w| i32::from(byte(w))).sum::<i32>() * 128;
+                        shifts[c] = row.iter().map(|&w| i32::from(byte(w))).sum::<i32>().wrapping_mul(128);
                         column.zip(row.chunks(4)).for_each(|(unit, w)| {
                             let bytes = [0, 1, 2, 3].map(|i| w.get(i).map_or(0, |&w| byte(w) as u8));
                             *unit = u32::from_le_bytes(bytes);
@@ -357,11 +367,14 @@ vectorised! {
                         }
                     }
                 },
-                Element::Bf16 => {
-                    for (out, [a, b]) in out.iter_mut().zip(v.as_chunks::<2>().0) {
-                        *out = bf16_pair(*a, *b);
+                Element::Bf16 => match out.first_chunk_mut() {
+                    Some(out) => bf16_chunk::<BF16>(&v, out),
+                    None => {
+                        for (out, [a, b]) in out.iter_mut().zip(v.as_chunks::<2>().0) {
+                            *out = bf16_pair(*a, *b);
+                        }
                     }
-                }
+                },
                 Element::Int8 => {}
             }
         }

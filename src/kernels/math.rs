@@ -19,7 +19,8 @@ pub(super) fn larger(a: f32, b: f32) -> f32 {
 pub(super) fn exp2<const FMA: bool>(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves the rounded integer in the low bits.
     const MAGIC: f32 = 12_582_912.0;
-    let x = larger(x, -126.0);
+    // Not a number stays what it is.
+    let x = larger(-126.0, x);
     let shifted = x + MAGIC;
     let r = x - (shifted - MAGIC);
     let mut p = 0.001_326_465_6;
@@ -74,6 +75,35 @@ pub(super) fn bf16_bits(x: f32) -> u32 {
 #[inline(always)]
 pub(super) fn bf16_pair(first: f32, second: f32) -> u32 {
     bf16_bits(second) | (bf16_bits(first) >> 16)
+}
+
+/// Rounds 32 numbers to bfloat16. `BF16`: in one instruction, which the processor must have.
+#[inline(always)]
+pub(super) fn bf16_chunk<const BF16: bool>(values: &[f32; 32], out: &mut [u32; 16]) {
+    #[cfg(target_arch = "x86_64")]
+    if BF16 {
+        // SAFETY: the caller's promise.
+        unsafe { native_bf16(values, out) };
+        return;
+    }
+    for (out, [first, second]) in out.iter_mut().zip(values.as_chunks::<2>().0) {
+        *out = bf16_pair(*first, *second);
+    }
+}
+
+/// # Safety
+/// The processor must have AVX512-BF16.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+unsafe fn native_bf16(values: &[f32; 32], out: &mut [u32; 16]) {
+    use std::arch::x86_64::{__m512i, _mm512_cvtne2ps_pbh, _mm512_loadu_ps, _mm512_storeu_si512};
+    // SAFETY: 32 floats and 16 units are two and one registers; both register types are plain data of 512 bits.
+    unsafe {
+        let both =
+            _mm512_cvtne2ps_pbh(_mm512_loadu_ps(values[16..].as_ptr()), _mm512_loadu_ps(values.as_ptr()));
+        _mm512_storeu_si512(out.as_mut_ptr().cast(), std::mem::transmute::<_, __m512i>(both));
+    }
 }
 
 /// The two bfloat16 numbers of a unit.

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::buffer::{Scratch, as_floats, as_floats_mut};
 use super::isa::{Isa, vectorised};
-use super::math::{bf16_pair, from_bf16_pair, larger};
+use super::math::{bf16_chunk, bf16_pair, from_bf16_pair};
 use super::tile::Element;
 
 /// A matrix `[rows, columns]` in rows of units, ready to be the left factor of a product.
@@ -24,7 +24,8 @@ pub struct Rows {
 impl Rows {
     /// Room for a matrix; its contents are whatever was there before.
     pub(super) fn new(element: Element, rows: usize, columns: usize) -> Self {
-        let stride = columns.div_ceil(element.per_unit()).next_multiple_of(16) + 16;
+        let padded = columns.div_ceil(element.per_unit()).next_multiple_of(16) + 16;
+        let stride = if padded.is_multiple_of(256) { padded + 16 } else { padded };
         let steps = if element == Element::Int8 { vec![0.0; rows] } else { Vec::new() };
         Self { units: Scratch::new(rows * stride), element, rows, columns, stride, steps }
     }
@@ -36,6 +37,7 @@ impl Rows {
 
     /// Rounds the rows of `values` (`[rows, columns]`, `stride` apart) to `element`.
     pub fn from_floats(isa: Isa, values: &[f32], columns: usize, stride: usize, element: Element) -> Self {
+        assert!(Isa::all().contains(&isa), "{} is not there", isa.name());
         let mut made = Self::new(element, values.len().div_ceil(stride.max(1)), columns);
         made.fill(|row, out, step| {
             encode(isa, &values[row * stride..row * stride + columns], element, out, step)
@@ -97,8 +99,12 @@ vectorised! {
                 }
             }
             Element::Bf16 => {
-                let (pairs, rest) = values.as_chunks::<2>();
-                for (out, [first, second]) in out.iter_mut().zip(pairs) {
+                let (whole, rest) = values.as_chunks::<32>();
+                for (out, chunk) in out.as_chunks_mut::<16>().0.iter_mut().zip(whole) {
+                    bf16_chunk::<BF16>(chunk, out);
+                }
+                let (pairs, rest) = rest.as_chunks::<2>();
+                for (out, [first, second]) in out[whole.len() * 16..].iter_mut().zip(pairs) {
                     *out = bf16_pair(*first, *second);
                 }
                 if let ([last], Some(out)) = (rest, out.last_mut()) {
@@ -106,14 +112,16 @@ vectorised! {
                 }
             }
             Element::Int8 => {
-                let mut largest = [0f32; 16];
+                // As bits, sizes have the order of the numbers, and what is not a number is the largest.
+                let size = |v: &f32| v.to_bits() & 0x7FFF_FFFF;
+                let mut largest = [0u32; 16];
                 let (chunks, rest) = values.as_chunks::<16>();
                 for chunk in chunks {
                     for (l, v) in largest.iter_mut().zip(chunk) {
-                        *l = larger(v.abs(), *l);
+                        *l = (*l).max(size(v));
                     }
                 }
-                let largest = largest.iter().chain(rest).fold(0f32, |l, v| l.max(v.abs()));
+                let largest = f32::from_bits(largest.into_iter().chain(rest.iter().map(size)).fold(0, u32::max));
                 *step = largest / 127.0;
                 let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
                 // Adding 1.5 * 2^23 rounds to the nearest integer, which then is the low byte.

@@ -114,7 +114,7 @@ impl Products for Int8 {
     #[inline(always)]
     fn add<const FMA: bool>(sum: i32, a: u32, b: u32) -> i32 {
         let (a, b) = (a.to_le_bytes(), b.to_le_bytes());
-        (0..4).fold(sum, |sum, i| sum + i32::from(a[i]) * i32::from(b[i] as i8))
+        (0..4).fold(sum, |sum, i| sum.wrapping_add(i32::from(a[i]) * i32::from(b[i] as i8)))
     }
 }
 
