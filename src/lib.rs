@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | [`image`] | decoding with limits, Pillow-exact resampling, normalisation |
 //! | [`clip`] | configuration, tokenizer, vision and text towers |
+//! | [`kernels`] | what the towers compute with on the CPU |
 //! | [`weights`] | checkpoint readers, tensor names, model registry, hub downloads |
 //! | [`adapters`] | trained adapters: AA-CLIP's, SDP+'s, and their files |
 //! | [`anchors`] | prompt ensembles and the vectors that represent them |

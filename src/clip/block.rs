@@ -13,7 +13,7 @@ use super::layers::Params;
 /// Pre-norm transformer block: `x + attn(ln_1(x))`, then `x + mlp(ln_2(x))`.
 #[derive(Debug, Clone)]
 pub(super) enum Block {
-    Graph(GraphBlock),
+    Graph(Box<GraphBlock>),
     Kernels(Arc<KernelBlock>),
 }
 
@@ -49,7 +49,7 @@ impl Block {
     ) -> crate::Result<Self> {
         let prefix = format!("{tower}transformer.resblocks.{index}.");
         Ok(match engine {
-            Engine::Graph(dtype) => Self::Graph(GraphBlock::load(params, &prefix, shape, dtype)?),
+            Engine::Graph(dtype) => Self::Graph(Box::new(GraphBlock::load(params, &prefix, shape, dtype)?)),
             Engine::Kernels(element) => {
                 Self::Kernels(Arc::new(KernelBlock::load(params, &prefix, shape, element)?))
             }
