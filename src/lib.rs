@@ -44,6 +44,7 @@ pub mod evaluation;
 pub mod files;
 pub mod image;
 pub mod kernels;
+mod levels;
 pub mod map;
 pub mod methods;
 pub mod metrics;
@@ -56,7 +57,8 @@ pub mod train;
 pub mod weights;
 
 pub use detector::{
-    Components, Detection, Detector, DetectorMethod, DetectorSettings, PreparedPicture, Timing, quarters,
+    Components, Detection, Detector, DetectorMethod, DetectorSettings, PreparedPicture, Timing,
 };
 pub use error::{Error, Result};
+pub use levels::quarters;
 pub use provenance::Provenance;
