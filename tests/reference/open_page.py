@@ -1,7 +1,7 @@
 """Opens an evaluation page in headless Chromium, checks it and takes pictures of it.
 
-    AACLIP_PAGE_OUT=/tmp/page.html cargo test --lib page
-    python3 tests/reference/open_page.py /tmp/page.html /tmp/pictures
+    AACLIP_PAGE_OUT=target/page.html cargo test --lib page
+    python3 tests/reference/open_page.py target/page.html target/pictures
     python3 tests/reference/open_page.py --self-test
 
 Fails when a section is missing from the DOM, the console has a message, anything but the page itself is
