@@ -134,6 +134,9 @@ impl PackedLinear {
     }
 
     /// `act(x W^T + b) + residual` as floats `[rows, outputs]`. `residual` has that shape too.
+    ///
+    /// # Panics
+    /// Rows of another width or element than the weights', or a residual of another shape.
     pub fn floats(&self, x: &Rows, act: Nonlinearity, residual: Option<&[f32]>) -> Vec<f32> {
         let count = x.rows * self.outputs;
         let mut out: Vec<f32> = Vec::with_capacity(count);

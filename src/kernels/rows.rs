@@ -36,6 +36,9 @@ impl Rows {
     }
 
     /// Rounds the rows of `values` (`[rows, columns]`, `stride` apart) to `element`.
+    ///
+    /// # Panics
+    /// Instructions this processor lacks, or values that are not whole rows.
     pub fn from_floats(isa: Isa, values: &[f32], columns: usize, stride: usize, element: Element) -> Self {
         assert!(Isa::all().contains(&isa), "{} is not there", isa.name());
         let mut made = Self::new(element, values.len().div_ceil(stride.max(1)), columns);
