@@ -145,10 +145,8 @@ pub struct Detection {
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Components {
     /// SDP and SDP+: probability of "abnormal" for the whole picture (the reference's `pr_sp0`).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub text_prob: Option<f32>,
     /// AA-CLIP: the reference's image prediction.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_pred: Option<f32>,
     /// The least value of the final map.
     pub map_min: f32,

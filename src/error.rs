@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     adapters::AdapterError,
     anchors::AnchorError,
+    batch::BatchError,
     clip::{ConfigError, TokenizerError},
     dataset::DatasetError,
     evaluation::EvaluationError,
@@ -46,6 +47,9 @@ pub enum Error {
     /// An evaluation's files.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// A run over many pictures.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -81,5 +85,16 @@ impl Error {
     /// An [`Error::Io`] about `path`.
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+
+    /// The kind of problem in one word, for programs that read records: that of the picture ([`ImageError::kind`]),
+    /// `io`, `computation` or `setup`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Image(error) => error.kind(),
+            Self::Io { .. } => "io",
+            Self::NotFinite { .. } | Self::Tensor(_) => "computation",
+            _ => "setup",
+        }
     }
 }

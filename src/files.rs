@@ -1,7 +1,9 @@
 //! Files the program writes: atomically, and into one cache folder.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 /// Writes `bytes` to `path` so that a reader sees the old file or the whole new one, never a part.
 ///
@@ -16,11 +18,56 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".aaclip-").tempfile_in(folder)?;
+    let mut file = temporary_beside(folder)?;
     file.write_all(bytes)?;
-    set_default_permissions(file.as_file())?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
+}
+
+/// A file in `folder` that goes away unless it is given a name.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn temporary_beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let file = tempfile::Builder::new().prefix(".aaclip-").tempfile_in(folder)?;
+    set_default_permissions(file.as_file())?;
+    Ok(file)
+}
+
+/// As [`write_atomic`], for a file that only one process writes at a time: what a killed process leaves has a name that
+/// follows from `path`, so that writing it again takes it away.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn write_atomic_again(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let part = folder.join(format!(".aaclip-{}.part", &sha256(name)[..16]));
+    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// Any error of the file system, or a longer file.
+pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
+/// Whether an error of writing one file will meet every other one as well.
+pub fn is_hopeless(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
 /// Temporary files are private (0600); results should have the mode a plain `open` would give them.
@@ -33,6 +80,33 @@ fn set_default_permissions(file: &std::fs::File) -> io::Result<()> {
 #[cfg(not(unix))]
 fn set_default_permissions(_file: &std::fs::File) -> io::Result<()> {
     Ok(())
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last written, in microseconds since 1970; `None` where the system does not say.
+    pub modified: Option<i64>,
+}
+
+impl Stamp {
+    /// The stamp in what the system says of a file.
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).ok();
+        let modified =
+            metadata.modified().ok().and_then(|time| match time.duration_since(std::time::UNIX_EPOCH) {
+                Ok(since) => micros(since),
+                Err(before) => micros(before.duration()).map(|m| -m),
+            });
+        Self { bytes: metadata.len(), modified }
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The folder for everything the program caches: `AACLIP_CACHE` if set, else `aaclip` in the user's cache folder.

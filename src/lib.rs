@@ -19,6 +19,7 @@
 //! | [`metrics`] | AUROC, average precision, F1-max and PRO of scores and maps |
 //! | [`calibration`] | thresholds from known pictures |
 //! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
+//! | [`batch`] | folders of pictures: listing, shards, resuming, watching |
 //! | [`output`] | records and pictures |
 //! | [`dataset`] | labelled pictures, read in the layouts they are published in |
 //! | [`train`] | training of adapters |
@@ -34,6 +35,7 @@ struct Readme;
 
 pub mod adapters;
 pub mod anchors;
+pub mod batch;
 pub mod calibration;
 pub mod clip;
 pub mod dataset;
@@ -53,6 +55,7 @@ pub mod page;
 pub mod pipeline;
 pub mod progress;
 mod provenance;
+mod scorer;
 pub mod train;
 pub mod weights;
 
@@ -62,3 +65,4 @@ pub use detector::{
 pub use error::{Error, Result};
 pub use levels::quarters;
 pub use provenance::Provenance;
+pub use scorer::{Look, PictureName, Scorer, ScorerSettings, Source};

@@ -1,47 +1,53 @@
 //! Work done ahead of the one who needs it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 
-/// Results a thread may be ahead by.
+/// Items that wait for a thread, and results of a thread that wait.
 const AHEAD: usize = 2;
 
 /// Calls `prepare` on every item on `threads` other threads, a few items ahead, and `consume` on each result on this
-/// thread, in the order of the items. Memory holds a few results per thread, however many items there are.
+/// thread, in the order of the items. Memory holds a few items and results per thread, however many there are, and a
+/// result is consumed as soon as it is its turn, even while the next item is waited for.
 ///
 /// # Errors
 /// The first error of `consume`; nothing more is prepared then.
-pub fn ahead<I: Sync, T: Send, E>(
-    items: &[I],
+pub fn ahead<I: Send, T: Send, E>(
+    items: impl Iterator<Item = I> + Send,
     threads: usize,
     prepare: impl Fn(&I) -> T + Sync,
-    mut consume: impl FnMut(&I, T) -> Result<(), E>,
+    mut consume: impl FnMut(I, T) -> Result<(), E>,
 ) -> Result<(), E> {
-    let threads = threads.clamp(1, items.len().max(1));
-    let stop = AtomicBool::new(false);
+    let threads = threads.max(1);
     std::thread::scope(|scope| {
-        // Thread k takes every item i with i mod threads = k, so results arrive in order without being sorted.
-        let receivers: Vec<_> = (0..threads)
-            .map(|k| {
-                let (sender, receiver) = sync_channel(AHEAD);
-                let (prepare, stop) = (&prepare, &stop);
+        // Thread k gets every item i with i mod threads = k, so results arrive in order without being sorted.
+        let (inputs, results): (Vec<_>, Vec<_>) = (0..threads)
+            .map(|_| {
+                let (input, items) = sync_channel::<I>(AHEAD);
+                let (done, result) = sync_channel(AHEAD);
+                let prepare = &prepare;
                 scope.spawn(move || {
-                    for item in items.iter().skip(k).step_by(threads) {
-                        if stop.load(Ordering::Relaxed) || sender.send(prepare(item)).is_err() {
+                    for item in items {
+                        let prepared = prepare(&item);
+                        if done.send((item, prepared)).is_err() {
                             return;
                         }
                     }
                 });
-                receiver
+                (input, result)
             })
-            .collect();
-        for (i, item) in items.iter().enumerate() {
-            // A thread that ended early panicked: the scope passes that on.
-            let Ok(result) = receivers[i % threads].recv() else { break };
-            if let Err(e) = consume(item, result) {
-                stop.store(true, Ordering::Relaxed);
-                return Err(e);
+            .unzip();
+        scope.spawn(move || {
+            for (i, item) in items.enumerate() {
+                // Nobody takes it any more: `consume` failed.
+                if inputs[i % threads].send(item).is_err() {
+                    return;
+                }
             }
+        });
+        for i in 0.. {
+            // No more results from this thread: there was no item for it, or it panicked, which the scope passes on.
+            let Ok((item, result)) = results[i % threads].recv() else { break };
+            consume(item, result)?;
         }
         Ok(())
     })
@@ -62,9 +68,9 @@ mod tests {
         for threads in [1, 3, 200] {
             let mut seen = Vec::new();
             let ran: Result<(), ()> = ahead(
-                &items,
+                items.iter(),
                 threads,
-                |i| i * 2,
+                |i| **i * 2,
                 |i, r| {
                     seen.push((*i, r));
                     Ok(())
@@ -74,24 +80,44 @@ mod tests {
                 ran.is_ok() && seen.iter().enumerate().all(|(k, s)| *s == (k, 2 * k)) && seen.len() == 100
             );
         }
-        let none: Result<(), ()> = ahead(&[] as &[usize], 4, |i| *i, |_, _| Ok(()));
+        let none: Result<(), ()> = ahead([0usize; 0].into_iter(), 4, |i| *i, |_, _| Ok(()));
         assert!(none.is_ok());
     }
 
     #[test]
     fn an_error_ends_it() {
-        let items: Vec<usize> = (0..1000).collect();
         let done = std::sync::atomic::AtomicUsize::new(0);
         let ran = ahead(
-            &items,
+            0..1000usize,
             2,
             |i| {
-                done.fetch_add(1, Ordering::Relaxed);
+                done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 *i
             },
             |_, r| if r == 5 { Err(r) } else { Ok(()) },
         );
         assert_eq!(ran, Err(5));
-        assert!(done.into_inner() < 20);
+        assert!(done.into_inner() < 30);
+    }
+
+    #[test]
+    fn a_result_does_not_wait_for_the_next_item() {
+        let (seen, heard) = std::sync::mpsc::channel();
+        // The second item comes only after the first one's result was consumed.
+        let items = (0..2).inspect(move |&i| {
+            if i == 1 {
+                heard.recv_timeout(std::time::Duration::from_secs(60)).expect("the first result");
+            }
+        });
+        let ran: Result<(), ()> = ahead(
+            items,
+            1,
+            |i| *i,
+            |_, r| {
+                let _ = seen.send(r);
+                Ok(())
+            },
+        );
+        assert!(ran.is_ok());
     }
 }

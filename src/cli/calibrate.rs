@@ -157,15 +157,22 @@ fn pictures(args: &CalibrateArgs, session: &Session, fail: &mut impl FnMut(Strin
                 args.naming.dataset_names.as_deref(),
             )?;
             let found = inputs::expand(std::slice::from_ref(&args.root), std::io::empty());
-            found.problems.iter().for_each(|p| fail(p.clone()));
-            if found.pictures.is_empty() {
+            let (mut pictures, mut problems) = (Vec::new(), found.problems);
+            for found in found.listing.iter() {
+                match found {
+                    Ok(input) => pictures.push(input.path),
+                    Err(problem) => problems.push(problem.to_string()),
+                }
+            }
+            problems.into_iter().for_each(&mut *fail);
+            if pictures.is_empty() {
                 return Err(nothing(&args.root));
             }
             if !args.verbosity.quiet {
-                anstream::eprintln!("aaclip: taking all {} pictures as good", found.pictures.len());
+                anstream::eprintln!("aaclip: taking all {} pictures as good", pictures.len());
             }
-            let known = |p: inputs::Input| Known { path: p.path, class: class.clone(), anomalous: false };
-            Ok(found.pictures.into_iter().map(known).collect())
+            let known = |path| Known { path, class: class.clone(), anomalous: false };
+            Ok(pictures.into_iter().map(known).collect())
         }
         Err(e) => Err(e.into()),
     }

@@ -1,23 +1,22 @@
 //! `aaclip detect`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use aaclip::calibration::ThresholdFile;
-use aaclip::image::{DecodeOptions, Picture, decode};
-use aaclip::output::{
-    Artefact, ArtefactNames, ColourScale, Pictures, Record, RecordWriter, SCHEMA_VERSION, Size,
-};
-use aaclip::output::{StageTimes, save};
+use aaclip::Result;
+use aaclip::batch::{Filter, Input, Listing};
+use aaclip::output::{Record, RecordWriter};
 use aaclip::pipeline::ahead;
-use aaclip::{Detector, Error, Result};
 
-use super::detect_args::{DetectArgs, Threshold};
-use super::inputs::{self, Input};
-use super::session::Session;
-use super::{EXIT_ERROR, plan, stats};
+use super::detect_args::DetectArgs;
+use super::detect_output::{Looker, Place, Results, failure};
+use super::scorers::{ScorerOptions, Scorers};
+use super::stop::{self, EXIT_STOPPED};
+use super::{EXIT_ERROR, inputs, stats};
 
 /// Exit code of a run that found an anomaly, if `--fail-on-anomaly` asks for one.
 const EXIT_ANOMALY: u8 = 1;
@@ -28,213 +27,184 @@ const IN_FLIGHT: usize = 4;
 pub fn run(args: DetectArgs) -> Result<ExitCode> {
     args.check()?;
     let many = inputs::many(&args.inputs);
-    let found = inputs::expand(&args.inputs, std::io::stdin());
-    let mut tally = Tally::default();
+    let mut found = inputs::expand(&args.inputs, std::io::stdin());
+    found.listing.filter = Filter::new(&args.many.include, &args.many.exclude)?;
+    found.listing.shard = args.many.shard;
+    let tally = Tally::default();
     found.problems.iter().for_each(|problem| tally.fail(problem));
-    let jobs = jobs(found.pictures, &args)?;
-    if jobs.is_empty() {
+    // Everything that can be wrong with names and folders is said before any work.
+    if let Some(out) = args.output_folder() {
+        found.listing.keep_out(&out)?;
+    }
+    let count = found.listing.check()?;
+    if count == 0 {
+        found.listing.iter().filter_map(Result::err).for_each(|problem| tally.fail(&problem.to_string()));
         return Ok(tally.exit_code(&args));
     }
-
-    let run = Run::prepare(&args)?;
-    let bar = args.verbosity.progress().items(jobs.len() as u64, "scoring");
-    let mut records = RecordWriter::new(std::io::stdout().lock(), args.format.into(), many);
-    let stdout = |e| Error::io("write to", "stdout", e);
-    let started = Instant::now();
-    // Several pictures at a time: while one is decoded or written, another has the processors for its tower.
-    let in_flight = rayon::current_num_threads().min(IN_FLIGHT);
-    ahead(
-        &jobs,
-        in_flight,
-        |job| run.look_at(job, &args),
-        |job, result| {
-            match result {
-                Ok(record) => {
-                    tally.scored(&record);
-                    bar.suspend(|| records.write(&record)).map_err(stdout)?;
-                }
-                // A picture that cannot be read or saved is reported; the others are finished.
-                Err(e) => bar.suspend(|| tally.fail(&with_path(&e, &job.input.path))),
-            }
-            bar.inc(1);
-            Ok::<(), Error>(())
-        },
-    )?;
-    bar.finish_and_clear();
-    records.finish().map_err(stdout)?;
-    if args.verbosity.verbose {
-        report(&tally, started);
-    }
+    let place = Place::open(&args)?;
+    let options = ScorerOptions { scale: args.scale.into(), hash: args.many.hash };
+    let scorers = Scorers::open(&args.scoring, options, args.verbosity.progress())?;
+    let scorer = scorers.default_class()?;
+    let journal = match &place {
+        Some(place) if many => Some(place.journal(&args, scorers.provenance(&scorer)?)?),
+        _ => None,
+    };
+    let (journal, finished) =
+        journal.map_or((None, None), |(journal, finished)| (Some(journal), Some(finished)));
+    let results = Results {
+        stdout: RecordWriter::new(std::io::stdout().lock(), args.format.into(), many),
+        place: place.as_ref(),
+        journal: journal.zip(finished.as_ref()),
+    };
+    let looker = Looker { scorer: &scorer, place: place.as_ref(), finished: finished.as_ref() };
+    let run = Run { listing: &found.listing, count, tally: &tally, args: &args };
+    run.go(&looker, results)?;
     Ok(tally.exit_code(&args))
 }
 
-/// One picture and where its files go.
-struct Job {
-    input: Input,
-    names: Option<ArtefactNames>,
+/// A run over pictures.
+struct Run<'a> {
+    listing: &'a Listing,
+    count: usize,
+    tally: &'a Tally,
+    args: &'a DetectArgs,
 }
 
-/// Decides all output names and tries the output folder before any work is done.
-fn jobs(pictures: Vec<Input>, args: &DetectArgs) -> Result<Vec<Job>> {
-    let Some(out) = args.output_folder().filter(|_| !pictures.is_empty()) else {
-        return Ok(pictures.into_iter().map(|input| Job { input, names: None }).collect());
-    };
-    let names = plan::names(&pictures, &out)?;
-    try_folder(&out)?;
-    Ok(pictures.into_iter().zip(names).map(|(input, names)| Job { input, names: Some(names) }).collect())
-}
-
-/// Fails early, and not after the first picture, where nothing can be written.
-fn try_folder(out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out)
-        .and_then(|()| tempfile::Builder::new().prefix(".aaclip-").tempfile_in(out).map(drop))
-        .map_err(|e| Error::io("write to the output folder", out, e))
-}
-
-/// Everything that is the same for all pictures.
-struct Run {
-    detector: Detector,
-    model: String,
-    class: String,
-    threshold: Option<f32>,
-    decode: DecodeOptions,
-    artefacts: Vec<Artefact>,
-    scale: ColourScale,
-}
-
-impl Run {
-    fn prepare(args: &DetectArgs) -> Result<Self> {
-        let session = Session::open(&args.detector, args.verbosity.progress())?;
-        let class = session.prompts.describe(&args.class, args.dataset_names.as_deref())?;
-        let threshold = match &args.threshold {
-            None => None,
-            Some(Threshold::Score(score)) => Some(*score),
-            Some(Threshold::File(path)) => {
-                Some(ThresholdFile::read(path)?.threshold(path, &session.provenance()?, &class.text)?)
-            }
-        };
-        Ok(Self {
-            detector: session.detector(&session.anchors(&class)?, &class)?,
-            threshold,
-            model: session.model,
-            class: class.text,
-            decode: args.detector.decode_options(),
-            artefacts: args.artefacts(),
-            scale: args.scale.into(),
-        })
-    }
-
-    fn look_at(&self, job: &Job, args: &DetectArgs) -> Result<Record> {
+impl Run<'_> {
+    fn go(&self, looker: &Looker<'_>, mut results: Results<'_>) -> Result<()> {
+        let Self { tally, args, .. } = self;
+        let bar = args.verbosity.progress().items(self.count as u64, "scoring");
         let started = Instant::now();
-        let picture = decode(&job.input.path, &self.decode)?;
-        let decoded = started.elapsed();
-        if picture.was_clipped() && !args.verbosity.quiet {
+        let stop = stop::on_signal("finishing the pictures in flight");
+        // Several pictures at a time: while one is decoded or written, another has the processors for its tower.
+        let in_flight = rayon::current_num_threads().min(IN_FLIGHT);
+        ahead(
+            self.inputs(&stop, &bar),
+            in_flight,
+            |input| looker.look(input),
+            |_, looked| {
+                bar.suspend(|| {
+                    if looked.clipped && !args.verbosity.quiet {
+                        anstream::eprintln!(
+                            "aaclip: {}: 16-bit values above 255 became white, as in the reference; --gray16 scale \
+                             keeps them",
+                            looked.record.input.path
+                        );
+                    }
+                    // A picture that cannot be read is reported; the others are finished.
+                    tally.take(&looked.record, looked.old);
+                    results.write(&looked)
+                })?;
+                bar.inc(1);
+                looked.hopeless.map_or(Ok(()), Err)
+            },
+        )?;
+        bar.finish_and_clear();
+        results.finish()?;
+        if stop.load(Ordering::Relaxed) && tally.counts().done() < self.count {
+            tally.stop();
             anstream::eprintln!(
-                "aaclip: {}: 16-bit values above 255 became white, as in the reference; --gray16 scale keeps them",
-                job.input.path.display()
+                "aaclip: stopped: {} of {} done; the same command goes on",
+                tally.counts().done(),
+                self.count
             );
         }
-        let found = self.detector.detect(&picture)?;
-        let detected = started.elapsed();
-        let probabilities = found.probabilities();
-        let region_threshold = args.region_threshold(self.threshold);
-        let files = match &job.names {
-            Some(names) => {
-                let rgb = picture.to_rgb();
-                let pictures = Pictures {
-                    picture: &rgb,
-                    probabilities: probabilities.view(),
-                    raw: &found.map,
-                    scale: self.scale,
-                    threshold: region_threshold,
-                };
-                save(&self.artefacts, names, &pictures)?
+        if args.verbosity.verbose {
+            report(&tally.counts(), started);
+        }
+        Ok(())
+    }
+
+    /// The pictures, until a signal ends it; what cannot be searched is reported on the way.
+    fn inputs<'a>(
+        &'a self,
+        stop: &'a AtomicBool,
+        bar: &'a indicatif::ProgressBar,
+    ) -> impl Iterator<Item = Input> + Send + 'a {
+        let listed = self.listing.iter().take_while(|_| !stop.load(Ordering::Relaxed));
+        listed.filter_map(|found| match found {
+            Ok(input) => Some(input),
+            Err(problem) => {
+                bar.suspend(|| self.tally.fail(&problem.to_string()));
+                None
             }
-            None => Default::default(),
-        };
-        let regions = aaclip::map::regions(probabilities.view(), region_threshold);
-        let ms = |d: std::time::Duration| (d.as_secs_f64() * 1e6).round() / 1e3;
-        let total = started.elapsed();
-        Ok(Record {
-            schema: SCHEMA_VERSION,
-            path: job.input.path.to_string_lossy().into_owned(),
-            model: self.model.clone(),
-            method: self.detector.method().name(),
-            class: self.class.clone(),
-            score: found.score,
-            anomalous: self.threshold.map(|t| found.score >= t),
-            threshold: self.threshold,
-            components: found.components,
-            region_threshold,
-            regions,
-            size: size(&picture),
-            image_size: self.detector.image_size(),
-            files,
-            timing_ms: StageTimes {
-                decode: ms(decoded),
-                preprocess: ms(found.timing.preprocess),
-                model: ms(found.timing.model),
-                map: ms(found.timing.map),
-                write: ms(total - detected),
-                total: ms(total),
-            },
         })
     }
-}
-
-fn size(picture: &Picture) -> Size {
-    Size { width: picture.width(), height: picture.height() }
 }
 
 /// What came of the inputs so far.
 #[derive(Default)]
-struct Tally {
+struct Tally(Mutex<Counts>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
     scored: usize,
+    /// Of those, from an earlier run.
+    old: usize,
     anomalous: usize,
     failed: usize,
+    stopped: bool,
+}
+
+impl Counts {
+    fn done(&self) -> usize {
+        self.scored + self.failed
+    }
 }
 
 impl Tally {
-    fn scored(&mut self, record: &Record) {
-        self.scored += 1;
-        self.anomalous += usize::from(record.anomalous == Some(true));
+    fn counts(&self) -> Counts {
+        *self.lock()
     }
 
-    fn fail(&mut self, reason: &str) {
-        self.failed += 1;
+    fn lock(&self) -> std::sync::MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn take(&self, record: &Record, old: bool) {
+        if let Some(reason) = failure(record) {
+            return self.fail(&reason);
+        }
+        let mut counts = self.lock();
+        counts.scored += 1;
+        counts.old += usize::from(old);
+        counts.anomalous += usize::from(record.scored().is_some_and(|s| s.anomalous == Some(true)));
+    }
+
+    fn fail(&self, reason: &str) {
+        self.lock().failed += 1;
         anstream::eprintln!("aaclip: {reason}");
     }
 
+    fn stop(&self) {
+        self.lock().stopped = true;
+    }
+
     fn exit_code(&self, args: &DetectArgs) -> ExitCode {
+        let counts = self.counts();
         match () {
-            () if self.failed > 0 => ExitCode::from(EXIT_ERROR),
-            () if args.fail_on_anomaly && self.anomalous > 0 => ExitCode::from(EXIT_ANOMALY),
+            () if counts.stopped => ExitCode::from(EXIT_STOPPED),
+            () if counts.failed > 0 => ExitCode::from(EXIT_ERROR),
+            () if args.fail_on_anomaly && counts.anomalous > 0 => ExitCode::from(EXIT_ANOMALY),
             () => ExitCode::SUCCESS,
         }
     }
 }
 
-/// The reason, with the picture's path where the error does not name it itself.
-fn with_path(error: &Error, path: &Path) -> String {
-    match error {
-        Error::Image(_) | Error::Io { .. } => error.to_string(),
-        _ => format!("{}: {error}", path.display()),
-    }
-}
-
-fn report(tally: &Tally, started: Instant) {
+fn report(counts: &Counts, started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
     let memory = stats::peak_memory_mb().map_or(String::new(), |mb| format!(", peak memory {mb:.0} MB"));
+    let old = if counts.old > 0 { format!(" ({} of them before)", counts.old) } else { String::new() };
     let _ = writeln!(
         std::io::stderr(),
-        "aaclip: {} scored, {} anomalous, {} failed in {seconds:.2} s{memory}",
-        tally.scored,
-        tally.anomalous,
-        tally.failed
+        "aaclip: {} scored{old}, {} anomalous, {} failed in {seconds:.2} s{memory}",
+        counts.scored,
+        counts.anomalous,
+        counts.failed
     );
 }
 
-/// `PATH` as an output folder, for the default of `--out`.
+/// The output folder if only the kinds of files are named.
 pub fn default_out() -> PathBuf {
     PathBuf::from("aaclip-out")
 }

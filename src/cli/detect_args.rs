@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use aaclip::batch::Shard;
 use aaclip::output::{Artefact, ColourScale, RecordFormat};
 use aaclip::{Error, Result};
 
-use super::detector_args::{DetectorArgs, Verbosity};
+use super::detector_args::Verbosity;
 use super::names;
+use super::scoring_args::ScoringArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +18,16 @@ Examples:
   aaclip detect part.png --model ViT-L-14-336 --adapters checkpoints/ --class mvtec:bottle
   aaclip detect 'line-3/*.jpg' --threshold 0.6 --fail-on-anomaly
   find . -name '*.png' | aaclip detect - --model ~/models/my-clip --format csv
+  aaclip detect night/ -o results              # run it again after a crash: it goes on where it was
+  aaclip detect night/ -o results --shard \"$JOB_COMPLETION_INDEX/8\"     # one of 8 machines
+
+Many pictures with --out:
+  DIR/results.jsonl   one line per picture, in the order of their names, appended as they are done
+  DIR/manifest.json   the settings; a run with others is refused, unless --restart
+  DIR/NAME.png.heatmap.png   files of NAME.png, in the folders of the pictures
+  With --shard the two are called results-I-of-N.jsonl and manifest-I-of-N.json. A run that was
+  killed loses what was in flight, at most; the same command goes on. Pictures that failed are tried
+  again. DIR may lie inside the folder that is searched; it is left out.
 
 Score:
   The score of a picture lies in 0..1 and depends on that picture, the model, the prompts and the
@@ -31,7 +43,8 @@ Score:
 Exit codes:
   0  all inputs were scored
   1  an anomaly was found (only with --fail-on-anomaly)
-  2  any error: usage, set-up, or at least one input that could not be scored";
+  2  any error: usage, set-up, or at least one input that could not be scored
+  130  stopped by Ctrl-C or a termination signal, after finishing what was in flight";
 
 /// Score pictures and show where they look damaged.
 #[derive(Debug, clap::Args)]
@@ -42,23 +55,7 @@ pub struct DetectArgs {
     pub inputs: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub detector: DetectorArgs,
-
-    /// What the pictures show, as it is put into the prompts; `dataset:class` becomes AA-CLIP's description
-    #[arg(long, value_name = "TEXT", default_value = "object")]
-    pub class: String,
-
-    /// The data set that --class belongs to, for AA-CLIP's descriptions
-    #[arg(long, value_name = "NAME")]
-    pub dataset_names: Option<String>,
-
-    /// Score from which a picture is anomalous, 0..1, or a file of `aaclip calibrate`
-    #[arg(long, value_name = "X|FILE", value_parser = parse_threshold, allow_negative_numbers = true)]
-    pub threshold: Option<Threshold>,
-
-    /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: the threshold, or 0.5]
-    #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
-    pub region_threshold: Option<f32>,
+    pub scoring: ScoringArgs,
 
     /// Exit with 1 if any picture is anomalous
     #[arg(long, requires = "threshold")]
@@ -68,7 +65,8 @@ pub struct DetectArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,..")]
     pub save: Vec<ArtefactName>,
 
-    /// Folder for those files [default with --save: aaclip-out]
+    /// Folder for those files, and for the results of a run over many pictures (results.jsonl) [default with --save:
+    /// aaclip-out]
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
@@ -81,7 +79,41 @@ pub struct DetectArgs {
     pub format: FormatName,
 
     #[command(flatten)]
+    pub many: ManyArgs,
+
+    #[command(flatten)]
     pub verbosity: Verbosity,
+}
+
+/// What concerns runs over many pictures.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Many pictures")]
+pub struct ManyArgs {
+    /// Of folders take only files that match; `*` stays within a name, `**` crosses folders, a pattern without `/` is
+    /// for the last name alone
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+
+    /// Of folders leave out files and folders that match
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+
+    /// Go on where an earlier run with --out stopped: pictures it finished are not scored again. This is the default
+    #[arg(long, conflicts_with = "restart")]
+    pub resume: bool,
+
+    /// Forget the results an earlier run left in --out
+    #[arg(long)]
+    pub restart: bool,
+
+    /// Know finished pictures again by their content instead of length and time of change; results then name each
+    /// picture's SHA-256
+    #[arg(long)]
+    pub hash: bool,
+
+    /// Part I, counted from 0, of N: the pictures whose name hashes to it. Parts may share one --out
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
 }
 
 names!(ArtefactName => Artefact {
@@ -118,6 +150,12 @@ impl DetectArgs {
         if without_files && self.scale != ScaleName::Fixed {
             return Err(Error::Setting("--scale has no effect without --save or --out".to_owned()));
         }
+        let many = &self.many;
+        let unused = [("--resume", many.resume), ("--restart", many.restart), ("--hash", many.hash)];
+        let unused = unused.iter().find(|(_, given)| *given && self.output_folder().is_none());
+        if let Some((flag, _)) = unused {
+            return Err(Error::Setting(format!("{flag} has no effect without --out")));
+        }
         Ok(())
     }
 
@@ -135,34 +173,5 @@ impl DetectArgs {
             () if self.out.is_some() => vec![Artefact::Heatmap, Artefact::Overlay],
             () => vec![],
         }
-    }
-
-    /// The value from which a pixel belongs to a region, given the threshold of the score.
-    pub fn region_threshold(&self, threshold: Option<f32>) -> f32 {
-        self.region_threshold.or(threshold).unwrap_or(0.5)
-    }
-}
-
-/// Where the threshold of the score comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Threshold {
-    /// It was said.
-    Score(f32),
-    /// A file of `aaclip calibrate`.
-    File(PathBuf),
-}
-
-fn parse_threshold(text: &str) -> Result<Threshold, String> {
-    match text.parse::<f32>() {
-        Ok(_) => parse_probability(text).map(Threshold::Score),
-        Err(_) if text.is_empty() => Err("expected a number from 0 to 1, or a file".to_owned()),
-        Err(_) => Ok(Threshold::File(text.into())),
-    }
-}
-
-fn parse_probability(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
-        _ => Err("expected a number from 0 to 1".to_owned()),
     }
 }

@@ -1,34 +1,17 @@
-//! From what was typed to a list of pictures: files, folders, globs and a list on stdin.
+//! From what was typed to a listing of pictures: files, folders, patterns and a list on stdin.
 
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use aaclip::image::{PICTURE_ENDINGS, is_picture_name};
-use walkdir::WalkDir;
+use aaclip::batch::{Input, Listing, Root};
 
 /// Longest line accepted in a list of paths.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// A picture to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// The file.
-    pub path: PathBuf,
-    /// Its path below the folder it was found in; the file name alone if it was named outright.
-    pub relative: PathBuf,
-}
-
-impl Input {
-    fn named(path: PathBuf) -> Self {
-        let relative = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
-        Self { path, relative }
-    }
-}
-
-/// Pictures in the order they will be looked at, and what could not be turned into any.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What the arguments stand for, and what could not be turned into pictures.
+#[derive(Debug, Default)]
 pub struct Inputs {
-    pub pictures: Vec<Input>,
+    pub listing: Listing,
     pub problems: Vec<String>,
 }
 
@@ -52,11 +35,11 @@ pub fn expand(arguments: &[PathBuf], stdin: impl Read) -> Inputs {
                 None => inputs.problems.push("`-` (a list on stdin) can be given only once".to_owned()),
             }
         } else if argument.is_dir() {
-            inputs.add_folder(argument);
+            inputs.listing.roots.push(Root::Folder(argument.clone()));
         } else if is_pattern(argument) && !argument.exists() {
-            inputs.add_pattern(&argument.to_string_lossy());
+            inputs.add_pattern(argument);
         } else {
-            inputs.pictures.push(Input::named(argument.clone()));
+            inputs.add(vec![Input::named(argument.clone())]);
         }
     }
     inputs
@@ -67,62 +50,87 @@ fn is_pattern(path: &Path) -> bool {
 }
 
 impl Inputs {
+    fn add(&mut self, files: Vec<Input>) {
+        match self.listing.roots.last_mut() {
+            Some(Root::Files(before)) => before.extend(files),
+            _ => self.listing.roots.push(Root::Files(files)),
+        }
+    }
+
+    /// Paths of a list keep their folders in the names of results.
     fn add_list(&mut self, list: impl Read) {
         let mut lines = std::io::BufReader::new(list);
-        let mut line = Vec::new();
+        let (mut line, mut files) = (Vec::new(), Vec::new());
         loop {
             line.clear();
             match lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
-                Ok(0) => return,
+                Ok(0) => break,
                 Ok(_) => {
-                    let text = String::from_utf8_lossy(&line);
-                    let text = text.trim_end_matches(['\n', '\r']);
-                    if !text.is_empty() {
-                        self.pictures.push(Input::named(PathBuf::from(text)));
+                    let end = line.trim_ascii_end_of_line();
+                    if !end.is_empty() {
+                        let path = path_of(end);
+                        files.push(Input { relative: path.clone(), path });
                     }
                 }
-                Err(e) => return self.problems.push(format!("cannot read the list on stdin: {e}")),
-            }
-        }
-    }
-
-    fn add_folder(&mut self, folder: &Path) {
-        let before = self.pictures.len();
-        for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-            match entry {
-                Ok(entry) if entry.file_type().is_file() && is_picture_name(entry.path()) => {
-                    let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_owned();
-                    self.pictures.push(Input { path: entry.into_path(), relative });
+                Err(e) => {
+                    self.problems.push(format!("cannot read the list on stdin: {e}"));
+                    break;
                 }
-                Ok(_) => {}
-                Err(e) => self.problems.push(format!("cannot search {}: {e}", folder.display())),
             }
         }
-        if self.pictures.len() == before {
-            let endings = PICTURE_ENDINGS.join(", ");
-            self.problems
-                .push(format!("{}: no picture in this folder (looked for {endings})", folder.display()));
-        }
+        self.add(files);
     }
 
-    fn add_pattern(&mut self, pattern: &str) {
-        let before = self.pictures.len();
-        match glob::glob(pattern) {
-            Err(e) => return self.problems.push(format!("`{pattern}` is not a valid pattern: {e}")),
+    /// Matches of a pattern keep their path below the part of it that is no pattern.
+    fn add_pattern(&mut self, pattern: &Path) {
+        let text = pattern.to_string_lossy();
+        let fixed: PathBuf =
+            pattern.components().take_while(|c| !is_pattern(Path::new(c.as_os_str()))).collect();
+        let mut files = Vec::new();
+        match glob::glob(&text) {
+            Err(e) => return self.problems.push(format!("`{text}` is not a valid pattern: {e}")),
             Ok(matches) => {
                 for found in matches {
                     match found {
                         Ok(path) if path.is_dir() => {}
-                        Ok(path) => self.pictures.push(Input::named(path)),
-                        Err(e) => self.problems.push(format!("cannot search `{pattern}`: {e}")),
+                        Ok(path) => {
+                            let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
+                            files.push(Input { path, relative });
+                        }
+                        Err(e) => self.problems.push(format!("cannot search `{text}`: {e}")),
                     }
                 }
             }
         }
-        if self.pictures.len() == before {
-            self.problems.push(format!("`{pattern}`: no such file, and no file matches it as a pattern"));
+        if files.is_empty() {
+            self.problems.push(format!("`{text}`: no such file, and no file matches it as a pattern"));
         }
+        self.add(files);
     }
+}
+
+/// The end of a line of a list is not part of its path.
+trait Line {
+    fn trim_ascii_end_of_line(&self) -> &[u8];
+}
+
+impl Line for Vec<u8> {
+    fn trim_ascii_end_of_line(&self) -> &[u8] {
+        let line = self.strip_suffix(b"\n").unwrap_or(self);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+}
+
+/// A path as the system names it, whatever its bytes.
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -138,38 +146,45 @@ mod tests {
         dir
     }
 
-    fn relatives(inputs: &Inputs) -> Vec<String> {
-        inputs.pictures.iter().map(|i| i.relative.to_string_lossy().replace('\\', "/")).collect()
+    fn names(inputs: &Inputs) -> Vec<String> {
+        let found = inputs.listing.iter().filter_map(Result::ok);
+        found.map(|i| String::from_utf8(i.name()).unwrap()).collect()
     }
 
     #[test]
-    fn folders_are_searched_in_a_stable_order() {
+    fn folders_and_named_files() {
         let dir = tree();
         let inputs = expand(&[dir.path().to_owned()], std::io::empty());
-        assert_eq!(relatives(&inputs), ["a.JPG", "b.png", "sub/c.webp"]);
+        assert_eq!(names(&inputs), ["a.JPG", "b.png", "sub/c.webp"]);
         assert!(inputs.problems.is_empty() && many(&[dir.path().to_owned()]));
-    }
-
-    #[test]
-    fn a_named_file_is_always_tried() {
+        // A named file is always tried.
         let inputs = expand(&["x/notes.txt".into(), "gone.png".into()], std::io::empty());
-        assert_eq!(relatives(&inputs), ["notes.txt", "gone.png"]);
+        assert_eq!(names(&inputs), ["notes.txt", "gone.png"]);
         assert!(!many(&["x/notes.txt".into()]) && many(&["-".into()]));
     }
 
     #[test]
-    fn patterns_and_lists() {
+    fn patterns_and_lists_keep_folders() {
         let dir = tree();
         let pattern = dir.path().join("*.[pJ]*");
-        assert_eq!(relatives(&expand(&[pattern], std::io::empty())), ["a.JPG", "b.png"]);
-        let list = expand(&["-".into(), "-".into()], "one.png\r\n\nsub/two words.png".as_bytes());
-        assert_eq!(list.pictures[1].path, Path::new("sub/two words.png"));
-        assert_eq!((list.pictures.len(), list.problems.len()), (2, 1));
+        assert_eq!(names(&expand(&[pattern], std::io::empty())), ["a.JPG", "b.png"]);
+        let pattern = dir.path().join("s*/*.webp");
+        assert_eq!(names(&expand(&[pattern], std::io::empty())), ["sub/c.webp"]);
+        let list = expand(&["-".into(), "-".into()], "one.png\r\n\n./sub/two words.png".as_bytes());
+        assert_eq!(names(&list), ["one.png", "sub/two words.png"]);
+        assert_eq!(list.problems.len(), 1);
         for nothing in ["*.tga", "[", "sub/none*"] {
             let inputs = expand(&[dir.path().join(nothing)], std::io::empty());
-            assert_eq!((inputs.pictures.len(), inputs.problems.len()), (0, 1), "{nothing}");
+            assert_eq!((names(&inputs).len(), inputs.problems.len()), (0, 1), "{nothing}");
         }
-        let empty = tempfile::tempdir().unwrap();
-        assert_eq!(expand(&[empty.path().to_owned()], std::io::empty()).problems.len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_list_may_hold_any_name() {
+        use std::os::unix::ffi::OsStrExt;
+        let list = expand(&["-".into()], &b"sub/\xff.png\n"[..]);
+        let input = list.listing.iter().next().unwrap().unwrap();
+        assert_eq!(input.path.as_os_str().as_bytes(), b"sub/\xff.png");
     }
 }

@@ -22,9 +22,9 @@ pub fn score(
     mut each: impl FnMut(usize, Result<Detection>) -> Result<()>,
 ) -> Result<()> {
     let prepare =
-        |job: &Job<'_>| -> Result<PreparedPicture> { job.detector.prepare(&decode(job.path, decoding)?) };
+        |job: &&Job<'_>| -> Result<PreparedPicture> { job.detector.prepare(&decode(job.path, decoding)?) };
     let mut index = 0;
-    pipeline::ahead(jobs, pipeline::threads(), prepare, |job, prepared| {
+    pipeline::ahead(jobs.iter(), pipeline::threads(), prepare, |job, prepared| {
         let found = prepared.and_then(|picture| job.detector.detect_prepared(picture));
         each(index, found)?;
         index += 1;

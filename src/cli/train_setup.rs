@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use aaclip::adapters::{AdapterHeader, Method};
 use aaclip::anchors::{ClassName, PromptSet};
@@ -13,7 +13,7 @@ use aaclip::{Error, Provenance, Result, quarters};
 use candle_core::Device;
 
 use super::train_args::CommonArgs;
-use super::{EXIT_ERROR, model, train_data};
+use super::{model, stop, train_data};
 
 /// Files of a run.
 pub struct Place {
@@ -125,7 +125,7 @@ impl Setup {
             seed,
             settings,
             place,
-            stop: stop_on_ctrl_c(),
+            stop: stop::on_signal("finishing this step"),
             checkpoint,
         })
     }
@@ -201,18 +201,4 @@ pub struct StagePlan {
     pub shuffled: bool,
     pub augmentation: Augmentation,
     pub chain: Chain,
-}
-
-/// Set by the first Ctrl-C; a second one ends the program at once.
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    // Where no handler can be set Ctrl-C ends the program as ever; the last epoch's files are whole all the same.
-    let _ = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(EXIT_ERROR));
-        }
-        anstream::eprintln!("aaclip: finishing this step; press Ctrl-C again to end at once");
-    });
-    stop
 }

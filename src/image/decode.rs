@@ -7,6 +7,7 @@ use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::ImageError;
 use super::mode::PixelMode;
+use crate::files::Stamp;
 
 /// What a picture may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,20 +125,37 @@ pub(super) fn to_rgb_samples(samples: &[u8], mode: PixelMode) -> Vec<u8> {
 /// # Errors
 /// A file that cannot be read, is no picture, is damaged or cut off, or is larger than the limits.
 pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Picture, ImageError> {
+    decode_bytes(&read(path, &options.limits)?.bytes, path, options)
+}
+
+/// The content of a picture file, not decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PictureFile {
+    /// The content.
+    pub bytes: Vec<u8>,
+    /// The file's state before it was read.
+    pub stamp: Stamp,
+}
+
+/// Reads a picture file, which may be no picture at all.
+///
+/// # Errors
+/// A file that cannot be read, or is larger than the limits.
+pub fn read(path: &Path, limits: &DecodeLimits) -> Result<PictureFile, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
-    let allowed = options.limits.max_bytes;
+    let stamp = Stamp::of(&file.metadata().map_err(io)?);
+    let allowed = limits.max_bytes;
     let too_large = |bytes| ImageError::FileTooLarge { path: path.to_owned(), bytes, allowed };
-    if length > allowed {
-        return Err(too_large(length));
+    if stamp.bytes > allowed {
+        return Err(too_large(stamp.bytes));
     }
     let mut bytes = Vec::new();
     file.take(allowed.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > allowed {
         return Err(too_large(bytes.len() as u64));
     }
-    decode_bytes(&bytes, path, options)
+    Ok(PictureFile { bytes, stamp })
 }
 
 /// Decodes a picture that is in memory; `name` is what errors call it.

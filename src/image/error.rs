@@ -75,3 +75,17 @@ pub enum ImageError {
         size: usize,
     },
 }
+
+impl ImageError {
+    /// The kind of problem in one word, for programs that read records.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "unreadable",
+            Self::Empty { .. } => "empty",
+            Self::NotAPicture { .. } => "not_a_picture",
+            Self::TooLarge { .. } | Self::FileTooLarge { .. } => "too_large",
+            Self::Damaged { .. } => "damaged",
+            Self::NoPixels { .. } => "no_pixels",
+        }
+    }
+}

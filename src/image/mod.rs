@@ -11,7 +11,7 @@ mod names;
 mod preprocess;
 mod resample;
 
-pub use decode::{DecodeLimits, DecodeOptions, Gray16, Picture, decode, decode_bytes};
+pub use decode::{DecodeLimits, DecodeOptions, Gray16, Picture, PictureFile, decode, decode_bytes, read};
 pub use error::ImageError;
 pub use geometry::{AxisMap, Geometry};
 pub use mask::Mask;

@@ -5,7 +5,7 @@ use ndarray::ArrayView2;
 use super::components::components;
 
 /// A connected area at or above a threshold.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Region {
     /// Left edge of the bounding box, in pixels.
     pub x: usize,

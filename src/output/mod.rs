@@ -3,7 +3,15 @@
 mod paint;
 mod record;
 mod save;
+mod writer;
 
 pub use paint::{ColourScale, heatmap, mask, outline, overlay};
-pub use record::{Record, RecordFormat, RecordWriter, SCHEMA_VERSION, Size, StageTimes};
-pub use save::{Artefact, ArtefactNames, Pictures, save};
+pub use record::{Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
+pub use save::{Artefact, ArtefactNames, Pictures, encode, save};
+pub use writer::{COLUMNS, RecordFormat, RecordWriter};
+
+/// A record for tests: scored or failed.
+#[cfg(test)]
+pub fn test_record(name: &str, ok: bool) -> Record {
+    if ok { record::tests::record(name) } else { record::tests::failed(name) }
+}

@@ -1,39 +1,70 @@
-//! Results as text, JSON, JSON lines and CSV.
+//! The result for one picture.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
-use serde::Serialize;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
 
-use crate::Components;
+use crate::files::Stamp;
 use crate::map::Region;
+use crate::{Components, Error};
 
 /// Version of the fields of [`Record`]; changes when one changes its name or meaning.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
-/// The result for one picture.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The result for one picture, or why there is none. As JSON it always has the same fields; those that do not apply
+/// are null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Fields", try_from = "Fields")]
 pub struct Record {
-    /// [`SCHEMA_VERSION`].
-    pub schema: u32,
-    /// The picture's file.
-    pub path: String,
+    /// Which picture.
+    pub input: RecordInput,
     /// The model that looked at it.
     pub model: String,
     /// The method.
-    pub method: &'static str,
+    pub method: String,
     /// The name put into the prompts.
     pub class: String,
-    /// How anomalous the picture is, 0..1, comparable from picture to picture.
-    pub score: f32,
-    /// Whether the score reaches the threshold; null without one.
-    pub anomalous: Option<bool>,
-    /// The threshold of the score; null if none was given.
+    /// The threshold of the score; `None` if none was given.
     pub threshold: Option<f32>,
-    /// The parts of the score.
-    pub components: Components,
     /// The value from which a pixel belongs to a region.
     pub region_threshold: f32,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// A picture as a record names it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RecordInput {
+    /// Its file as the run named it.
+    pub path: String,
+    /// Its name within the run: the path below the folder that was searched, with `/`; the bytes of the file system.
+    pub name: Vec<u8>,
+    /// The file's state when it was read; `None` if it could not be read or is no file.
+    pub stamp: Option<Stamp>,
+    /// SHA-256 of its content, if asked for.
+    pub sha256: Option<String>,
+}
+
+/// What came of one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It was scored.
+    Scored(Box<Scored>),
+    /// It was not.
+    Failed(Failure),
+}
+
+/// The measured part of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// How anomalous the picture is, 0..1, comparable from picture to picture.
+    pub score: f32,
+    /// Whether the score reaches the threshold; `None` without one.
+    pub anomalous: Option<bool>,
+    /// The parts of the score.
+    pub components: Components,
     /// Connected regions, in pixels of the picture, the highest peak first.
     pub regions: Vec<Region>,
     /// Size of the picture, upright.
@@ -41,13 +72,28 @@ pub struct Record {
     /// Side of the square the model looked at, in pixels.
     pub image_size: usize,
     /// Files written, by what they show.
-    pub files: BTreeMap<&'static str, String>,
+    pub files: BTreeMap<String, String>,
     /// Milliseconds per stage.
     pub timing_ms: StageTimes,
 }
 
+/// Why a picture has no score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind of problem, see [`Error::kind`].
+    pub kind: String,
+    /// The whole reason, for a person.
+    pub message: String,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { kind: error.kind().to_owned(), message: error.to_string() }
+    }
+}
+
 /// Width and height in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Pixels in a row.
     pub width: usize,
@@ -56,7 +102,7 @@ pub struct Size {
 }
 
 /// Milliseconds spent per stage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageTimes {
     /// Reading and decoding the file.
     pub decode: f64,
@@ -72,203 +118,219 @@ pub struct StageTimes {
     pub total: f64,
 }
 
-/// How records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RecordFormat {
-    /// A line for a person: score, verdict, path.
-    #[default]
-    Text,
-    /// One indented JSON object if there is one record, else an array of them.
-    Json,
-    /// One JSON object per line.
-    JsonLines,
-    /// Comma-separated values with a header line.
-    Csv,
-}
-
-/// Writes records one after another, flushing each: a reader sees a picture's result as soon as there is one.
-pub struct RecordWriter<W: Write> {
-    out: W,
-    format: RecordFormat,
-    /// Whether a JSON array is written rather than one object.
-    array: bool,
-    written: usize,
-}
-
-impl<W: Write> RecordWriter<W> {
-    /// A writer; `many` tells whether more than one record may come, which makes [`RecordFormat::Json`] an array.
-    pub fn new(out: W, format: RecordFormat, many: bool) -> Self {
-        Self { out, format, array: many, written: 0 }
-    }
-
-    /// Writes one record.
-    ///
-    /// # Errors
-    /// Those of the underlying writer.
-    pub fn write(&mut self, record: &Record) -> io::Result<()> {
-        match self.format {
-            RecordFormat::Text => writeln!(self.out, "{}", text_line(record))?,
-            RecordFormat::JsonLines => {
-                serde_json::to_writer(&mut self.out, record)?;
-                self.out.write_all(b"\n")?;
-            }
-            RecordFormat::Json if self.array => {
-                self.out.write_all(if self.written == 0 { b"[\n" } else { b",\n" })?;
-                serde_json::to_writer_pretty(&mut self.out, record)?;
-            }
-            RecordFormat::Json => {
-                serde_json::to_writer_pretty(&mut self.out, record)?;
-                self.out.write_all(b"\n")?;
-            }
-            RecordFormat::Csv => {
-                let mut lines =
-                    csv::WriterBuilder::new().has_headers(self.written == 0).from_writer(&mut self.out);
-                lines.serialize(CsvRow::from(record)).map_err(io::Error::other)?;
-                lines.flush()?;
-            }
+impl Record {
+    /// What was measured, if anything was.
+    pub fn scored(&self) -> Option<&Scored> {
+        match &self.outcome {
+            Outcome::Scored(scored) => Some(scored),
+            Outcome::Failed(_) => None,
         }
-        self.written += 1;
-        self.out.flush()
     }
 
-    /// Closes what is open.
-    ///
-    /// # Errors
-    /// Those of the underlying writer.
-    pub fn finish(mut self) -> io::Result<()> {
-        if self.format == RecordFormat::Json && self.array {
-            self.out.write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
+    /// The files written, to rename them.
+    pub fn files_mut(&mut self) -> Option<&mut BTreeMap<String, String>> {
+        match &mut self.outcome {
+            Outcome::Scored(scored) => Some(&mut scored.files),
+            Outcome::Failed(_) => None,
         }
-        self.out.flush()
     }
 }
 
-fn text_line(record: &Record) -> String {
-    match record.anomalous {
-        None => format!("{:.4}  {}", record.score, record.path),
-        Some(true) => format!("{:.4}  ANOMALOUS  {}", record.score, record.path),
-        Some(false) => format!("{:.4}  normal     {}", record.score, record.path),
-    }
-}
-
-/// The flat form of a record.
-#[derive(Serialize)]
-struct CsvRow<'a> {
+/// A record as it is written: one level of named fields, always the same ones.
+#[derive(Serialize, Deserialize)]
+struct Fields {
     schema: u32,
-    path: &'a str,
-    model: &'a str,
-    method: &'a str,
-    class: &'a str,
-    score: f32,
+    path: String,
+    name: String,
+    /// The name's bytes in base64, where they are no Unicode text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name_base64: Option<String>,
+    bytes: Option<u64>,
+    modified: Option<i64>,
+    sha256: Option<String>,
+    model: String,
+    method: String,
+    class: String,
+    score: Option<f32>,
     anomalous: Option<bool>,
     threshold: Option<f32>,
-    text_prob: Option<f32>,
-    image_pred: Option<f32>,
-    map_min: f32,
-    map_max: f32,
-    map_mean: f32,
+    components: Option<Components>,
     region_threshold: f32,
-    regions: usize,
-    width: usize,
-    height: usize,
-    image_size: usize,
-    heatmap: Option<&'a str>,
-    overlay: Option<&'a str>,
-    mask: Option<&'a str>,
-    raw: Option<&'a str>,
-    total_ms: f64,
+    regions: Vec<Region>,
+    size: Option<Size>,
+    image_size: Option<usize>,
+    files: BTreeMap<String, String>,
+    timing_ms: Option<StageTimes>,
+    error: Option<Failure>,
 }
 
-impl<'a> From<&'a Record> for CsvRow<'a> {
-    fn from(r: &'a Record) -> Self {
-        let file = |kind| r.files.get(kind).map(String::as_str);
-        Self {
-            schema: r.schema,
-            path: &r.path,
-            model: &r.model,
-            method: r.method,
-            class: &r.class,
-            score: r.score,
-            anomalous: r.anomalous,
-            threshold: r.threshold,
-            text_prob: r.components.text_prob,
-            image_pred: r.components.image_pred,
-            map_min: r.components.map_min,
-            map_max: r.components.map_max,
-            map_mean: r.components.map_mean,
-            region_threshold: r.region_threshold,
-            regions: r.regions.len(),
-            width: r.size.width,
-            height: r.size.height,
-            image_size: r.image_size,
-            heatmap: file("heatmap"),
-            overlay: file("overlay"),
-            mask: file("mask"),
-            raw: file("raw"),
-            total_ms: r.timing_ms.total,
+impl From<Record> for Fields {
+    fn from(record: Record) -> Self {
+        let Record { input, model, method, class, threshold, region_threshold, outcome } = record;
+        let (name, name_base64) = match String::from_utf8(input.name) {
+            Ok(name) => (name, None),
+            Err(e) => (String::from_utf8_lossy(e.as_bytes()).into_owned(), Some(BASE64.encode(e.as_bytes()))),
+        };
+        let mut fields = Self {
+            schema: SCHEMA_VERSION,
+            path: input.path,
+            name,
+            name_base64,
+            bytes: input.stamp.map(|s| s.bytes),
+            modified: input.stamp.and_then(|s| s.modified),
+            sha256: input.sha256,
+            model,
+            method,
+            class,
+            score: None,
+            anomalous: None,
+            threshold,
+            components: None,
+            region_threshold,
+            regions: Vec::new(),
+            size: None,
+            image_size: None,
+            files: BTreeMap::new(),
+            timing_ms: None,
+            error: None,
+        };
+        match outcome {
+            Outcome::Failed(failure) => fields.error = Some(failure),
+            Outcome::Scored(scored) => {
+                let s = *scored;
+                fields.score = Some(s.score);
+                fields.anomalous = s.anomalous;
+                fields.components = Some(s.components);
+                fields.regions = s.regions;
+                fields.size = Some(s.size);
+                fields.image_size = Some(s.image_size);
+                fields.files = s.files;
+                fields.timing_ms = Some(s.timing_ms);
+            }
         }
+        fields
+    }
+}
+
+impl TryFrom<Fields> for Record {
+    type Error = String;
+
+    fn try_from(f: Fields) -> Result<Self, String> {
+        if f.schema != SCHEMA_VERSION {
+            return Err(format!("a record of schema {}, this program writes {SCHEMA_VERSION}", f.schema));
+        }
+        let name = match f.name_base64 {
+            Some(text) => BASE64.decode(text).map_err(|e| format!("name_base64: {e}"))?,
+            None => f.name.into_bytes(),
+        };
+        let missing = |what: &str| format!("a record with neither an error nor `{what}`");
+        let outcome = match f.error {
+            Some(failure) => Outcome::Failed(failure),
+            None => Outcome::Scored(Box::new(Scored {
+                score: f.score.ok_or_else(|| missing("score"))?,
+                anomalous: f.anomalous,
+                components: f.components.ok_or_else(|| missing("components"))?,
+                regions: f.regions,
+                size: f.size.ok_or_else(|| missing("size"))?,
+                image_size: f.image_size.ok_or_else(|| missing("image_size"))?,
+                files: f.files,
+                timing_ms: f.timing_ms.ok_or_else(|| missing("timing_ms"))?,
+            })),
+        };
+        Ok(Self {
+            input: RecordInput {
+                path: f.path,
+                name,
+                stamp: f.bytes.map(|bytes| Stamp { bytes, modified: f.modified }),
+                sha256: f.sha256,
+            },
+            model: f.model,
+            method: f.method,
+            class: f.class,
+            threshold: f.threshold,
+            region_threshold: f.region_threshold,
+            outcome,
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn record(path: &str) -> Record {
+    pub fn record(path: &str) -> Record {
         Record {
-            schema: SCHEMA_VERSION,
-            path: path.into(),
-            model: "m".into(),
-            method: "sdp",
-            class: "object".into(),
-            score: 0.25,
-            anomalous: Some(false),
-            threshold: Some(0.5),
-            components: Components {
-                text_prob: Some(0.1),
-                image_pred: None,
-                map_min: -0.1,
-                map_max: 0.2,
-                map_mean: 0.0,
+            input: RecordInput {
+                path: path.into(),
+                name: path.into(),
+                stamp: Some(Stamp { bytes: 5, modified: Some(1_763_730_000_123_456) }),
+                sha256: None,
             },
+            model: "m".into(),
+            method: "sdp".into(),
+            class: "object".into(),
+            threshold: Some(0.5),
             region_threshold: 0.5,
-            regions: vec![],
-            size: Size { width: 3, height: 2 },
-            image_size: 70,
-            files: BTreeMap::from([("raw", "out/x.npy".to_owned())]),
-            timing_ms: StageTimes::default(),
+            outcome: Outcome::Scored(Box::new(Scored {
+                score: 0.25,
+                anomalous: Some(false),
+                components: Components {
+                    text_prob: Some(0.1),
+                    image_pred: None,
+                    map_min: -0.1,
+                    map_max: 0.2,
+                    map_mean: 0.0,
+                },
+                regions: vec![Region { x: 1, y: 2, width: 3, height: 4, area: 5, peak: 0.625 }],
+                size: Size { width: 3, height: 2 },
+                image_size: 70,
+                files: BTreeMap::from([("raw".to_owned(), "out/x.npy".to_owned())]),
+                timing_ms: StageTimes::default(),
+            })),
         }
     }
 
-    fn written(format: RecordFormat, many: bool, records: &[Record]) -> String {
-        let mut out = Vec::new();
-        let mut writer = RecordWriter::new(&mut out, format, many);
-        records.iter().for_each(|r| writer.write(r).unwrap());
-        writer.finish().unwrap();
-        String::from_utf8(out).unwrap()
+    pub fn failed(path: &str) -> Record {
+        let failure = Failure { kind: "empty".into(), message: format!("{path} is empty") };
+        let ok = record(path);
+        Record {
+            outcome: Outcome::Failed(failure),
+            input: RecordInput { stamp: None, ..ok.input.clone() },
+            ..ok
+        }
     }
 
     #[test]
-    fn json_forms_parse_to_the_same_values() {
-        let records = [record("a, \"b\".png"), record("ü.png")];
-        let lines = written(RecordFormat::JsonLines, true, &records);
-        let lines: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-        let array: serde_json::Value =
-            serde_json::from_str(&written(RecordFormat::Json, true, &records)).unwrap();
-        assert_eq!(array, serde_json::Value::Array(lines.clone()));
-        let one: serde_json::Value =
-            serde_json::from_str(&written(RecordFormat::Json, false, &records[..1])).unwrap();
-        assert_eq!(one, lines[0]);
-        assert_eq!(written(RecordFormat::Json, true, &[]), "[]\n");
-        assert_eq!(one["score"], 0.25);
+    fn what_is_written_is_read_back() {
+        let mut odd = record("a");
+        odd.input.name = b"sub/\xff.png".to_vec();
+        for record in [record("ü/\"x\".png"), failed("gone.png"), odd] {
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record, "{text}");
+        }
     }
 
     #[test]
-    fn csv_has_one_header_and_quotes_what_needs_it() {
-        let text = written(RecordFormat::Csv, true, &[record("a, \"b\".png"), record("c.png")]);
-        let mut rows = csv::Reader::from_reader(text.as_bytes());
-        assert_eq!(rows.headers().unwrap().get(1), Some("path"));
-        let paths: Vec<String> = rows.records().map(|r| r.unwrap()[1].to_owned()).collect();
-        assert_eq!(paths, ["a, \"b\".png", "c.png"]);
+    fn failures_have_the_same_fields() {
+        let keys = |r: &Record| -> Vec<String> {
+            let value = serde_json::to_value(r).unwrap();
+            value.as_object().unwrap().keys().cloned().collect()
+        };
+        assert_eq!(keys(&record("a")), keys(&failed("a")));
+    }
+
+    #[test]
+    fn other_schemas_and_half_records_are_refused() {
+        let value = serde_json::to_value(record("a")).unwrap();
+        for (key, wrong, needle) in [
+            ("schema", serde_json::json!(1), "schema 1"),
+            ("score", serde_json::Value::Null, "`score`"),
+            ("name_base64", "?".into(), "name_base64"),
+        ] {
+            let mut value = value.clone();
+            value[key] = wrong;
+            let error = serde_json::from_value::<Record>(value).unwrap_err().to_string();
+            assert!(error.contains(needle), "{error}");
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Artefact {
 /// Where the files of one picture go: a folder and the part of their names they share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArtefactNames {
-    /// Path of every file up to the dot before its ending.
+    /// Path of every file up to the dot before its ending: the picture's name, with its own ending.
     pub stem: PathBuf,
 }
 
@@ -87,18 +87,22 @@ pub fn save(
     wanted: &[Artefact],
     names: &ArtefactNames,
     pictures: &Pictures<'_>,
-) -> Result<BTreeMap<&'static str, String>> {
+) -> Result<BTreeMap<String, String>> {
     let mut written = BTreeMap::new();
     for &artefact in wanted {
         let path = names.path(artefact);
         let bytes = encode(artefact, pictures).map_err(|reason| Error::io("write", &path, reason))?;
-        files::write_atomic(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
-        written.insert(artefact.name(), display(&path));
+        files::write_atomic_again(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
+        written.insert(artefact.name().to_owned(), display(&path));
     }
     Ok(written)
 }
 
-fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> {
+/// The content of one file.
+///
+/// # Errors
+/// An encoder that fails.
+pub fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> {
     match artefact {
         Artefact::Heatmap => png(&paint::heatmap(p.probabilities, p.scale)),
         Artefact::Overlay => png(&paint::overlay(p.picture, p.probabilities, p.scale)),

@@ -198,10 +198,9 @@ impl Run<'_> {
                 return Ok(Ended::Stopped);
             }
             let first = if epoch == start.0 { start.1 } else { 0 };
-            let numbers: Vec<usize> = (first..per_epoch).collect();
             let (batches, device) = (self.batches.clone(), self.device);
             let load = |&number: &usize| batches.load(epoch, number, device);
-            let ended = pipeline::ahead(&numbers, pipeline::threads(), load, |&number, batch| {
+            let ended = pipeline::ahead(first..per_epoch, pipeline::threads(), load, |number, batch| {
                 let began = Instant::now();
                 let batch = batch?;
                 let (losses, gradients) = stage.gradients(&batch).map_err(Error::from)?;

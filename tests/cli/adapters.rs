@@ -71,12 +71,12 @@ fn every_method_gives_its_components_and_a_score_of_its_own() {
         let score = found["score"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&score) && !scores.contains(&score), "{method}");
         scores.push(score);
-        assert_eq!(image::image_dimensions(here.path("aaclip-out/a.overlay.png")).unwrap(), (60, 40));
+        assert_eq!(image::image_dimensions(here.path("aaclip-out/a.png.overlay.png")).unwrap(), (60, 40));
     }
     // The ends of the fusion are AA-CLIP alone, and its anchors on the surgery path alone.
     let raw = |args: &[&str]| -> Array2<f32> {
         run(&[&["--adapters", "aa.safetensors"], args].concat());
-        ndarray_npy::read_npy(here.path("aaclip-out/a.npy")).unwrap()
+        ndarray_npy::read_npy(here.path("aaclip-out/a.png.npy")).unwrap()
     };
     let (aa, none) = (raw(&[]), raw(&["--method", "aa-sdp", "--fusion", "0"]));
     assert!((&aa - &none).iter().all(|d| d.abs() < 1e-4));

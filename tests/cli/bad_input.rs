@@ -77,7 +77,12 @@ fn one_bad_picture_does_not_stop_the_others() {
     std::fs::write(here.path("in/b.png"), b"broken").unwrap();
     let ran = here.detect(&["in", "--format", "jsonl"]);
     assert_one_line("a bad picture among good ones", &ran, &["b.png is not a picture"]);
-    assert_eq!(ran.json_lines().len(), 2);
+    let lines = ran.json_lines();
+    let error = |i: usize| lines[i]["error"]["kind"].as_str();
+    assert_eq!([error(0), error(1), error(2)], [None, Some("not_a_picture"), None]);
+    assert!(lines[1]["score"].is_null() && lines[2]["score"].is_number());
+    // A person reads the reason on stderr alone.
+    assert_eq!(here.detect(&["in"]).stdout.lines().count(), 2);
 }
 
 #[cfg(unix)]

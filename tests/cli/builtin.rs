@@ -10,7 +10,7 @@ fn a_fresh_machine_detects_without_a_model() {
     here.picture("a.png", 90, 60);
     let record = here.run(&["detect", "a.png", "--format", "json", "--out", "out"]).ok().json();
     assert_eq!((&record["model"], &record["method"]), (&"builtin".into(), &"aa-clip".into()));
-    assert_eq!(image::image_dimensions(here.path("out/a.heatmap.png")).unwrap(), (90, 60));
+    assert_eq!(image::image_dimensions(here.path("out/a.png.heatmap.png")).unwrap(), (90, 60));
     // By its name, with another method, and with anchors from the cache.
     let score = |arguments: &[&str]| {
         let all = [&["detect", "a.png", "--format", "json", "--model", "builtin"], arguments].concat();

@@ -17,17 +17,22 @@ fn one_picture_gives_one_object_with_every_field() {
     let fields: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
         "anomalous",
+        "bytes",
         "class",
         "components",
+        "error",
         "files",
         "image_size",
         "method",
         "model",
+        "modified",
+        "name",
         "path",
         "region_threshold",
         "regions",
         "schema",
         "score",
+        "sha256",
         "size",
         "threshold",
         "timing_ms",
@@ -60,13 +65,12 @@ fn files_have_the_pictures_size_and_the_raw_map_the_models() {
         here.picture(name, width, height);
         let args = [name, "--save", "heatmap,overlay,mask,raw", "--out", "out", "--format", "json"];
         let record = here.detect(&args).ok().json();
-        let stem = name.trim_end_matches(".png");
         for kind in ["heatmap", "overlay", "mask"] {
-            let path = here.path(format!("out/{stem}.{kind}.png"));
+            let path = here.path(format!("out/{name}.{kind}.png"));
             assert_eq!(image::image_dimensions(&path).unwrap(), (width, height), "{kind}");
             assert_eq!(here.path(record["files"][kind].as_str().unwrap()), path);
         }
-        let raw: Array2<f32> = ndarray_npy::read_npy(here.path(format!("out/{stem}.npy"))).unwrap();
+        let raw: Array2<f32> = ndarray_npy::read_npy(here.path(format!("out/{name}.npy"))).unwrap();
         assert_eq!(raw.dim(), (32, 32));
         let highest = raw.iter().copied().fold(f32::MIN, f32::max);
         assert_eq!(record["components"]["map_max"].as_f64().unwrap() as f32, highest);
@@ -82,7 +86,7 @@ fn regions_lie_where_the_mask_is_white() {
     let args =
         ["part.png", "--save", "mask", "--region-threshold", "0.5", "--format", "json", "--smoothing", "1"];
     let record = here.detect(&args).ok().json();
-    let mask = image::open(here.path("aaclip-out/part.mask.png")).unwrap().into_luma8();
+    let mask = image::open(here.path("aaclip-out/part.png.mask.png")).unwrap().into_luma8();
     let white = mask.pixels().filter(|p| p.0[0] == 255).count() as u64;
     let regions = record["regions"].as_array().unwrap();
     assert_eq!(regions.iter().map(|r| r["area"].as_u64().unwrap()).sum::<u64>(), white);
@@ -156,7 +160,7 @@ fn output_names_mirror_the_folder_and_never_collide() {
         here.picture(name, 20, 20);
     }
     here.detect(&["in", "--save", "raw", "--out", "out"]).ok();
-    for name in ["a.png.npy", "a.bmp.npy", "sub/a.npy"] {
+    for name in ["a.png.npy", "a.bmp.npy", "sub/a.png.npy", "results.jsonl", "manifest.json"] {
         assert!(here.path("out").join(name).is_file(), "{name}");
     }
     let ran = here.detect(&["in/a.png", "in/sub/a.png", "--save", "raw", "--out", "twice"]);
@@ -173,7 +177,7 @@ fn json_of_many_is_an_array_and_csv_a_table() {
     here.picture("in/b, \"c\".png", 20, 20);
     let csv = here.detect(&["in", "--format", "csv"]).ok().stdout;
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
-    assert!(rows.headers().unwrap().iter().any(|h| h == "text_prob"));
+    assert!(rows.headers().unwrap().iter().any(|h| h == "components.text_prob"));
     let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
     assert!(rows.len() == 2 && rows[1][1].ends_with("b, \"c\".png"));
 }
@@ -209,7 +213,7 @@ fn settings_change_what_they_should() {
     here.picture("part.png", 60, 30);
     let raw = |args: &[&str]| -> Array2<f32> {
         here.detect(&[&["part.png", "--save", "raw", "--out", "o"], args].concat()).ok();
-        ndarray_npy::read_npy(here.path("o/part.npy")).unwrap()
+        ndarray_npy::read_npy(here.path("o/part.png.npy")).unwrap()
     };
     let default = raw(&[]);
     assert_eq!(raw(&["--levels", "1,2,3,4", "--smoothing", "8", "--fit", "squash"]), default);

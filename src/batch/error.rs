@@ -1,0 +1,108 @@
+//! What can go wrong around many pictures.
+
+use std::path::PathBuf;
+
+/// Why some pictures could not be listed. The others are.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListingProblem {
+    /// A folder or an entry of it could not be read, or links lead in a circle.
+    #[error("cannot search {}: {reason}", folder.display())]
+    Search {
+        /// The folder that was searched.
+        folder: PathBuf,
+        /// The reason, with the entry.
+        reason: String,
+    },
+    /// A folder without a picture.
+    #[error("{}: no picture in this folder ({looked_for})", folder.display())]
+    NoPictures {
+        /// The folder.
+        folder: PathBuf,
+        /// What would have been taken.
+        looked_for: String,
+    },
+}
+
+/// Why a run over many pictures cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// A pattern that is none.
+    #[error("`{pattern}` is not a valid pattern: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Why.
+        reason: String,
+    },
+    /// The output folder holds results of other settings.
+    #[error(
+        "{} holds results of other settings:\n  {}\nname another folder with --out, or begin anew in this one with \
+         --restart",
+        folder.display(),
+        differences.join("\n  ")
+    )]
+    OtherSettings {
+        /// The output folder.
+        folder: PathBuf,
+        /// One line per setting.
+        differences: Vec<String>,
+    },
+    /// The output folder holds results that nothing says the settings of.
+    #[error(
+        "{} holds results but no readable {manifest} that says how they were made ({reason}): name another folder with \
+         --out, or begin anew in this one with --restart",
+        folder.display()
+    )]
+    NoManifest {
+        /// The output folder.
+        folder: PathBuf,
+        /// The manifest's name.
+        manifest: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another run writes the same file.
+    #[error(
+        "{} is being written by another run: wait for it, or name another folder with --out (the parts of a sharded \
+         run may share one)",
+        path.display()
+    )]
+    Locked {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// A line of the journal that is no record.
+    #[error("{}, line {line}: {reason}; begin anew with --restart", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two pictures whose results would have one name.
+    #[error(
+        "{} and {} would write the same files: give the folder that holds both, or use two runs",
+        first.display(),
+        second.display()
+    )]
+    Collision {
+        /// A picture.
+        first: PathBuf,
+        /// Another one.
+        second: PathBuf,
+    },
+    /// The output folder is the folder that is searched.
+    #[error(
+        "{} is the folder that is searched: results in it would be taken for pictures; name another one with --out (a \
+         folder inside it is fine, it is left out of the search)",
+        folder.display()
+    )]
+    OutputIsInput {
+        /// The folder.
+        folder: PathBuf,
+    },
+}

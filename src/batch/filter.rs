@@ -1,0 +1,120 @@
+//! Which names of a folder are taken.
+
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::BatchError;
+use crate::image::{PICTURE_ENDINGS, is_picture_name};
+
+/// Patterns for the names below a folder. `*` and `?` stay within one name, `**` crosses folders; a pattern without `/`
+/// is compared with the last name alone.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    include: Option<Patterns>,
+    exclude: Option<Patterns>,
+    said: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Patterns {
+    /// Compared with the path below the folder.
+    paths: GlobSet,
+    /// Compared with the last name.
+    names: GlobSet,
+}
+
+impl Filter {
+    /// Takes what matches any pattern of `include` (if there are any) and none of `exclude`.
+    ///
+    /// # Errors
+    /// A pattern that is none.
+    pub fn new(include: &[String], exclude: &[String]) -> Result<Self, BatchError> {
+        let said = include.iter().map(|p| format!("--include {p}"));
+        let said = said.chain(exclude.iter().map(|p| format!("--exclude {p}"))).collect();
+        Ok(Self { include: Patterns::new(include)?, exclude: Patterns::new(exclude)?, said })
+    }
+
+    /// Whether a file is taken, by its path below the folder that is searched.
+    pub fn takes(&self, relative: &Path) -> bool {
+        is_picture_name(relative)
+            && self.include.as_ref().is_none_or(|p| p.match_(relative))
+            && !self.exclude.as_ref().is_some_and(|p| p.match_(relative))
+    }
+
+    /// Whether a folder is searched, by its path below the one that is searched: not if it is excluded itself.
+    pub fn enters(&self, relative: &Path) -> bool {
+        !self.exclude.as_ref().is_some_and(|p| p.match_(relative))
+    }
+
+    /// What is taken, in words.
+    pub fn describe(&self) -> String {
+        let endings = format!("looked for {}", PICTURE_ENDINGS.join(", "));
+        match self.said.is_empty() {
+            true => endings,
+            false => format!("{endings}; {}", self.said.join(" ")),
+        }
+    }
+}
+
+impl Patterns {
+    fn new(patterns: &[String]) -> Result<Option<Self>, BatchError> {
+        let (mut paths, mut names) = (GlobSetBuilder::new(), GlobSetBuilder::new());
+        for pattern in patterns {
+            let wrong = |e: globset::Error| BatchError::Pattern {
+                pattern: pattern.clone(),
+                reason: e.kind().to_string(),
+            };
+            // `sub/` is the folder `sub`, as it is completed by a shell.
+            let text = pattern.trim_end_matches('/');
+            let glob = GlobBuilder::new(text).literal_separator(true).build().map_err(wrong)?;
+            if text.contains('/') {
+                paths.add(glob)
+            } else {
+                names.add(glob)
+            };
+        }
+        let built = |set: GlobSetBuilder| {
+            set.build()
+                .map_err(|e| BatchError::Pattern { pattern: patterns.join(" "), reason: e.to_string() })
+        };
+        Ok(match patterns.is_empty() {
+            true => None,
+            false => Some(Self { paths: built(paths)?, names: built(names)? }),
+        })
+    }
+
+    fn match_(&self, relative: &Path) -> bool {
+        self.paths.is_match(relative) || relative.file_name().is_some_and(|name| self.names.is_match(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(include: &[&str], exclude: &[&str]) -> Vec<&'static str> {
+        let owned = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
+        let filter = Filter::new(&owned(include), &owned(exclude)).unwrap();
+        let all = ["a.png", "b.JPG", "notes.txt", "sub/a.png", "sub/deep/c.webp"];
+        let inside = |p: &Path| p.ancestors().skip(1).all(|f| f.as_os_str().is_empty() || filter.enters(f));
+        all.into_iter().filter(|p| filter.takes(Path::new(p)) && inside(Path::new(p))).collect()
+    }
+
+    #[test]
+    fn patterns_choose_names() {
+        assert_eq!(taken(&[], &[]), ["a.png", "b.JPG", "sub/a.png", "sub/deep/c.webp"]);
+        assert_eq!(taken(&["a.*"], &[]), ["a.png", "sub/a.png"]);
+        assert_eq!(taken(&["sub/*"], &[]), ["sub/a.png"]);
+        assert_eq!(taken(&["sub/**"], &[]), ["sub/a.png", "sub/deep/c.webp"]);
+        assert_eq!(taken(&["*.png", "*.{JPG,txt}"], &["sub/"]), ["a.png", "b.JPG"]);
+        assert_eq!(taken(&[], &["deep", "a.png"]), ["b.JPG"]);
+        assert_eq!(taken(&["**/a.png"], &[]), ["a.png", "sub/a.png"]);
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_named() {
+        let error = Filter::new(&["[".to_owned()], &[]).unwrap_err().to_string();
+        assert!(error.contains("`[`"), "{error}");
+    }
+}

@@ -1,0 +1,273 @@
+//! Which pictures a run looks at, in which order.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Component, Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use super::{BatchError, Filter, ListingProblem, Shard};
+
+/// A picture to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// The file.
+    pub path: PathBuf,
+    /// Its path below the folder it was found in; the file name alone if it was named outright.
+    pub relative: PathBuf,
+}
+
+impl Input {
+    /// A file that was named outright.
+    pub fn named(path: PathBuf) -> Self {
+        let relative = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
+        Self { path, relative }
+    }
+
+    /// The relative path without anything that could lead out of an output folder.
+    pub fn inside(&self) -> PathBuf {
+        self.relative.components().filter(|c| matches!(c, Component::Normal(_))).collect()
+    }
+
+    /// What tells the picture from all others of a run: the parts of its relative path, joined by `/`.
+    pub fn name(&self) -> Vec<u8> {
+        let parts = self.relative.components().filter_map(|c| match c {
+            Component::Normal(part) => Some(part.as_encoded_bytes()),
+            _ => None,
+        });
+        parts.collect::<Vec<_>>().join(&b'/')
+    }
+}
+
+/// A part of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// All pictures below a folder.
+    Folder(PathBuf),
+    /// These files.
+    Files(Vec<Input>),
+}
+
+/// The pictures of a run. They are found anew whenever they are iterated over, one folder at a time, so memory holds
+/// the names of one folder, however many there are.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// Where to look, in this order.
+    pub roots: Vec<Root>,
+    /// Which files of folders are taken.
+    pub filter: Filter,
+    /// The part of them that is wanted.
+    pub shard: Option<Shard>,
+    /// A folder that is left out: the run's own output.
+    pub skip: Option<PathBuf>,
+}
+
+impl Listing {
+    /// The pictures, folders in the order of their names, and what could not be searched.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Input, ListingProblem>> + Send + '_ {
+        let skip = self.skip.as_ref().and_then(|folder| folder.canonicalize().ok());
+        let roots = self.roots.iter().flat_map(move |root| -> Box<dyn Iterator<Item = _> + Send + '_> {
+            match root {
+                Root::Folder(folder) => Box::new(Search::new(folder, &self.filter, skip.clone())),
+                Root::Files(files) => Box::new(files.iter().cloned().map(Ok)),
+            }
+        });
+        roots.filter(|found| match (found, self.shard) {
+            (Ok(input), Some(shard)) => shard.holds(&input.name()),
+            _ => true,
+        })
+    }
+
+    /// Counts the pictures and makes sure that no two different ones have one name.
+    ///
+    /// Within one folder that cannot be; for anything else a hash per picture is held in memory.
+    ///
+    /// # Errors
+    /// Two pictures of one name.
+    pub fn check(&self) -> Result<usize, BatchError> {
+        if let [Root::Folder(_)] = self.roots[..] {
+            return Ok(self.iter().filter(Result::is_ok).count());
+        }
+        let hasher = RandomState::new();
+        let mut names: HashMap<u64, u64> = HashMap::new();
+        let mut count = 0;
+        for input in self.iter().filter_map(Result::ok) {
+            count += 1;
+            let (name, path) = (hasher.hash_one(input.name()), hasher.hash_one(&input.path));
+            if names.insert(name, path).is_some_and(|other| other != path) {
+                let namesake = |i: &Input| i.path != input.path && i.name() == input.name();
+                // Nobody, if only the hashes were the same.
+                if let Some(first) = self.iter().filter_map(Result::ok).find(namesake) {
+                    return Err(BatchError::Collision { first: first.path, second: input.path });
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Makes sure that results in `out` are never taken for pictures: leaves it out of the search.
+    ///
+    /// # Errors
+    /// An output folder that is itself searched.
+    pub fn keep_out(&mut self, out: &Path) -> Result<(), BatchError> {
+        let same = |folder: &Path| match (folder.canonicalize(), out.canonicalize()) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => false,
+        };
+        if self.roots.iter().any(|root| matches!(root, Root::Folder(folder) if same(folder))) {
+            return Err(BatchError::OutputIsInput { folder: out.to_owned() });
+        }
+        self.skip = Some(out.to_owned());
+        Ok(())
+    }
+}
+
+/// The pictures below one folder.
+struct Search<'a> {
+    folder: &'a Path,
+    filter: &'a Filter,
+    entries: Box<dyn Iterator<Item = walkdir::Result<DirEntry>> + Send + 'a>,
+    /// Whether there was a picture, or a complaint is due.
+    any: bool,
+}
+
+impl<'a> Search<'a> {
+    fn new(folder: &'a Path, filter: &'a Filter, skip: Option<PathBuf>) -> Self {
+        let wanted = move |entry: &DirEntry| {
+            if !entry.file_type().is_dir() || entry.depth() == 0 {
+                return true;
+            }
+            let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+            let is_output = || entry.path().canonicalize().ok() == skip;
+            filter.enters(relative) && (skip.is_none() || !is_output())
+        };
+        let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
+        Self { folder, filter, entries: Box::new(walk.into_iter().filter_entry(wanted)), any: false }
+    }
+}
+
+impl Iterator for Search<'_> {
+    type Item = Result<Input, ListingProblem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        for entry in &mut self.entries {
+            match entry {
+                Ok(entry) => {
+                    let relative = entry.path().strip_prefix(self.folder).unwrap_or(entry.path());
+                    if !entry.file_type().is_dir() && self.filter.takes(relative) {
+                        self.any = true;
+                        let relative = relative.to_owned();
+                        return Some(Ok(Input { path: entry.into_path(), relative }));
+                    }
+                }
+                Err(e) => {
+                    self.any = true;
+                    let reason = e.to_string();
+                    return Some(Err(ListingProblem::Search { folder: self.folder.to_owned(), reason }));
+                }
+            }
+        }
+        if std::mem::replace(&mut self.any, true) {
+            return None;
+        }
+        let looked_for = self.filter.describe();
+        Some(Err(ListingProblem::NoPictures { folder: self.folder.to_owned(), looked_for }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(names: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"").unwrap();
+        }
+        dir
+    }
+
+    fn found(listing: &Listing) -> (Vec<String>, Vec<String>) {
+        let (mut names, mut problems) = (Vec::new(), Vec::new());
+        for found in listing.iter() {
+            match found {
+                Ok(input) => names.push(String::from_utf8(input.name()).unwrap()),
+                Err(problem) => problems.push(problem.to_string()),
+            }
+        }
+        (names, problems)
+    }
+
+    #[test]
+    fn folders_are_searched_in_a_stable_order() {
+        let dir = tree(&["b.png", "a.JPG", "notes.txt", "sub/c.webp", "out/a.png.heatmap.png"]);
+        let mut listing = Listing {
+            roots: vec![Root::Folder(dir.path().to_owned())],
+            skip: Some(dir.path().join("sub/../out")),
+            ..Listing::default()
+        };
+        assert_eq!(found(&listing), (["a.JPG", "b.png", "sub/c.webp"].map(String::from).into(), vec![]));
+        // Twice the same.
+        assert_eq!(found(&listing), found(&listing));
+        let whole = found(&listing).0;
+        let mut parts: Vec<String> = Vec::new();
+        for index in 0..3 {
+            listing.shard = Shard::new(index, 3);
+            parts.extend(found(&listing).0);
+        }
+        parts.sort();
+        assert_eq!(parts, whole);
+    }
+
+    #[test]
+    fn nothing_found_is_a_problem() {
+        let dir = tree(&["notes.txt"]);
+        let gone = dir.path().join("gone");
+        let filter = Filter::new(&["x*".to_owned()], &[]).unwrap();
+        let roots = vec![Root::Folder(dir.path().to_owned()), Root::Folder(gone)];
+        let (names, problems) = found(&Listing { roots, filter, ..Listing::default() });
+        assert!(names.is_empty() && problems.len() == 2, "{problems:?}");
+        assert!(problems[0].contains("--include x*") && problems[1].contains("gone"), "{problems:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_a_circle_are_a_problem_not_a_hang() {
+        let dir = tree(&["sub/a.png"]);
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("sub/loop")).unwrap();
+        std::os::unix::fs::symlink("nowhere.png", dir.path().join("dangling.png")).unwrap();
+        let roots = vec![Root::Folder(dir.path().to_owned())];
+        let (names, problems) = found(&Listing { roots, ..Listing::default() });
+        assert_eq!(names, ["sub/a.png"]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+
+    #[test]
+    fn two_of_one_name_are_told_before_anything_else() {
+        let files = |paths: &[&str]| Listing {
+            roots: vec![Root::Files(paths.iter().map(|p| Input::named(p.into())).collect())],
+            ..Listing::default()
+        };
+        assert_eq!(files(&["d/a.png", "d/a.jpg", "d/a.png"]).check().unwrap(), 3);
+        let error = files(&["d/a.png", "b.png", "e/a.png"]).check().unwrap_err().to_string();
+        assert!(error.contains("d/a.png") && error.contains("e/a.png"), "{error}");
+    }
+
+    #[test]
+    fn an_output_folder_is_left_out_but_may_not_be_searched_itself() {
+        let dir = tree(&["a.png", "out/a.png.heatmap.png"]);
+        let mut listing = Listing { roots: vec![Root::Folder(dir.path().to_owned())], ..Listing::default() };
+        listing.keep_out(&dir.path().join("out")).unwrap();
+        assert_eq!(listing.check().unwrap(), 1);
+        assert!(matches!(listing.keep_out(dir.path()), Err(BatchError::OutputIsInput { .. })));
+    }
+
+    #[test]
+    fn names_lead_nowhere() {
+        let input = Input { path: "x".into(), relative: "../../a/./b.png".into() };
+        assert_eq!((input.inside(), input.name()), ("a/b.png".into(), b"a/b.png".to_vec()));
+        assert_eq!(Input::named("/tmp/a/b.png".into()).name(), b"b.png");
+    }
+}

@@ -1,0 +1,83 @@
+//! One part of a run that is split over machines.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+/// Part `index` of `count`: the pictures whose name hashes to it.
+///
+/// Which part a picture belongs to depends on its name within the run alone, so parts stay the same when pictures are
+/// added, and need not know of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    index: u32,
+    count: u32,
+}
+
+impl Shard {
+    /// Part `index`, counted from 0, of `count`; `None` if there is no such part.
+    pub fn new(index: u32, count: u32) -> Option<Self> {
+        (index < count).then_some(Self { index, count })
+    }
+
+    /// Whether a picture of this name belongs to it.
+    pub fn holds(self, name: &[u8]) -> bool {
+        let digest = Sha256::digest(name);
+        let head = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        head % u64::from(self.count) == u64::from(self.index)
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-of-{}", self.index, self.count)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    /// `I/N`: part I, counted from 0, of N.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let part = text.split_once('/').and_then(|(i, n)| Self::new(i.parse().ok()?, n.parse().ok()?));
+        part.ok_or_else(|| "expected I/N with I from 0 to N - 1, for example 0/4".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_in_exactly_one_part() {
+        for count in [1, 2, 7] {
+            let parts: Vec<Shard> = (0..count).map(|i| Shard::new(i, count).unwrap()).collect();
+            let mut sizes = vec![0; count as usize];
+            for name in 0..2000 {
+                let name = format!("sub/{name}.png");
+                let holders: Vec<usize> =
+                    (0..parts.len()).filter(|&i| parts[i].holds(name.as_bytes())).collect();
+                assert_eq!(holders.len(), 1);
+                sizes[holders[0]] += 1;
+            }
+            let fair = 2000 / count;
+            assert!(sizes.iter().all(|&s| s > fair * 3 / 4 && s < fair * 5 / 4 + 1), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn parts_are_the_same_on_every_machine() {
+        let part = |name: &str| (0..4).find(|&i| Shard::new(i, 4).unwrap().holds(name.as_bytes()));
+        assert_eq!(["a.png", "sub/b.png", "c.png"].map(part), [Some(0), Some(3), Some(3)]);
+    }
+
+    #[test]
+    fn text_form() {
+        assert_eq!("3/4".parse::<Shard>(), Ok(Shard { index: 3, count: 4 }));
+        for wrong in ["4/4", "0/0", "1", "a/2", "-1/2", "1/2/3", ""] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+        assert_eq!(Shard { index: 0, count: 4 }.to_string(), "0-of-4");
+    }
+}

@@ -1,0 +1,183 @@
+//! Where the results of `aaclip detect` go: stdout, and the journal of an output folder.
+
+use std::io::StdoutLock;
+use std::path::{Path, PathBuf};
+
+use aaclip::batch::{FileState, Finished, Input, Journal, Manifest};
+use aaclip::files::{self, Stamp, is_hopeless};
+use aaclip::output::{Artefact, ArtefactNames, Outcome, Record, RecordWriter};
+use aaclip::{Error, PictureName, Provenance, Result, Scorer, Source, image};
+
+use super::detect_args::DetectArgs;
+
+/// The output folder of a run.
+pub struct Place {
+    pub folder: PathBuf,
+    artefacts: Vec<Artefact>,
+}
+
+impl Place {
+    /// The folder that the arguments ask for, if any; tries whether it can be written to.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn open(args: &DetectArgs) -> Result<Option<Self>> {
+        let Some(folder) = args.output_folder() else { return Ok(None) };
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| files::temporary_beside(&folder).map(drop))
+            .map_err(|e| Error::io("write to the output folder", &folder, e))?;
+        Ok(Some(Self { folder, artefacts: args.artefacts() }))
+    }
+
+    /// Opens the journal of a run over many pictures.
+    ///
+    /// # Errors
+    /// Results of other settings; a folder that another process writes to.
+    pub fn journal(&self, args: &DetectArgs, mut settings: Provenance) -> Result<(Journal, Finished)> {
+        let names: Vec<&str> = self.artefacts.iter().map(|a| a.name()).collect();
+        settings.set("save", names.join(","));
+        settings.set("scale", format!("{:?}", args.scale));
+        settings.set("hash", args.many.hash);
+        let shard = args.many.shard;
+        let path = self.folder.join(Journal::file_name(shard));
+        if args.many.restart {
+            for old in [path.clone(), self.folder.join(Manifest::file_name(shard))] {
+                match std::fs::remove_file(&old) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::io("remove", old, e));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Manifest::new(settings).claim(&self.folder, shard, &path)?;
+        Journal::open(&path, args.many.hash)
+    }
+
+    /// `a` as results on stdout name a file of this folder.
+    fn shown(&self, file: &str) -> String {
+        self.folder.join(file).to_string_lossy().into_owned()
+    }
+
+    /// A file as the journal names it, so that the folder can be moved.
+    fn kept(&self, file: &str) -> String {
+        let inside = Path::new(file).strip_prefix(&self.folder);
+        inside.map_or_else(|_| file.to_owned(), |p| p.to_string_lossy().replace('\\', "/"))
+    }
+}
+
+/// Looks at one picture, unless `finished` has its result already.
+pub struct Looker<'a> {
+    pub scorer: &'a Scorer,
+    pub place: Option<&'a Place>,
+    pub finished: Option<&'a Finished>,
+}
+
+/// What came of one picture.
+pub struct Looked {
+    pub record: Record,
+    /// From an earlier run.
+    pub old: bool,
+    /// The error, where it is one that every other picture will meet as well.
+    pub hopeless: Option<Error>,
+    /// 16-bit values were clipped.
+    pub clipped: bool,
+}
+
+impl Looker<'_> {
+    pub fn look(&self, input: &Input) -> Looked {
+        let name = PictureName { path: input.path.to_string_lossy().into_owned(), name: input.name() };
+        if let Some(mut record) = self.finished.and_then(|finished| self.earlier(finished, input, &name)) {
+            // The same run may have been started from elsewhere.
+            record.input.path = name.path;
+            return Looked { record, old: true, hopeless: None, clipped: false };
+        }
+        match self.fresh(input, &name) {
+            Ok((record, clipped)) => Looked { record, old: false, hopeless: None, clipped },
+            Err(e) => {
+                let stamp = std::fs::metadata(&input.path).ok().map(|m| Stamp::of(&m));
+                let record = self.scorer.failed(&e, name, stamp);
+                let hopeless = matches!(&e, Error::Io { source, .. } if is_hopeless(source)).then_some(e);
+                Looked { record, old: false, hopeless, clipped: false }
+            }
+        }
+    }
+
+    fn earlier(&self, finished: &Finished, input: &Input, name: &PictureName) -> Option<Record> {
+        if !finished.has(&name.name) {
+            return None;
+        }
+        let settings = self.scorer.settings();
+        if settings.hash {
+            let file = image::read(&input.path, &settings.decoding.limits).ok()?;
+            return finished.get(&name.name, FileState::Hash(file.stamp.bytes, &files::sha256(&file.bytes)));
+        }
+        let stamp = Stamp::of(&std::fs::metadata(&input.path).ok()?);
+        finished.get(&name.name, FileState::Stamp(stamp))
+    }
+
+    fn fresh(&self, input: &Input, name: &PictureName) -> Result<(Record, bool)> {
+        let look = self.scorer.look(Source::File(&input.path), &name.path)?;
+        let files = match self.place {
+            Some(place) => {
+                let names = ArtefactNames { stem: place.folder.join(input.inside()) };
+                self.scorer.save(&look, &place.artefacts, &names)?
+            }
+            None => Default::default(),
+        };
+        let clipped = look.picture.was_clipped();
+        Ok((self.scorer.record(look, name.clone(), files), clipped))
+    }
+}
+
+/// Everything results go to.
+pub struct Results<'a> {
+    pub stdout: RecordWriter<StdoutLock<'static>>,
+    pub place: Option<&'a Place>,
+    /// The journal, and what it held at the beginning.
+    pub journal: Option<(Journal, &'a Finished)>,
+}
+
+impl Results<'_> {
+    /// Takes one result: into the journal if it is new, then to stdout.
+    ///
+    /// # Errors
+    /// A journal or an stdout that cannot be written.
+    pub fn write(&mut self, looked: &Looked) -> Result<()> {
+        let mut shown = looked.record.clone();
+        if let (Some(place), Some((journal, before))) = (self.place, &mut self.journal) {
+            let rename = |record: &mut Record, name: &dyn Fn(&str) -> String| {
+                record.files_mut().into_iter().flatten().for_each(|(_, file)| *file = name(file));
+            };
+            match looked.old {
+                true => rename(&mut shown, &|file| place.shown(file)),
+                false => {
+                    let mut kept = looked.record.clone();
+                    rename(&mut kept, &|file| place.kept(file));
+                    journal.append(&kept, before)?;
+                }
+            }
+        }
+        self.stdout.write(&shown).map_err(|e| Error::io("write to", "stdout", e))
+    }
+
+    /// Closes what is open.
+    ///
+    /// # Errors
+    /// As [`Results::write`].
+    pub fn finish(self) -> Result<()> {
+        self.stdout.finish().map_err(|e| Error::io("write to", "stdout", e))?;
+        self.journal.map_or(Ok(()), |(journal, _)| journal.finish())
+    }
+}
+
+/// Why a picture has no score, with its path.
+pub fn failure(record: &Record) -> Option<String> {
+    match &record.outcome {
+        Outcome::Scored(_) => None,
+        Outcome::Failed(failure) if failure.message.contains(&record.input.path) => {
+            Some(failure.message.clone())
+        }
+        Outcome::Failed(failure) => Some(format!("{}: {}", record.input.path, failure.message)),
+    }
+}

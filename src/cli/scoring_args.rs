@@ -1,0 +1,52 @@
+//! The arguments of every command that turns pictures into records.
+
+use std::path::PathBuf;
+
+use super::detector_args::DetectorArgs;
+
+/// A detector, what it looks for, and from where on that is an anomaly.
+#[derive(Debug, clap::Args)]
+pub struct ScoringArgs {
+    #[command(flatten)]
+    pub detector: DetectorArgs,
+
+    /// What the pictures show, as it is put into the prompts; `dataset:class` becomes AA-CLIP's description
+    #[arg(long, value_name = "TEXT", default_value = "object")]
+    pub class: String,
+
+    /// The data set that --class belongs to, for AA-CLIP's descriptions
+    #[arg(long, value_name = "NAME")]
+    pub dataset_names: Option<String>,
+
+    /// Score from which a picture is anomalous, 0..1, or a file of `aaclip calibrate`
+    #[arg(long, value_name = "X|FILE", value_parser = parse_threshold, allow_negative_numbers = true)]
+    pub threshold: Option<Threshold>,
+
+    /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: the threshold, or 0.5]
+    #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
+    pub region_threshold: Option<f32>,
+}
+
+/// Where the threshold of the score comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Threshold {
+    /// It was said.
+    Score(f32),
+    /// A file of `aaclip calibrate`.
+    File(PathBuf),
+}
+
+fn parse_threshold(text: &str) -> Result<Threshold, String> {
+    match text.parse::<f32>() {
+        Ok(_) => parse_probability(text).map(Threshold::Score),
+        Err(_) if text.is_empty() => Err("expected a number from 0 to 1, or a file".to_owned()),
+        Err(_) => Ok(Threshold::File(text.into())),
+    }
+}
+
+fn parse_probability(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
+}

@@ -1,0 +1,214 @@
+//! A detector with everything a result names: picture in, record out.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ndarray::Array2;
+
+use crate::files::{Stamp, sha256};
+use crate::image::{self, DecodeOptions, Picture, decode_bytes};
+use crate::map::{Region, regions};
+use crate::output::{
+    Artefact, ArtefactNames, ColourScale, Failure, Outcome, Pictures, Record, RecordInput, Scored, Size,
+    StageTimes, encode, save,
+};
+use crate::{Detection, Detector, Error, Result};
+
+/// How a [`Scorer`] turns detections into results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScorerSettings {
+    /// The model, as results name it.
+    pub model: String,
+    /// The name put into the prompts, as results name it.
+    pub class: String,
+    /// The score from which a picture is anomalous, 0..1.
+    pub threshold: Option<f32>,
+    /// The value from which a pixel belongs to a region, 0..1; `None`: the threshold, or 0.5.
+    pub region_threshold: Option<f32>,
+    /// How pictures are decoded.
+    pub decoding: DecodeOptions,
+    /// How map values become colours.
+    pub scale: ColourScale,
+    /// Whether results name the SHA-256 of each picture's content.
+    pub hash: bool,
+}
+
+/// A detector of one class with all that is the same for every picture: pictures in, records out.
+#[derive(Clone)]
+pub struct Scorer {
+    detector: Detector,
+    settings: ScorerSettings,
+}
+
+/// A picture to score.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// A file.
+    File(&'a Path),
+    /// The content of a file.
+    Bytes(&'a [u8]),
+}
+
+/// How a result names its picture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PictureName {
+    /// Its file, or whatever a person knows it by.
+    pub path: String,
+    /// Its name within the run, see [`RecordInput::name`].
+    pub name: Vec<u8>,
+}
+
+impl PictureName {
+    /// A picture that has one name only.
+    pub fn plain(name: &str) -> Self {
+        Self { path: name.to_owned(), name: name.as_bytes().to_vec() }
+    }
+}
+
+/// What was seen in one picture, before it becomes a record and files.
+pub struct Look {
+    /// The picture, upright.
+    pub picture: Picture,
+    /// What the detector found.
+    pub found: Detection,
+    /// The probability of "abnormal" per pixel of the picture, `[H, W]`.
+    pub probabilities: Array2<f32>,
+    /// Connected regions at or above the region threshold.
+    pub regions: Vec<Region>,
+    stamp: Option<Stamp>,
+    sha256: Option<String>,
+    decoded: Duration,
+    started: Instant,
+}
+
+impl Scorer {
+    /// A scorer of a detector.
+    pub fn new(detector: Detector, settings: ScorerSettings) -> Self {
+        Self { detector, settings }
+    }
+
+    /// The detector.
+    pub fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &ScorerSettings {
+        &self.settings
+    }
+
+    /// The value from which a pixel belongs to a region.
+    pub fn region_threshold(&self) -> f32 {
+        self.settings.region_threshold.or(self.settings.threshold).unwrap_or(0.5)
+    }
+
+    /// Looks at a picture; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// A picture that cannot be read, decoded or scored.
+    pub fn look(&self, source: Source<'_>, name: &str) -> Result<Look> {
+        let started = Instant::now();
+        let file;
+        let (bytes, stamp, path) = match source {
+            Source::Bytes(bytes) => (bytes, None, Path::new(name)),
+            Source::File(path) => {
+                file = image::read(path, &self.settings.decoding.limits)?;
+                (&file.bytes[..], Some(file.stamp), path)
+            }
+        };
+        let sha256 = self.settings.hash.then(|| sha256(bytes));
+        let picture = decode_bytes(bytes, path, &self.settings.decoding)?;
+        let decoded = started.elapsed();
+        let found = self.detector.detect(&picture)?;
+        let probabilities = found.probabilities();
+        let regions = regions(probabilities.view(), self.region_threshold());
+        Ok(Look { picture, found, probabilities, regions, stamp, sha256, decoded, started })
+    }
+
+    /// Writes files about a picture, each atomically.
+    ///
+    /// # Errors
+    /// As [`save`].
+    pub fn save(
+        &self,
+        look: &Look,
+        wanted: &[Artefact],
+        names: &ArtefactNames,
+    ) -> Result<std::collections::BTreeMap<String, String>> {
+        let rgb = look.picture.to_rgb();
+        save(wanted, names, &self.pictures(look, &rgb))
+    }
+
+    /// One file about a picture, in memory: PNG, or `.npy` for the raw map.
+    ///
+    /// # Errors
+    /// An encoder that fails.
+    pub fn encode(&self, look: &Look, wanted: Artefact) -> Result<Vec<u8>> {
+        let rgb = look.picture.to_rgb();
+        encode(wanted, &self.pictures(look, &rgb)).map_err(|e| Error::io("encode", wanted.name(), e))
+    }
+
+    fn pictures<'a>(&self, look: &'a Look, rgb: &'a ::image::RgbImage) -> Pictures<'a> {
+        Pictures {
+            picture: rgb,
+            probabilities: look.probabilities.view(),
+            raw: &look.found.map,
+            scale: self.settings.scale,
+            threshold: self.region_threshold(),
+        }
+    }
+
+    /// The record of a picture that was looked at; `files` are those written for it.
+    pub fn record(
+        &self,
+        look: Look,
+        name: PictureName,
+        files: std::collections::BTreeMap<String, String>,
+    ) -> Record {
+        let total = look.started.elapsed();
+        let timing = look.found.timing;
+        let computed = look.decoded + timing.preprocess + timing.model + timing.map;
+        let scored = Scored {
+            score: look.found.score,
+            anomalous: self.settings.threshold.map(|t| look.found.score >= t),
+            components: look.found.components,
+            regions: look.regions,
+            size: Size { width: look.picture.width(), height: look.picture.height() },
+            image_size: self.detector.image_size(),
+            files,
+            timing_ms: StageTimes {
+                decode: ms(look.decoded),
+                preprocess: ms(timing.preprocess),
+                model: ms(timing.model),
+                map: ms(timing.map),
+                write: ms(total.saturating_sub(computed)),
+                total: ms(total),
+            },
+        };
+        let input = RecordInput { path: name.path, name: name.name, stamp: look.stamp, sha256: look.sha256 };
+        self.with(input, Outcome::Scored(Box::new(scored)))
+    }
+
+    /// The record of a picture that could not be scored.
+    pub fn failed(&self, error: &Error, name: PictureName, stamp: Option<Stamp>) -> Record {
+        let input = RecordInput { path: name.path, name: name.name, stamp, sha256: None };
+        self.with(input, Outcome::Failed(Failure::from(error)))
+    }
+
+    fn with(&self, input: RecordInput, outcome: Outcome) -> Record {
+        Record {
+            input,
+            model: self.settings.model.clone(),
+            method: self.detector.method().name().to_owned(),
+            class: self.settings.class.clone(),
+            threshold: self.settings.threshold,
+            region_threshold: self.region_threshold(),
+            outcome,
+        }
+    }
+}
+
+/// Milliseconds with three decimals.
+fn ms(d: Duration) -> f64 {
+    (d.as_secs_f64() * 1e6).round() / 1e3
+}
