@@ -20,6 +20,7 @@
 //! | [`calibration`] | thresholds from known pictures |
 //! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
 //! | [`batch`] | folders of pictures: listing, shards, resuming, watching |
+//! | [`worker`] | requests and answers, line by line |
 //! | [`output`] | records and pictures |
 //! | [`dataset`] | labelled pictures, read in the layouts they are published in |
 //! | [`train`] | training of adapters |
@@ -58,6 +59,7 @@ mod provenance;
 mod scorer;
 pub mod train;
 pub mod weights;
+pub mod worker;
 
 pub use detector::{
     Components, Detection, Detector, DetectorMethod, DetectorSettings, PreparedPicture, Timing,

@@ -195,6 +195,11 @@ impl Scorer {
         self.with(input, Outcome::Failed(Failure::from(error)))
     }
 
+    /// The record of a picture of which there is no file.
+    pub fn record_of(&self, name: PictureName, outcome: Outcome) -> Record {
+        self.with(RecordInput { path: name.path, name: name.name, ..RecordInput::default() }, outcome)
+    }
+
     fn with(&self, input: RecordInput, outcome: Outcome) -> Record {
         Record {
             input,

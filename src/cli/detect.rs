@@ -16,13 +16,10 @@ use super::detect_args::DetectArgs;
 use super::detect_output::{Looker, Place, Results, failure};
 use super::scorers::{ScorerOptions, Scorers};
 use super::stop::{self, EXIT_STOPPED};
-use super::{EXIT_ERROR, inputs, stats};
+use super::{EXIT_ERROR, in_flight, inputs, stats};
 
 /// Exit code of a run that found an anomaly, if `--fail-on-anomaly` asks for one.
 const EXIT_ANOMALY: u8 = 1;
-
-/// Pictures that are worked on at a time, at most: each holds what one pass through the tower needs.
-const IN_FLIGHT: usize = 4;
 
 pub fn run(args: DetectArgs) -> Result<ExitCode> {
     args.check()?;
@@ -76,11 +73,9 @@ impl Run<'_> {
         let bar = args.verbosity.progress().items(self.count as u64, "scoring");
         let started = Instant::now();
         let stop = stop::on_signal("finishing the pictures in flight");
-        // Several pictures at a time: while one is decoded or written, another has the processors for its tower.
-        let in_flight = rayon::current_num_threads().min(IN_FLIGHT);
         ahead(
             self.inputs(&stop, &bar),
-            in_flight,
+            in_flight(),
             |input| looker.look(input),
             |_, looked| {
                 bar.suspend(|| {

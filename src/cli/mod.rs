@@ -26,6 +26,7 @@ mod train_args;
 mod train_data;
 mod train_plot;
 mod train_setup;
+mod worker;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -34,6 +35,14 @@ use clap::{Parser, Subcommand};
 
 /// Exit code of a run in which anything failed: usage, set-up or at least one input.
 pub const EXIT_ERROR: u8 = 2;
+
+/// Pictures that are worked on at a time, at most: each holds what one pass through the tower needs.
+const IN_FLIGHT: usize = 4;
+
+/// Pictures to work on at a time: while one is decoded or written, another has the processors for its tower.
+fn in_flight() -> usize {
+    rayon::current_num_threads().min(IN_FLIGHT)
+}
 
 /// Zero-shot visual anomaly detection.
 #[derive(Debug, Parser)]
@@ -57,6 +66,7 @@ enum Command {
     Train(train_args::TrainArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
     Data(data::DataArgs),
+    Worker(Box<worker::WorkerArgs>),
 }
 
 /// Defines the command line's names of a library enum.
@@ -90,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Calibrate(args) => calibrate::run(*args),
         Command::Data(args) => data::run(args),
+        Command::Worker(args) => worker::run(*args),
     };
     match result {
         Ok(code) => code,

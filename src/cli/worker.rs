@@ -1,0 +1,117 @@
+//! `aaclip worker`.
+
+use std::io::{BufReader, Write};
+use std::process::ExitCode;
+
+use aaclip::output::{Failure, Outcome, Record};
+use aaclip::pipeline::ahead;
+use aaclip::progress::Progress;
+use aaclip::worker::{Answer, BadRequest, Line, Lines, Request};
+use aaclip::{Error, PictureName, Result, Scorer};
+
+use super::scorers::{ScorerOptions, Scorers};
+use super::scoring_args::ScoringArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  find night -name '*.png' | aaclip worker > results.jsonl
+  echo '{\"path\": \"a.png\", \"class\": \"bottle\", \"id\": 7}' | aaclip worker
+  parallel --pipe -N 200 aaclip worker --threads 1 < paths.txt > results.jsonl
+  python tools/spark_score.py photos/ scores/           # Spark
+  python tools/ray_score.py photos/ scores/             # Ray Data
+
+Lines in:   a path, or {\"path\" or \"b64\", \"class\"?, \"id\"?, \"name\"?}; b64 is a picture file in base64
+Lines out:  one JSON object per line, in the same order, flushed at once: the fields of `detect
+            --format jsonl`, and the id. A line that cannot be answered becomes a record with an
+            `error`, whatever is wrong with it.
+
+The model is loaded with the first line: engines start workers for empty parts too. Messages go to
+stderr alone. Threads: all that the process may use (CPU limits of containers count); give --threads
+where several workers share a machine.
+
+Exit codes:
+  0  every line was answered
+  2  usage, or the model cannot be loaded (then no line is answered)";
+
+/// Score pictures line by line: requests on stdin, records on stdout.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    scoring: ScoringArgs,
+
+    /// Longest line that is accepted, in megabytes
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    max_line: u64,
+
+    /// Note each picture's SHA-256 in its record
+    #[arg(long)]
+    hash: bool,
+}
+
+pub fn run(args: WorkerArgs) -> Result<ExitCode> {
+    let stdin = |e| Error::io("read", "stdin", e);
+    let mut lines = Lines::new(BufReader::new(std::io::stdin()), args.max_line << 20);
+    let first = match lines.next() {
+        None => return Ok(ExitCode::SUCCESS),
+        Some(first) => first.map_err(stdin)?,
+    };
+    let options = ScorerOptions { hash: args.hash, ..ScorerOptions::default() };
+    let scorers = Scorers::open(&args.scoring, options, Progress::Silent)?;
+    let worker = Worker { scorer: scorers.default_class()?.as_ref().clone(), scorers, max_line: args.max_line };
+    let mut out = std::io::stdout().lock();
+    ahead(
+        std::iter::once(Ok(first)).chain(lines),
+        super::in_flight(),
+        |line| Some(worker.answer(line.as_ref().ok()?)),
+        |line, answer| {
+            line.map_err(stdin)?;
+            let mut text = serde_json::to_vec(&answer).map_err(|e| Error::io("write to", "stdout", e.into()))?;
+            text.push(b'\n');
+            out.write_all(&text).and_then(|()| out.flush()).map_err(|e| Error::io("write to", "stdout", e))
+        },
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Worker<'a> {
+    scorers: Scorers<'a>,
+    /// That of the worker's own class.
+    scorer: Scorer,
+    max_line: u64,
+}
+
+impl Worker<'_> {
+    fn answer(&self, line: &Line) -> Answer {
+        let request = match line {
+            Line::Whole(line) => Request::parse(line),
+            Line::TooLong => {
+                let reason = format!("the line is longer than {} MB: raise --max-line", self.max_line);
+                Err(BadRequest { id: None, reason })
+            }
+        };
+        match request {
+            Ok(request) => Answer { record: self.look(&request), id: request.id },
+            Err(BadRequest { id, reason }) => {
+                let failure = Failure { kind: "bad_request".to_owned(), message: reason };
+                Answer { id, record: self.scorer.record_of(PictureName::default(), Outcome::Failed(failure)) }
+            }
+        }
+    }
+
+    fn look(&self, request: &Request) -> Record {
+        let own;
+        let scorer = match request.class.as_deref().map(|class| self.scorers.of(class)) {
+            None => &self.scorer,
+            Some(Ok(scorer)) => {
+                own = scorer;
+                &own
+            }
+            Some(Err(e)) => return self.scorer.failed(&e, request.picture_name(), None),
+        };
+        match scorer.look(request.source(), &request.name) {
+            Ok(look) => scorer.record(look, request.picture_name(), Default::default()),
+            Err(e) => scorer.failed(&e, request.picture_name(), None),
+        }
+    }
+}
