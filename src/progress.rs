@@ -25,11 +25,28 @@ impl Progress {
         self.bar(len, what, "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}")
     }
 
-    fn bar(self, len: u64, what: &str, template: &str) -> ProgressBar {
-        if self == Self::Silent || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
+    /// A count of items that never ends, labelled `what`.
+    pub fn count(self, what: &str) -> ProgressBar {
+        match self.is_visible() {
+            true => ProgressBar::new_spinner()
+                .with_style(styled("{spinner} {pos} {msg}"))
+                .with_message(what.to_owned()),
+            false => ProgressBar::hidden(),
         }
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::new(len).with_style(style).with_message(what.to_owned())
     }
+
+    fn is_visible(self) -> bool {
+        self == Self::Auto && std::io::stderr().is_terminal()
+    }
+
+    fn bar(self, len: u64, what: &str, template: &str) -> ProgressBar {
+        match self.is_visible() {
+            true => ProgressBar::new(len).with_style(styled(template)).with_message(what.to_owned()),
+            false => ProgressBar::hidden(),
+        }
+    }
+}
+
+fn styled(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -204,7 +204,10 @@ mod tests {
             Lines::new(text.as_bytes(), longest).map(Result::unwrap).collect()
         };
         let whole = |s: &str| Line::Whole(s.as_bytes().to_vec());
-        assert_eq!(read("ab\n\nabc\nabcd\nx", 3), [whole("ab"), whole(""), whole("abc"), Line::TooLong, whole("x")]);
+        assert_eq!(
+            read("ab\n\nabc\nabcd\nx", 3),
+            [whole("ab"), whole(""), whole("abc"), Line::TooLong, whole("x")]
+        );
         assert_eq!(read("abcd", 3), [Line::TooLong]);
         assert_eq!(read("", 3), []);
     }

@@ -95,6 +95,20 @@ pub enum BatchError {
         /// Another one.
         second: PathBuf,
     },
+    /// Something else than folders is to be watched.
+    #[error("--watch takes folders only")]
+    OnlyFolders,
+    /// A folder that cannot be watched.
+    #[error(
+        "cannot watch {}: {reason}; --poll SECONDS searches it again and again instead",
+        folder.display()
+    )]
+    Watch {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
     /// The output folder is the folder that is searched.
     #[error(
         "{} is the folder that is searched: results in it would be taken for pictures; name another one with --out (a \

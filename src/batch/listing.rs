@@ -78,6 +78,20 @@ impl Listing {
         })
     }
 
+    /// Whether a file of one of the folders belongs to the run, as if it had been found by a search.
+    pub fn takes(&self, input: &Input) -> bool {
+        let skipped = || {
+            let skip = self.skip.as_ref().and_then(|folder| folder.canonicalize().ok());
+            let folder = input.path.parent().and_then(|folder| folder.canonicalize().ok());
+            skip.zip(folder).is_some_and(|(skip, folder)| folder.starts_with(skip))
+        };
+        let folders = || input.relative.ancestors().skip(1).filter(|f| !f.as_os_str().is_empty());
+        self.filter.takes(&input.relative)
+            && folders().all(|folder| self.filter.enters(folder))
+            && self.shard.is_none_or(|shard| shard.holds(&input.name()))
+            && !skipped()
+    }
+
     /// Counts the pictures and makes sure that no two different ones have one name.
     ///
     /// Within one folder that cannot be; for anything else a hash per picture is held in memory.

@@ -10,6 +10,7 @@ mod journal;
 mod listing;
 mod manifest;
 mod shard;
+mod watch;
 
 pub use error::{BatchError, ListingProblem};
 pub use filter::Filter;
@@ -17,3 +18,4 @@ pub use journal::{FileState, Finished, Journal};
 pub use listing::{Input, Listing, Root};
 pub use manifest::Manifest;
 pub use shard::Shard;
+pub use watch::{Watch, WatchBy};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use aaclip::Result;
-use aaclip::batch::{Filter, Input, Listing};
+use aaclip::batch::{Filter, Input, Listing, Watch};
 use aaclip::output::{Record, RecordWriter};
 use aaclip::pipeline::ahead;
 
@@ -34,7 +34,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
         found.listing.keep_out(&out)?;
     }
     let count = found.listing.check()?;
-    if count == 0 {
+    if count == 0 && !args.watching() {
         found.listing.iter().filter_map(Result::err).for_each(|problem| tally.fail(&problem.to_string()));
         return Ok(tally.exit_code(&args));
     }
@@ -70,11 +70,16 @@ struct Run<'a> {
 impl Run<'_> {
     fn go(&self, looker: &Looker<'_>, mut results: Results<'_>) -> Result<()> {
         let Self { tally, args, .. } = self;
-        let bar = args.verbosity.progress().items(self.count as u64, "scoring");
+        let progress = args.verbosity.progress();
+        let bar = if args.watching() {
+            progress.count("scored")
+        } else {
+            progress.items(self.count as u64, "scoring")
+        };
         let started = Instant::now();
         let stop = stop::on_signal("finishing the pictures in flight");
         ahead(
-            self.inputs(&stop, &bar),
+            self.inputs(&stop, &bar)?,
             in_flight(),
             |input| looker.look(input),
             |_, looked| {
@@ -96,7 +101,7 @@ impl Run<'_> {
         )?;
         bar.finish_and_clear();
         results.finish()?;
-        if stop.load(Ordering::Relaxed) && tally.counts().done() < self.count {
+        if stop.load(Ordering::Relaxed) && !args.watching() && tally.counts().done() < self.count {
             tally.stop();
             anstream::eprintln!(
                 "aaclip: stopped: {} of {} done; the same command goes on",
@@ -115,15 +120,18 @@ impl Run<'_> {
         &'a self,
         stop: &'a AtomicBool,
         bar: &'a indicatif::ProgressBar,
-    ) -> impl Iterator<Item = Input> + Send + 'a {
-        let listed = self.listing.iter().take_while(|_| !stop.load(Ordering::Relaxed));
-        listed.filter_map(|found| match found {
+    ) -> Result<impl Iterator<Item = Input> + Send + 'a> {
+        let found: Box<dyn Iterator<Item = _> + Send + 'a> = match self.args.watching() {
+            true => Box::new(Watch::start(self.listing, self.args.watch_by(), stop)?),
+            false => Box::new(self.listing.iter().take_while(|_| !stop.load(Ordering::Relaxed))),
+        };
+        Ok(found.filter_map(|found| match found {
             Ok(input) => Some(input),
             Err(problem) => {
                 bar.suspend(|| self.tally.fail(&problem.to_string()));
                 None
             }
-        })
+        }))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The arguments of `aaclip detect`, and what they mean.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use aaclip::batch::Shard;
+use aaclip::batch::{Shard, WatchBy};
 use aaclip::output::{Artefact, ColourScale, RecordFormat};
 use aaclip::{Error, Result};
 
@@ -20,6 +21,8 @@ Examples:
   find . -name '*.png' | aaclip detect - --model ~/models/my-clip --format csv
   aaclip detect night/ -o results              # run it again after a crash: it goes on where it was
   aaclip detect night/ -o results --shard \"$JOB_COMPLETION_INDEX/8\"     # one of 8 machines
+
+  aaclip detect incoming/ -o results --watch --threshold 0.6 --format jsonl
 
 Many pictures with --out:
   DIR/results.jsonl   one line per picture, in the order of their names, appended as they are done
@@ -111,6 +114,14 @@ pub struct ManyArgs {
     #[arg(long)]
     pub hash: bool,
 
+    /// Watch the folders and score pictures as they are completed (closed or renamed), until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+
+    /// Watch by searching the folders every so many seconds: for network shares, which tell of no changes
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub poll: Option<u64>,
+
     /// Part I, counted from 0, of N: the pictures whose name hashes to it. Parts may share one --out
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
@@ -152,11 +163,26 @@ impl DetectArgs {
         }
         let many = &self.many;
         let unused = [("--resume", many.resume), ("--restart", many.restart), ("--hash", many.hash)];
+        if self.watching() && self.format == FormatName::Json {
+            return Err(Error::Setting(
+                "--watch never ends, and --format json is one array: use jsonl".to_owned(),
+            ));
+        }
         let unused = unused.iter().find(|(_, given)| *given && self.output_folder().is_none());
         if let Some((flag, _)) = unused {
             return Err(Error::Setting(format!("{flag} has no effect without --out")));
         }
         Ok(())
+    }
+
+    /// Whether the run goes on until it is stopped.
+    pub fn watching(&self) -> bool {
+        self.many.watch || self.many.poll.is_some()
+    }
+
+    /// How the folders are watched.
+    pub fn watch_by(&self) -> WatchBy {
+        self.many.poll.map_or(WatchBy::Events, |seconds| WatchBy::Poll(Duration::from_secs(seconds)))
     }
 
     /// The folder files go to; `None` if none are wanted.

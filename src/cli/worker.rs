@@ -58,7 +58,8 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
     };
     let options = ScorerOptions { hash: args.hash, ..ScorerOptions::default() };
     let scorers = Scorers::open(&args.scoring, options, Progress::Silent)?;
-    let worker = Worker { scorer: scorers.default_class()?.as_ref().clone(), scorers, max_line: args.max_line };
+    let worker =
+        Worker { scorer: scorers.default_class()?.as_ref().clone(), scorers, max_line: args.max_line };
     let mut out = std::io::stdout().lock();
     ahead(
         std::iter::once(Ok(first)).chain(lines),
@@ -66,7 +67,8 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
         |line| Some(worker.answer(line.as_ref().ok()?)),
         |line, answer| {
             line.map_err(stdin)?;
-            let mut text = serde_json::to_vec(&answer).map_err(|e| Error::io("write to", "stdout", e.into()))?;
+            let mut text =
+                serde_json::to_vec(&answer).map_err(|e| Error::io("write to", "stdout", e.into()))?;
             text.push(b'\n');
             out.write_all(&text).and_then(|()| out.flush()).map_err(|e| Error::io("write to", "stdout", e))
         },

@@ -5,14 +5,17 @@ mod support;
 
 mod adapters;
 mod bad_input;
+mod batch;
 mod builtin;
 mod data;
 mod detect;
 mod eval;
 mod formats;
 mod golden;
+mod hard_places;
 mod prompts;
 mod train;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

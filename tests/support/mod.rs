@@ -26,8 +26,13 @@ fn resource(variable: &str, default: &str) -> Option<PathBuf> {
     if dir.is_dir() {
         return Some(dir);
     }
-    eprintln!("SKIPPED: {} does not exist; set {variable} to run this test", dir.display());
+    skip(&format!("{} does not exist; set {variable} to run this test", dir.display()));
     None
+}
+
+/// Says that a test cannot run here, and why.
+pub fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
 }
 
 /// The folder of one golden case: the small ones are part of the repository.

@@ -1,0 +1,329 @@
+//! Folders: journal, resuming, shards, filters, watching.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::{Ran, Workplace, support};
+
+/// Records without what differs from run to run.
+fn steady(text: &str) -> Vec<Value> {
+    let record = |line: &str| {
+        let mut value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        value.as_object_mut().unwrap().remove("timing_ms");
+        value
+    };
+    text.lines().map(record).collect()
+}
+
+impl Workplace {
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn folder(&self, names: &[&str]) {
+        for (i, name) in names.iter().enumerate() {
+            self.picture(name, 20 + i as u32, 24);
+        }
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command();
+        command.arg("detect").arg("--model").arg(support::tiny_model()).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+fn names(lines: &[Value]) -> Vec<&str> {
+    lines.iter().map(|l| l["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_second_run_scores_only_what_is_new() {
+    let here = Workplace::new();
+    here.folder(&["in/a.png", "in/b.png", "in/sub/c.png"]);
+    std::fs::write(here.path("in/bad.png"), b"no picture").unwrap();
+    let run =
+        |more: &[&str]| here.detect(&[&["in", "-o", "out", "--format", "jsonl", "--verbose"], more].concat());
+    let first = run(&[]);
+    assert_eq!(first.code, 2, "{}", first.stderr);
+    let journal = here.read("out/results.jsonl");
+    assert_eq!(names(&steady(&journal)), ["a.png", "b.png", "bad.png", "sub/c.png"]);
+    assert_eq!(steady(&journal)[0]["files"]["overlay"], "a.png.overlay.png");
+
+    // The same again: the same on stdout, files relative to where we are, the journal as it was.
+    let second = run(&["--resume"]);
+    assert!(second.stderr.contains("3 scored (3 of them before)"), "{}", second.stderr);
+    assert_eq!(steady(&second.stdout), steady(&first.stdout));
+    assert_eq!(steady(&first.stdout)[0]["files"]["overlay"], "out/a.png.overlay.png");
+    assert_eq!(steady(&here.read("out/results.jsonl")), steady(&journal));
+
+    // Another picture under an old name, a mended one, a new one.
+    here.picture("in/b.png", 50, 50);
+    here.picture("in/bad.png", 30, 30);
+    here.picture("in/new.png", 30, 30);
+    let third = run(&[]).ok();
+    assert!(third.stderr.contains("5 scored (2 of them before)"), "{}", third.stderr);
+    let lines = steady(&here.read("out/results.jsonl"));
+    assert_eq!(names(&lines), ["a.png", "b.png", "bad.png", "sub/c.png", "new.png"]);
+    assert_eq!(lines[1]["size"]["width"], 50);
+    assert!(lines.iter().all(|l| l["error"].is_null()));
+}
+
+#[test]
+fn content_instead_of_time() {
+    let here = Workplace::new();
+    here.folder(&["in/a.png", "in/b.png"]);
+    let run = || here.detect(&["in", "-o", "out", "--hash", "--save", "raw", "--verbose"]).ok().stderr;
+    run();
+    let content = std::fs::read(here.path("in/a.png")).unwrap();
+    assert_eq!(steady(&here.read("out/results.jsonl"))[0]["sha256"], aaclip::files::sha256(&content));
+    // Written anew, the same bytes.
+    std::fs::write(here.path("in/a.png"), content).unwrap();
+    here.picture("in/b.png", 40, 40);
+    let again = run();
+    assert!(again.contains("2 scored (1 of them before)"), "{again}");
+}
+
+#[test]
+fn other_settings_are_refused_with_the_difference() {
+    let here = Workplace::new();
+    here.folder(&["in/a.png"]);
+    here.detect(&["in", "-o", "out"]).ok();
+    let before = here.read("out/results.jsonl");
+    for (more, needle) in [
+        (&["--class", "screw"][..], "class: object there, screw here"),
+        (&["--threshold", "0.25"], "threshold: none there, 0.25 here"),
+        (&["--smoothing", "3"], "smoothing: default there, 3 here"),
+        (&["--save", "raw"], "save: heatmap,overlay there, raw here"),
+        (&["--fit", "pad"], "fit: Squash there, Pad here"),
+    ] {
+        let ran = here.detect(&[&["in", "-o", "out"], more].concat());
+        assert_eq!(ran.code, 2);
+        assert!(ran.stderr.contains(needle) && ran.stderr.contains("--restart"), "{}", ran.stderr);
+    }
+    assert_eq!(here.read("out/results.jsonl"), before);
+    here.detect(&["in", "-o", "out", "--class", "screw", "--restart"]).ok();
+    assert_eq!(steady(&here.read("out/results.jsonl"))[0]["class"], "screw");
+    // Results of unknown settings are not touched.
+    std::fs::remove_file(here.path("out/manifest.json")).unwrap();
+    let ran = here.detect(&["in", "-o", "out"]);
+    assert!(ran.code == 2 && ran.stderr.contains("manifest.json"), "{}", ran.stderr);
+    // A picture by itself keeps no journal.
+    here.detect(&["in/a.png", "-o", "single"]).ok();
+    assert!(!here.path("single/results.jsonl").exists());
+}
+
+#[test]
+fn shards_are_the_whole() {
+    let here = Workplace::new();
+    let all: Vec<String> = (0..12).map(|i| format!("in/{}/{i}.png", i % 3)).collect();
+    here.folder(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    here.detect(&["in", "-o", "whole", "--save", "raw"]).ok();
+    let mut parts = Vec::new();
+    for part in ["0/3", "1/3", "2/3"] {
+        here.detect(&["in", "-o", "parts", "--save", "raw", "--shard", part]).ok();
+        let name = format!("parts/results-{}.jsonl", part.replace('/', "-of-"));
+        parts.extend(steady(&here.read(&name)));
+    }
+    parts.sort_by_key(|r| r["name"].as_str().unwrap().to_owned());
+    let mut whole = steady(&here.read("whole/results.jsonl"));
+    whole.sort_by_key(|r| r["name"].as_str().unwrap().to_owned());
+    assert_eq!(parts, whole);
+    for name in whole.iter().map(|r| r["files"]["raw"].as_str().unwrap()) {
+        let read = |folder: &str| std::fs::read(here.path(folder).join(name)).unwrap();
+        assert_eq!(read("parts"), read("whole"));
+    }
+    assert_eq!(here.detect(&["in", "--shard", "3/3"]).code, 2);
+}
+
+#[test]
+fn filters_choose_and_output_inside_is_left_out() {
+    let here = Workplace::new();
+    here.folder(&["in/a.png", "in/b.bmp", "in/old/c.png", "in/new/d.png"]);
+    let run = |more: &[&str]| -> Vec<String> {
+        let ran = here.detect(&[&["in", "--format", "jsonl"], more].concat()).ok();
+        names(&steady(&ran.stdout)).into_iter().map(str::to_owned).collect()
+    };
+    assert_eq!(run(&["--include", "*.png", "--exclude", "old/"]), ["a.png", "new/d.png"]);
+    assert_eq!(run(&["--include", "new/**"]), ["new/d.png"]);
+    assert_eq!(run(&["-o", "in/results"]).len(), 4);
+    assert_eq!(run(&["-o", "in/results"]).len(), 4);
+    let ran = here.detect(&["in", "--include", "*.gif"]);
+    assert!(ran.code == 2 && ran.stderr.contains("--include *.gif"), "{}", ran.stderr);
+    let ran = here.detect(&["in", "-o", "in"]);
+    assert!(ran.code == 2 && ran.stderr.contains("is searched"), "{}", ran.stderr);
+    let ran = here.detect(&["in", "--exclude", "["]);
+    assert!(ran.code == 2 && ran.stderr.contains("not a valid pattern"), "{}", ran.stderr);
+}
+
+#[test]
+fn csv_and_json_lines_say_the_same() {
+    let here = Workplace::new();
+    here.folder(&["in/a.png"]);
+    std::fs::write(here.path("in/b.png"), b"").unwrap();
+    let text =
+        |format: &str| here.detect(&["in", "-o", "out", "--threshold", "0.5", "--format", format]).stdout;
+    let (lines, csv) = (text("jsonl"), text("csv"));
+    let mut table = csv::Reader::from_reader(csv.as_bytes());
+    let columns = table.headers().unwrap().clone();
+    let rows: Vec<BTreeMap<String, String>> = table
+        .records()
+        .map(|row| columns.iter().map(str::to_owned).zip(row.unwrap().iter().map(str::to_owned)).collect())
+        .collect();
+    let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!((rows.len(), lines.len()), (2, 2));
+    // The second run took the first picture from the journal: the very same numbers.
+    for (row, line) in rows.iter().zip(&lines) {
+        for (column, text) in row {
+            let value = column.split('.').try_fold(line, |v, key| v.get(key)).unwrap_or(&Value::Null);
+            let expected = match value {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            assert_eq!(*text, expected, "{column}");
+        }
+    }
+    assert_eq!(rows[1]["error.kind"], "empty");
+}
+
+/// Everything in `folder` that is a picture must be whole.
+fn assert_whole(folder: &Path) -> usize {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let hidden = path.file_name().unwrap().to_string_lossy().starts_with('.');
+        if path.extension().is_some_and(|e| e == "png") && !hidden {
+            image::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            count += 1;
+        }
+    }
+    count
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_at_any_moment_it_goes_on() {
+    use rand::{RngExt, SeedableRng};
+    const PICTURES: usize = 200;
+    const KILLS: usize = 50;
+    let here = Workplace::new();
+    let all: Vec<String> = (0..PICTURES).map(|i| format!("in/{i:03}.png")).collect();
+    for name in &all {
+        here.picture(name, 12, 12);
+    }
+    let arguments = ["in", "--save", "heatmap", "--format", "jsonl", "--out"];
+    let started = std::time::Instant::now();
+    here.detect(&[&arguments[..], &["whole"]].concat()).ok();
+    let usual = started.elapsed();
+    let whole = here.read("whole/results.jsonl").replace("\"whole/", "\"");
+
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+    let (mut kills, mut before) = (0, 0);
+    while kills < KILLS {
+        let mut child = here.start(&[&arguments[..], &["out"]].concat());
+        // Drained, or a full pipe would hold the process.
+        let stdout = child.stdout.take().unwrap();
+        let drain = std::thread::spawn(move || BufReader::new(stdout).lines().count());
+        std::thread::sleep(usual.mul_f64(random.random_range(0.0..0.4)));
+        let ended = child.try_wait().unwrap().is_some();
+        let _ = child.kill();
+        child.wait().unwrap();
+        drain.join().unwrap();
+        let journal = std::fs::read_to_string(here.path("out/results.jsonl")).unwrap_or_default();
+        assert!(journal.is_empty() || journal.ends_with('\n'), "a torn line");
+        let lines = steady(&journal).len();
+        assert!(lines >= before, "lines were lost: {before} before, {lines} after");
+        assert!(assert_whole(&here.path("out")) >= lines);
+        before = lines;
+        if ended || lines == PICTURES {
+            assert_eq!(lines, PICTURES);
+            std::fs::remove_dir_all(here.path("out")).unwrap();
+            before = 0;
+        } else {
+            kills += 1;
+        }
+    }
+    here.detect(&[&arguments[..], &["out"]].concat()).ok();
+    assert_eq!(steady(&here.read("out/results.jsonl")), steady(&whole));
+    assert_eq!(assert_whole(&here.path("out")), PICTURES);
+    // Nothing of the killed ones is left over but, perhaps, a file that was never begun again.
+    for name in &all {
+        let file = format!("{}.heatmap.png", name.trim_start_matches("in/"));
+        let read = |folder: &str| std::fs::read(here.path(folder).join(&file)).unwrap();
+        assert_eq!(read("out"), read("whole"), "{file}");
+    }
+}
+
+#[cfg(unix)]
+fn terminate(child: &Child) {
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_it_in_good_order() {
+    let here = Workplace::new();
+    let all: Vec<String> = (0..300).map(|i| format!("in/{i:03}.png")).collect();
+    for name in &all {
+        here.picture(name, 12, 12);
+    }
+    let mut child = here.start(&["in", "--save", "raw", "--out", "out", "--format", "jsonl"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    terminate(&child);
+    let rest = lines.count();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    if rest + 1 < all.len() {
+        assert_eq!(ran.code, 130, "{}", ran.stderr);
+        assert!(ran.stderr.contains("the same command goes on"), "{}", ran.stderr);
+    }
+    assert_eq!(steady(&here.read("out/results.jsonl")).len(), rest + 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn watching_scores_what_comes() {
+    for more in [&["--watch"][..], &["--poll", "1"]] {
+        let here = Workplace::new();
+        here.folder(&["in/old.png"]);
+        let mut child =
+            here.start(&[&["in", "--save", "raw", "--out", "in/out", "--format", "jsonl"], more].concat());
+        let (sender, lines) = std::sync::mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().try_for_each(|line| sender.send(line.unwrap())));
+        let next = || {
+            let line = lines.recv_timeout(std::time::Duration::from_secs(120));
+            steady(&line.unwrap_or_else(|_| panic!("nothing came, {more:?}"))).remove(0)
+        };
+        assert_eq!(next()["name"], "old.png");
+        // Written slowly under its own name, and renamed after it was complete.
+        let bytes = std::fs::read(here.path("in/old.png")).unwrap();
+        {
+            use std::io::Write;
+            let mut slow = std::fs::File::create(here.path("in/slow.png")).unwrap();
+            slow.write_all(&bytes[..40]).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            slow.write_all(&bytes[40..]).unwrap();
+        }
+        let slow = next();
+        assert_eq!((&slow["name"], &slow["error"]), (&"slow.png".into(), &Value::Null), "{more:?}");
+        std::fs::create_dir(here.path("in/sub")).unwrap();
+        std::fs::write(here.path("in/sub/x.part"), &bytes).unwrap();
+        std::fs::rename(here.path("in/sub/x.part"), here.path("in/sub/moved.png")).unwrap();
+        assert_eq!(next()["name"], "sub/moved.png");
+        terminate(&child);
+        let ran = Ran::from(child.wait_with_output().unwrap()).ok();
+        assert!(ran.stderr.contains("finishing"), "{}", ran.stderr);
+        assert_eq!(steady(&here.read("in/out/results.jsonl")).len(), 3);
+    }
+    let here = Workplace::new();
+    here.folder(&["a.png"]);
+    let ran = here.detect(&["a.png", "--watch"]);
+    assert!(ran.code == 2 && ran.stderr.contains("folders only"), "{}", ran.stderr);
+}
