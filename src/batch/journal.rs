@@ -36,7 +36,7 @@ pub struct Journal {
     known: RandomState,
 }
 
-/// What a journal held when it was opened: 32 bytes of memory a line.
+/// What a journal held when it was opened: some 60 bytes of memory a line.
 pub struct Finished {
     path: PathBuf,
     file: Mutex<File>,
