@@ -7,7 +7,7 @@ use super::{Detector, DetectorMethod};
 use crate::Result;
 use crate::adapters::Method;
 use crate::clip::{BlockAdapter, FeatureRequest, LevelFeatures, TapFidelity, Wanted};
-use crate::map::{Sigma, gaussian};
+use crate::map::{Alignment, Sigma, gaussian};
 use crate::methods::aa_clip::Blur;
 use crate::methods::{aa_clip, aa_sdp, sdp, sdp_plus};
 
@@ -74,6 +74,36 @@ impl Detector {
                 aa_clip::final_map(levels, size, Blur { sigma: smoothing.unwrap_or(blur.sigma), ..blur })?
             }
         })
+    }
+
+    /// The map of a tile before it is blended, `[S, S]`: as the final map, but not smoothed, and every patch where its
+    /// pixels are. (Aligned corners, as the references have them, pull patches outward by up to half of one; what two
+    /// tiles see in their overlap would come to lie at two places.)
+    pub(super) fn tile_map(&self, evidence: &Evidence) -> Result<Array2<f32>> {
+        let size = self.image_size();
+        Ok(match evidence {
+            Evidence::Sdp { similarity } => similarity.first_map(size)?,
+            Evidence::SdpPlus { similarity, logits } => {
+                similarity.first_map(size)? + sdp_plus::sum_of_levels(logits, size, Alignment::HalfPixel)?
+            }
+            Evidence::AaClip { levels, .. } => aa_clip::sum_of_levels(levels, size)?,
+        })
+    }
+
+    /// Smooths a blended map as the method does, all of it at once: no tile ends where it is smoothed. `scale` is how
+    /// many of its pixels are one of a tile's map.
+    pub(super) fn smooth(&self, map: Array2<f32>, scale: f64) -> Array2<f32> {
+        let smoothing = self.settings.smoothing;
+        match self.method() {
+            Method::Sdp | Method::SdpPlus => {
+                gaussian(map.view(), smoothing.unwrap_or(Sigma::SDP).scaled(scale))
+            }
+            Method::AaClip | Method::AaSdp => {
+                let blur = Blur::of(self.settings.domain);
+                let pitch = self.image_size() as f64 / self.vision.grid() as f64 * scale;
+                aa_clip::smooth(&map, pitch, Blur { sigma: smoothing.unwrap_or(blur.sigma), ..blur })
+            }
+        }
     }
 }
 

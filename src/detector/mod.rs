@@ -3,6 +3,7 @@
 mod detection;
 mod evidence;
 mod settings;
+mod tiled;
 
 pub use detection::{Components, Detection, Timing};
 pub use settings::{DetectorMethod, DetectorSettings};
@@ -10,7 +11,7 @@ pub use settings::{DetectorMethod, DetectorSettings};
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::adapters::Method;
 use crate::anchors::{Anchors, Domain};
@@ -18,9 +19,11 @@ use crate::clip::{Checkpoint, Compute, VisionTower};
 use crate::image::{Chain, Mask, Picture, Prepared, Preprocess};
 use crate::levels::{check_levels, quarters};
 use crate::methods::{aa_clip, sdp, sdp_plus};
+use crate::tiles::TileGrid;
 use crate::{Error, Result};
 use detection::probabilities;
 use evidence::{Evidence, scalar};
+use tiled::Tiled;
 
 /// A model with a method and anchors, ready to look at pictures. Clones share the tower's weights.
 #[derive(Clone)]
@@ -39,6 +42,8 @@ pub struct Detector {
 #[derive(Debug, Clone)]
 pub struct PreparedPicture {
     prepared: Prepared,
+    /// Where its tiles lie, and the picture they are cut from, if it is looked at in more than one.
+    tiles: Option<(TileGrid, Picture)>,
     took: Duration,
 }
 
@@ -127,20 +132,26 @@ impl Detector {
     /// The result depends on the picture and the detector's settings alone, never on pictures seen before.
     ///
     /// # Errors
-    /// A picture that cannot be made square (see [`Preprocess::run`]), or values that are not finite.
+    /// A picture that cannot be made square (see [`Preprocess::run`]) or needs too many tiles (see [`TileGrid::new`]),
+    /// or values that are not finite.
     pub fn detect(&self, picture: &Picture) -> Result<Detection> {
-        self.detect_prepared(self.prepare(picture)?)
+        let mut clock = Stopwatch::start();
+        let grid = self.grid(picture)?;
+        let prepared = self.preprocess.run(picture)?;
+        self.find(prepared, grid.as_ref().map(|grid| Tiled { grid, picture }), clock.lap())
     }
 
     /// The first part of [`Detector::detect`], which needs neither the tower nor the device: other threads can do it
-    /// while the model looks at another picture.
+    /// while the model looks at another picture. A picture that is looked at in tiles is copied; they are prepared one
+    /// by one later.
     ///
     /// # Errors
-    /// A picture that cannot be made square.
+    /// A picture that cannot be made square, or needs too many tiles.
     pub fn prepare(&self, picture: &Picture) -> Result<PreparedPicture> {
         let mut clock = Stopwatch::start();
+        let tiles = self.grid(picture)?.map(|grid| (grid, picture.clone()));
         let prepared = self.preprocess.run(picture)?;
-        Ok(PreparedPicture { prepared, took: clock.lap() })
+        Ok(PreparedPicture { prepared, tiles, took: clock.lap() })
     }
 
     /// What [`Detection::probabilities`] gives for a map that was kept, `[S, S]`, and the size of its picture.
@@ -174,16 +185,22 @@ impl Detector {
     /// # Errors
     /// A picture prepared for another size, or values that are not finite.
     pub fn detect_prepared(&self, picture: PreparedPicture) -> Result<Detection> {
-        let PreparedPicture { prepared, took: preprocess } = picture;
-        let mut clock = Stopwatch::start();
-        let size = self.image_size();
-        let pixels = prepared.tensor.into_raw_vec_and_offset().0;
-        let images = Tensor::from_vec(pixels, (1, 3, size, size), &self.device)?;
+        let PreparedPicture { prepared, tiles, took } = picture;
+        let tiles = tiles.as_ref().map(|(grid, picture)| Tiled { grid, picture });
+        self.find(prepared, tiles, took)
+    }
 
-        let evidence = self.look(&images)?;
+    fn find(&self, prepared: Prepared, tiles: Option<Tiled<'_>>, preprocess: Duration) -> Result<Detection> {
+        let mut clock = Stopwatch::start();
+        let square = prepared.geometry;
+        let evidence = self.look(&self.images(prepared.tensor)?)?;
+        let blend = tiles.as_ref().map(|tiled| self.blend(tiled)).transpose()?;
         let model = clock.lap();
 
-        let map = self.map(&evidence)?;
+        let (map, geometry) = match blend {
+            Some(blend) => self.finish(blend),
+            None => (self.map(&evidence)?, square),
+        };
         let (map_min, map_max) =
             map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
         let map_mean = map.mean().unwrap_or(f32::NAN);
@@ -209,11 +226,20 @@ impl Detector {
             score,
             components: Components { text_prob, image_pred, map_min, map_max, map_mean },
             map,
-            geometry: prepared.geometry,
+            geometry,
+            tiles: tiles.map_or(1, |tiled| tiled.grid.count()),
             timing: Timing { preprocess, model, map: clock.lap() },
             method: self.method(),
             levels,
+            square,
         })
+    }
+
+    /// A picture of `[3, S, S]` as a batch of one.
+    fn images(&self, picture: Array3<f32>) -> Result<Tensor> {
+        let size = self.image_size();
+        let pixels = picture.into_raw_vec_and_offset().0;
+        Ok(Tensor::from_vec(pixels, (1, 3, size, size), &self.device)?)
     }
 }
 

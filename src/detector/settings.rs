@@ -6,6 +6,7 @@ use crate::clip::{Activation, ClipConfig, Precision, TapFidelity};
 use crate::image::Fit;
 use crate::map::Sigma;
 use crate::methods::aa_sdp::Fusion;
+use crate::tiles::Tiling;
 
 /// How a [`Detector`] looks at pictures. The defaults are those of the reference of each method.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +31,8 @@ pub struct DetectorSettings {
     pub fusion: Fusion,
     /// The numbers the image tower computes with. Anchors are always made with 32-bit floats.
     pub precision: Precision,
+    /// How large pictures are looked at in parts; `None`: every picture as a whole.
+    pub tiling: Option<Tiling>,
 }
 
 impl DetectorSettings {

@@ -12,6 +12,7 @@ mod eval;
 mod formats;
 mod golden;
 mod prompts;
+mod tiles;
 mod train;
 
 use std::path::{Path, PathBuf};
