@@ -8,6 +8,10 @@ use crate::image::{Geometry, Picture};
 use crate::pipeline::ahead;
 use crate::tiles::{Blend, Tile, TileGrid};
 
+/// Tiles that are looked at a time, at most. A pass uses all processors by itself; a second one fills the gaps between
+/// its parallel parts, more only take memory.
+const IN_FLIGHT: usize = 2;
+
 /// A picture and where its tiles lie.
 pub(super) struct Tiled<'a> {
     pub grid: &'a TileGrid,
@@ -26,10 +30,11 @@ impl Detector {
     pub(super) fn blend(&self, tiled: &Tiled<'_>) -> Result<Blend> {
         let mut blend = Blend::new(tiled.grid, self.image_size());
         let tiles: Vec<Tile> = tiled.grid.tiles().collect();
-        // One pass after another, each on all processors; only their maps are kept, until they are added.
+        // Only maps are kept, until they are added in the tiles' order.
+        let in_flight = if self.device.is_cpu() { rayon::current_num_threads().min(IN_FLIGHT) } else { 1 };
         ahead(
             &tiles,
-            1,
+            in_flight,
             |tile| self.tile(tiled.picture, tile),
             |tile, map| {
                 blend.add(tile, map?.view());
