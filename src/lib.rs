@@ -16,6 +16,7 @@
 //! | [`anchors`] | prompt ensembles and the vectors that represent them |
 //! | [`methods`] | how patch features and anchors become a map and a score |
 //! | [`map`] | resampling, smoothing and regions of anomaly maps |
+//! | [`tiles`] | large pictures in overlapping squares, their maps blended |
 //! | [`metrics`] | AUROC, average precision, F1-max and PRO of scores and maps |
 //! | [`calibration`] | thresholds from known pictures |
 //! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
@@ -57,6 +58,7 @@ pub mod pipeline;
 pub mod progress;
 mod provenance;
 mod scorer;
+pub mod tiles;
 pub mod train;
 pub mod weights;
 pub mod worker;

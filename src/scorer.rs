@@ -175,6 +175,7 @@ impl Scorer {
             regions: look.regions,
             size: Size { width: look.picture.width(), height: look.picture.height() },
             image_size: self.detector.image_size(),
+            tiles: look.found.tiles,
             files,
             timing_ms: StageTimes {
                 decode: ms(look.decoded),

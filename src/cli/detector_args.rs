@@ -1,5 +1,6 @@
 //! The arguments that shape a detector, shared by every command that runs one.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use aaclip::adapters::{AaClipOptions, AdapterFile, Method, Share};
@@ -11,6 +12,7 @@ use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
 use aaclip::map::Sigma;
 use aaclip::methods::aa_sdp::Fusion;
 use aaclip::progress::Progress;
+use aaclip::tiles::{Overlap, TileSide, Tiling};
 use aaclip::{Error, Result};
 use clap::ValueEnum;
 
@@ -113,6 +115,27 @@ pub struct DetectorArgs {
     #[arg(long, value_enum, default_value_t = FitName::Squash)]
     pub fit: FitName,
 
+    /// Look at large pictures in squares of SIZE pixels, each at the model's full resolution; a tile costs as much time
+    /// as a picture
+    ///
+    /// Tiles are spread evenly, overlap by at least --overlap and are never larger than the picture's shorter side; at
+    /// most 1024 a picture. Their maps are blended with weights that fade over the overlap, and smoothed once.
+    ///
+    /// Effect on the score: its formula stays. The whole picture's value (components.text_prob or image_pred) comes
+    /// from one more pass over the whole picture, as without tiles; map_max is the highest value of the blended map.
+    /// Small defects, which a whole picture made small hides, raise it; so does the texture of good parts, and more
+    /// tiles find more of that. Thresholds must come from pictures looked at with the same tiles: `calibrate` takes
+    /// the same flags, and `detect` refuses a threshold file made with others.
+    ///
+    /// --save raw then writes the blended map, [Hm, Wm], at the scale where a tile is as many pixels as the model's
+    /// square, or smaller where that were more than 16.7 million pixels.
+    #[arg(long, value_name = "SIZE", value_parser = parse_tile, help_heading = "High resolution")]
+    pub tile: Option<NonZeroUsize>,
+
+    /// How much of a tile its neighbour sees too, 0..0.9 [default: 0.25]
+    #[arg(long, value_name = "F", value_parser = parse_overlap, help_heading = "High resolution")]
+    pub overlap: Option<Overlap>,
+
     /// Where to compute: cpu, cuda, cuda:N or metal
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceChoice,
@@ -168,6 +191,8 @@ names!(FitName => Fit {
     Crop => Fit::Crop,
     /// Fill the shorter side with the mean colour
     Pad => Fit::Pad,
+    /// Squares of the shorter side along the longer one (see --tile), the whole picture padded
+    Tile => Fit::Pad,
 });
 names!(Gray16Name => Gray16 {
     /// Values above 255 become white
@@ -283,6 +308,30 @@ impl DetectorArgs {
         }
     }
 
+    /// How large pictures are looked at in parts.
+    ///
+    /// # Errors
+    /// Flags that contradict each other, or have no effect.
+    pub fn tiling(&self) -> Result<Option<Tiling>> {
+        let side = match (self.tile, self.fit) {
+            (Some(_), FitName::Tile) => {
+                return Err(Error::Setting(
+                    "--fit tile takes tiles of the picture's shorter side: leave out --tile, or choose another --fit"
+                        .to_owned(),
+                ));
+            }
+            (Some(side), _) => TileSide::Pixels(side),
+            (None, FitName::Tile) => TileSide::Short,
+            (None, _) if self.overlap.is_some() => {
+                return Err(Error::Setting(
+                    "--overlap has no effect without --tile or --fit tile".to_owned(),
+                ));
+            }
+            (None, _) => return Ok(None),
+        };
+        Ok(Some(Tiling { side, overlap: self.overlap.unwrap_or_default() }))
+    }
+
     pub fn decode_options(&self) -> DecodeOptions {
         let limits = DecodeLimits { max_pixels: self.max_megapixels * 1_000_000, ..DecodeLimits::default() };
         DecodeOptions { limits, gray16: self.gray16.into() }
@@ -351,6 +400,19 @@ pub fn parse_share(text: &str) -> Result<Share, String> {
 
 fn parse_fusion(text: &str) -> Result<Fusion, String> {
     text.parse().ok().and_then(Fusion::new).ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+fn parse_overlap(text: &str) -> Result<Overlap, String> {
+    let refused = || format!("expected a number from 0 to {}", Overlap::MAX);
+    text.parse().ok().and_then(Overlap::new).ok_or_else(refused)
+}
+
+/// The smallest tile that is worth a look: a patch or so.
+const SMALLEST_TILE: usize = 16;
+
+fn parse_tile(text: &str) -> Result<NonZeroUsize, String> {
+    let side = text.parse::<NonZeroUsize>().ok().filter(|n| n.get() >= SMALLEST_TILE);
+    side.ok_or_else(|| format!("expected a number of pixels, at least {SMALLEST_TILE}"))
 }
 
 /// Attention over a grid of more than a few thousand patches needs more memory than any machine has.

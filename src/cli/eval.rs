@@ -169,7 +169,7 @@ fn look(
                     bytes: stamp.bytes,
                     modified: stamp.modified,
                 };
-                store.add(result, found.map.view())?;
+                store.add(result, found.square_map().view())?;
                 scored += 1;
             }
             Err(e @ Error::Image(_)) => bar.suspend(|| problems.add(e.to_string())),

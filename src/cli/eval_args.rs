@@ -27,7 +27,8 @@ Figures:
                 pictures of the class; what the papers print
   pixel         over all pixels of the maps at the model's resolution, against masks made as the
                 method's reference makes them; PRO is the area under the per-region overlap up to a
-                false-positive rate of 0.3, divided by 0.3
+                false-positive rate of 0.3, divided by 0.3. Maps of --tile are brought to that
+                resolution, so figures with and without tiles compare the same pixels
   All thresholds are used and ties count half. The mean is over the classes that have the figure.
 
 Results:

@@ -72,6 +72,7 @@ impl Session {
             domain: Domain::default(),
             fusion: args.fusion.unwrap_or_default(),
             precision: args.precision.on(&device),
+            tiling: args.tiling()?,
         };
         Ok(Self {
             model: chosen.name,
@@ -181,6 +182,9 @@ impl Session {
         p.set("activation", s.activation(config, self.method).name());
         p.set("fit", format!("{:?}", s.fit));
         p.set("domain", self.domain.map_or("of the class".to_owned(), |d| format!("{d:?}")));
+        if let Some(tiling) = s.tiling {
+            p.set("tiling", tiling);
+        }
         p.set("gray16", format!("{:?}", self.gray16));
         if self.method.adapts_towers() {
             let o = &self.options;

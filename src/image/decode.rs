@@ -86,6 +86,19 @@ impl Picture {
         &self.samples
     }
 
+    /// The square of `side` x `side` pixels whose upper left one is `(x, y)`; what lies beyond the picture is left out.
+    pub fn square(&self, x: usize, y: usize, side: usize) -> Self {
+        let (left, top) = (x.min(self.width), y.min(self.height));
+        let (width, height) = (side.min(self.width - left), side.min(self.height - top));
+        let channels = self.mode.channels();
+        let mut samples = Vec::with_capacity(width * height * channels);
+        for row in top..top + height {
+            let start = (row * self.width + left) * channels;
+            samples.extend_from_slice(&self.samples[start..start + width * channels]);
+        }
+        Self { width, height, mode: self.mode, samples, clipped: self.clipped }
+    }
+
     /// Pillow's `convert("RGB")`: grey is repeated, alpha is dropped.
     pub fn to_rgb(&self) -> RgbImage {
         let samples = to_rgb_samples(&self.samples, self.mode);

@@ -51,6 +51,18 @@ pub fn restore(map: ArrayView2<'_, f32>, geometry: &Geometry, outside: f32) -> A
     out
 }
 
+/// The values of `[h, w]` at the crossings of some rows and columns, bilinearly; positions are in its pixels, 0 is the
+/// centre of the first, and beyond either end the last one counts. An empty map gives an empty one.
+pub(crate) fn sample(map: ArrayView2<'_, f32>, rows: &[f64], columns: &[f64]) -> Array2<f32> {
+    if map.is_empty() {
+        return Array2::zeros((0, 0));
+    }
+    let taps = |at: &[f64], samples: usize| -> Vec<Tap> { at.iter().map(|&p| Tap::at(p, samples)).collect() };
+    let mut out = Array2::zeros((rows.len(), columns.len()));
+    fill(map, &taps(rows, map.nrows()), &taps(columns, map.ncols()), out.view_mut());
+    out
+}
+
 fn fill(map: ArrayView2<'_, f32>, rows: &[Tap], columns: &[Tap], mut out: ArrayViewMut2<'_, f32>) {
     out.axis_iter_mut(Axis(0)).into_par_iter().zip(rows).for_each(|(mut out, row)| {
         let (above, below) = (map.row(row.first), map.row(row.second));

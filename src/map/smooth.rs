@@ -29,6 +29,11 @@ impl Sigma {
     pub fn pixels(self) -> f64 {
         self.0
     }
+
+    /// The same width on a map of another scale, cut to 0..[`Sigma::MAX`]; `factor` is its pixels per pixel.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self((self.0 * factor).clamp(0.0, Self::MAX))
+    }
 }
 
 /// Smooths as `scipy.ndimage.gaussian_filter` does by default: truncated at four sigmas, the border mirrored with

@@ -36,10 +36,15 @@ pub fn logits(features: &[LevelFeatures], layers: &LinearLayers, anchors: &Tenso
 /// # Errors
 /// Only those of reading the tensors.
 pub fn trained_map(logits: &[Tensor], size: usize) -> Result<Array2<f32>> {
+    sum_of_levels(logits, size, Alignment::Corners)
+}
+
+/// [`trained_map`] with either alignment.
+pub(crate) fn sum_of_levels(logits: &[Tensor], size: usize, alignment: Alignment) -> Result<Array2<f32>> {
     let mut sum = Array2::zeros((size, size));
     for level in logits {
         // The softmax of two logits is the logistic function of their difference, and up-sampling is linear.
-        let difference = bilinear(first_grid(level)?.view(), (size, size), Alignment::Corners);
+        let difference = bilinear(first_grid(level)?.view(), (size, size), alignment);
         sum += &difference.mapv(|d| sigmoid(f64::from(d)) as f32);
     }
     Ok(sum)

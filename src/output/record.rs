@@ -71,6 +71,8 @@ pub struct Scored {
     pub size: Size,
     /// Side of the square the model looked at, in pixels.
     pub image_size: usize,
+    /// Tiles the map was made from; 1: the picture was looked at as a whole.
+    pub tiles: usize,
     /// Files written, by what they show.
     pub files: BTreeMap<String, String>,
     /// Milliseconds per stage.
@@ -159,6 +161,7 @@ struct Fields {
     regions: Vec<Region>,
     size: Option<Size>,
     image_size: Option<usize>,
+    tiles: Option<usize>,
     files: BTreeMap<String, String>,
     timing_ms: Option<StageTimes>,
     error: Option<Failure>,
@@ -190,6 +193,7 @@ impl From<Record> for Fields {
             regions: Vec::new(),
             size: None,
             image_size: None,
+            tiles: None,
             files: BTreeMap::new(),
             timing_ms: None,
             error: None,
@@ -204,6 +208,7 @@ impl From<Record> for Fields {
                 fields.regions = s.regions;
                 fields.size = Some(s.size);
                 fields.image_size = Some(s.image_size);
+                fields.tiles = Some(s.tiles);
                 fields.files = s.files;
                 fields.timing_ms = Some(s.timing_ms);
             }
@@ -233,6 +238,7 @@ impl TryFrom<Fields> for Record {
                 regions: f.regions,
                 size: f.size.ok_or_else(|| missing("size"))?,
                 image_size: f.image_size.ok_or_else(|| missing("image_size"))?,
+                tiles: f.tiles.ok_or_else(|| missing("tiles"))?,
                 files: f.files,
                 timing_ms: f.timing_ms.ok_or_else(|| missing("timing_ms"))?,
             })),
@@ -284,6 +290,7 @@ pub mod tests {
                 regions: vec![Region { x: 1, y: 2, width: 3, height: 4, area: 5, peak: 0.625 }],
                 size: Size { width: 3, height: 2 },
                 image_size: 70,
+                tiles: 1,
                 files: BTreeMap::from([("raw".to_owned(), "out/x.npy".to_owned())]),
                 timing_ms: StageTimes::default(),
             })),

@@ -20,7 +20,7 @@ pub enum Artefact {
     Overlay,
     /// Black and white, at the picture's size.
     Mask,
-    /// The reference's map after smoothing, at the model's resolution: `.npy`, float32, `[S, S]`.
+    /// The reference's map after smoothing, at the model's resolution: `.npy`, float32, `[S, S]`; of tiles `[Hm, Wm]`.
     Raw,
 }
 
@@ -71,7 +71,7 @@ pub struct Pictures<'a> {
     pub picture: &'a RgbImage,
     /// Probabilities at the picture's size, `[H, W]`.
     pub probabilities: ArrayView2<'a, f32>,
-    /// The map at the model's resolution, `[S, S]`.
+    /// The map at the model's resolution, `[S, S]`; of tiles `[Hm, Wm]`.
     pub raw: &'a Array2<f32>,
     /// How values become colours.
     pub scale: ColourScale,

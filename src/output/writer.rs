@@ -21,7 +21,7 @@ pub enum RecordFormat {
 }
 
 /// The columns of the CSV form: the fields of the JSON form, a dot before the field of a field; `regions` is JSON.
-pub const COLUMNS: [&str; 34] = [
+pub const COLUMNS: [&str; 35] = [
     "schema",
     "path",
     "name",
@@ -44,6 +44,7 @@ pub const COLUMNS: [&str; 34] = [
     "size.width",
     "size.height",
     "image_size",
+    "tiles",
     "files.heatmap",
     "files.overlay",
     "files.mask",

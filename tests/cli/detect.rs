@@ -35,6 +35,7 @@ fn one_picture_gives_one_object_with_every_field() {
         "sha256",
         "size",
         "threshold",
+        "tiles",
         "timing_ms",
     ];
     let mut sorted = fields.clone();

@@ -4,6 +4,7 @@
 mod example;
 #[path = "../support/mod.rs"]
 mod support;
+mod tiles;
 
 use std::path::PathBuf;
 
