@@ -8,6 +8,7 @@ use crate::{
     clip::{ConfigError, TokenizerError},
     dataset::DatasetError,
     evaluation::EvaluationError,
+    gallery::GalleryError,
     image::ImageError,
     weights::{HubError, WeightsError},
 };
@@ -46,6 +47,9 @@ pub enum Error {
     /// An evaluation's files.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// A run's results that cannot be shown.
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

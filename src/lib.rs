@@ -22,6 +22,7 @@
 //! | [`output`] | records and pictures |
 //! | [`dataset`] | labelled pictures, read in the layouts they are published in |
 //! | [`train`] | training of adapters |
+//! | [`gallery`] | the results of a folder as an HTML page with thumbnails |
 //! | [`page`] | an evaluation as one self-contained HTML page |
 //!
 //! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`] and [`files`] are the only things every module shares.
@@ -42,6 +43,7 @@ pub mod device;
 mod error;
 pub mod evaluation;
 pub mod files;
+pub mod gallery;
 pub mod image;
 pub mod kernels;
 mod levels;

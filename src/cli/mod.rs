@@ -15,6 +15,7 @@ mod model;
 mod models;
 mod plan;
 mod prompts;
+mod report;
 mod scoring;
 mod session;
 mod stats;
@@ -54,6 +55,7 @@ enum Command {
     Train(train_args::TrainArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
     Data(data::DataArgs),
+    Report(report::ReportArgs),
 }
 
 /// Defines the command line's names of a library enum.
@@ -87,6 +89,7 @@ pub fn run() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Calibrate(args) => calibrate::run(*args),
         Command::Data(args) => data::run(args),
+        Command::Report(args) => report::run(args),
     };
     match result {
         Ok(code) => code,
