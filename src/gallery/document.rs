@@ -12,11 +12,8 @@ use crate::page::{Text, fingerprint, unix_lines};
 /// Distinct values of a fact that are named.
 const NAMED: usize = 4;
 
-const STYLE: &str = concat!(
-    include_str!("../page/palette.css"),
-    include_str!("gallery.css"),
-    include_str!("viewer.css")
-);
+const STYLE: &str =
+    concat!(include_str!("../page/palette.css"), include_str!("gallery.css"), include_str!("viewer.css"));
 
 const SCRIPT: &str = concat!(
     include_str!("script/data.js"),
@@ -59,7 +56,7 @@ pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, d
                     (figures(summary))
                     (tools())
                     p id="count" class="muted" role="status" {}
-                    ul id="grid" aria-label="Pictures" {}
+                    ul id="grid" role="list" aria-label="Pictures" {}
                     p id="empty" class="muted" hidden { "No picture fits these filters." }
                     noscript { p { "The gallery needs JavaScript; the page's script is part of the page." } }
                 }
@@ -104,7 +101,7 @@ fn header(title: &str, run: &DetectRun, summary: &GallerySummary) -> Markup {
                     }
                 }
             }
-            button type="button" id="ask" class="quiet" aria-haspopup="dialog" { "Keyboard " kbd { "?" } }
+            button type="button" id="ask" class="quiet" aria-haspopup="dialog" { "Help " kbd { "?" } }
         }
     }
 }
@@ -132,8 +129,8 @@ fn figures(summary: &GallerySummary) -> Markup {
                 @for (key, label, count) in choices {
                     button type="button" data-show=(key) aria-pressed=(key == "all") {
                         span class="label" { (label) }
-                        span class="figure" { (grouped(count)) }
                         span class="share" {}
+                        span class="figure" { (grouped(count)) }
                     }
                 }
             }
@@ -215,9 +212,9 @@ fn help() -> Markup {
         (&["/"], "Search names"),
         (&["1", "2", "3", "4"], "All, anomalous, normal, failed"),
         (&["O"], "Overlay on or off"),
-        (&["S"], "Opened: split or fade"),
-        (&["B"], "Opened: regions on or off"),
-        (&["Z"], "Opened: one pixel to a pixel"),
+        (&["S"], "In the large view: split or fade"),
+        (&["B"], "In the large view: regions on or off"),
+        (&["Z"], "In the large view: one pixel to a pixel"),
         (&["?"], "This list"),
     ];
     html! {

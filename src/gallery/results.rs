@@ -251,8 +251,7 @@ struct Version {
 
 impl Line {
     fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let version: Version =
-            serde_json::from_slice(bytes).map_err(|e| Unreadable::Damaged(in_line(&e)))?;
+        let version: Version = serde_json::from_slice(bytes).map_err(|e| Unreadable::Damaged(in_line(&e)))?;
         match version.schema {
             Some(schema) if schema.as_u64() == Some(SCHEMA) => {}
             other => {

@@ -12,6 +12,7 @@ mod eval;
 mod formats;
 mod golden;
 mod prompts;
+mod report;
 mod train;
 
 use std::path::{Path, PathBuf};

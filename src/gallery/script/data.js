@@ -7,7 +7,7 @@ const raw = JSON.parse(byId("data").textContent);
 const grouped = new Intl.NumberFormat("en");
 const count = (value) => grouped.format(value);
 const plural = (value, one, many) => `${count(value)} ${value === 1 ? one : many}`;
-const decimals = (value, digits) => value.toFixed(digits);
+const decimals = (value, digits) => value.toFixed(digits).replace("-", "\u2212");
 
 // What a file name may hold and a reader must not be fooled by: control and direction characters.
 const clean = (text) =>

@@ -16,7 +16,7 @@ function measureGrid() {
   grid.list.classList.toggle("rows", rows);
   grid.columns = rows ? 1 : Math.max(2, Math.floor((width + grid.gap) / (least + grid.gap)));
   grid.cell = rows ? width : (width - grid.gap * (grid.columns - 1)) / grid.columns;
-  grid.row = rows ? 64 : grid.cell + grid.text + grid.gap;
+  grid.row = rows ? (width < 600 ? 104 : 64) : grid.cell + grid.text + grid.gap;
   grid.list.style.height = `${Math.ceil(grid.shown.length / grid.columns) * grid.row}px`;
 }
 
@@ -43,6 +43,12 @@ function addTile(at) {
   grid.tiles.set(at, item);
 }
 
+// A picture that is not looked at any more need not be loaded.
+function dropTile(item) {
+  item.querySelectorAll("img").forEach((img) => img.removeAttribute("src"));
+  item.remove();
+}
+
 // Brings the document in line with the window. The active tile always exists: it may have the focus.
 function drawGrid() {
   const above = -grid.list.getBoundingClientRect().top;
@@ -51,7 +57,7 @@ function drawGrid() {
     Math.max(0, Math.ceil((above + innerHeight) / grid.row) + SPARE) * grid.columns);
   for (const [at, item] of grid.tiles) {
     if ((at >= first && at < last) || at === grid.active) continue;
-    item.remove();
+    dropTile(item);
     grid.tiles.delete(at);
   }
   for (let at = first; at < last; at += 1) if (!grid.tiles.has(at)) addTile(at);
@@ -76,7 +82,7 @@ function showInGrid(shown) {
   grid.active = Math.max(0, shown.indexOf(kept));
   measureGrid();
   drawGrid();
-  grid.reusable.forEach((item) => item.remove());
+  grid.reusable.forEach(dropTile);
   grid.reusable.clear();
   if (focused) grid.tiles.get(grid.active)?.firstChild.focus({ preventScroll: true });
 }

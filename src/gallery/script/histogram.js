@@ -9,7 +9,7 @@ const svgNode = (name, attributes, text) => {
 
 const chart = {
   svg: byId("histogram").querySelector("svg"),
-  left: 44, right: 12, top: 16, bottom: 22, height: 170, width: 0, low: 0, high: 1, step: 0.02,
+  left: 44, right: 18, top: 16, bottom: 22, height: 170, width: 0, low: 0, high: 1, step: 0.02,
 };
 
 // The smallest of 1, 2, 5, 10, ... times `unit` that reaches `wanted`.

@@ -79,6 +79,7 @@ byId("show").addEventListener("click", (event) => {
 byId("threshold").addEventListener("input", (event) => setThreshold(numberOf(event.target)));
 byId("reset").addEventListener("click", () => {
   setThreshold(null);
+  byId("threshold").value = raw.threshold ?? "";
   byId("threshold").focus();
 });
 byId("from").addEventListener("input", (event) => setRange(numberOf(event.target), choice.to));

@@ -2,7 +2,7 @@
 
 const viewer = {
   dialog: byId("viewer"), stage: byId("stage"), sheet: byId("sheet"), below: byId("below"), above: byId("above"),
-  mode: "split", split: 50, fade: 60, boxes: true, pixels: false, picture: null,
+  mode: "split", split: null, fade: 60, boxes: true, pixels: false, picture: null,
 };
 
 // Loads the first of `sources` that can be loaded, and tells whether any could.
@@ -131,6 +131,13 @@ function regionTable(picture) {
   return table;
 }
 
+// Where the border is, in percent: where it was put, else through the hottest region, so that both sides tell something.
+function splitAt() {
+  if (viewer.split !== null) return viewer.split;
+  const [region] = viewer.picture?.regions ?? [];
+  return region ? Math.min(100, (100 * (region[0] + region[2] / 2)) / viewer.picture.width) : 50;
+}
+
 // The sheet has the picture's shape and holds all layers.
 function fitSheet() {
   const { stage, sheet, below, picture } = viewer;
@@ -147,7 +154,8 @@ function fitSheet() {
 }
 
 function mixLayers() {
-  const { above, mode, split, fade } = viewer;
+  const { above, mode, fade } = viewer;
+  const split = splitAt();
   const there = !above.hidden;
   above.style.opacity = mode === "fade" ? fade / 100 : 1;
   above.style.clipPath = mode === "split" ? `inset(0 0 0 ${split}%)` : "none";
@@ -186,7 +194,7 @@ function toggleBoxes() {
 
 // All of the overlay, or nothing of it.
 function toggleOverlay() {
-  setMix((viewer.mode === "split" ? 100 - viewer.split : viewer.fade) > 0 ? 0 : 100);
+  setMix((viewer.mode === "split" ? 100 - splitAt() : viewer.fade) > 0 ? 0 : 100);
 }
 
 function turn(by) {
