@@ -154,7 +154,7 @@ fn what_cannot_be_shown_is_said() {
             "line 2 is a record of schema 1, and this program shows schema 2",
         ),
         (results(lines(&[json!({"a": 1})])), "line 1 is a record of schema unknown"),
-        (results(format!("{half}\n{}\n", record("b", 0.5))), "line 1 is damaged (EOF while parsing"),
+        (results(format!("{half}\n{}\n", record("b", 0.5))), "line 1 is damaged (control character"),
         (results(lines(&[no_name])), "line 1 is damaged (missing field `name`"),
         (results("\u{0}\u{0}\n".to_owned()), "line 1 is damaged (expected value, column 1)"),
         (results("[".repeat(100_000) + "\n"), "line 1 is damaged"),

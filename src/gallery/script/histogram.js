@@ -36,6 +36,8 @@ function chartDomain() {
     high = Math.max(high, score);
   }
   if (low > high) [low, high] = [0, 1];
+  // Scores lie in 0 to 1; should one not, the last bin has it, and the others can still be told apart.
+  [low, high] = [Math.max(low, -1), Math.min(high, 2)].sort((a, b) => a - b);
   chart.low = Math.floor(low * 10 + 1e-9) / 10;
   chart.high = Math.max(Math.ceil(high * 10 - 1e-9) / 10, chart.low + 0.1);
 }

@@ -144,7 +144,8 @@ function fitSheet() {
   if (!picture) return;
   const width = picture.width || below.naturalWidth;
   const height = picture.height || below.naturalHeight;
-  sheet.hidden = !width || !height || below.hidden;
+  // Where the picture is gone its regions still tell something.
+  sheet.hidden = !width || !height || (below.hidden && !picture.regions.length);
   stage.classList.toggle("pixels", viewer.pixels);
   if (sheet.hidden) return;
   const fit = Math.min(stage.clientWidth / width, stage.clientHeight / height);
