@@ -9,6 +9,7 @@ use crate::{
     clip::{ConfigError, TokenizerError},
     dataset::DatasetError,
     evaluation::EvaluationError,
+    gallery::GalleryError,
     image::ImageError,
     weights::{HubError, WeightsError},
 };
@@ -50,6 +51,9 @@ pub enum Error {
     /// A run over many pictures.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// A run's results that cannot be shown.
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -25,6 +25,7 @@
 //! | [`output`] | records and pictures |
 //! | [`dataset`] | labelled pictures, read in the layouts they are published in |
 //! | [`train`] | training of adapters |
+//! | [`gallery`] | the results of a folder as an HTML page with thumbnails |
 //! | [`page`] | an evaluation as one self-contained HTML page |
 //!
 //! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`] and [`files`] are the only things every module shares.
@@ -46,6 +47,7 @@ pub mod device;
 mod error;
 pub mod evaluation;
 pub mod files;
+pub mod gallery;
 pub mod image;
 pub mod kernels;
 mod levels;

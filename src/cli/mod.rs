@@ -15,6 +15,7 @@ mod inputs;
 mod model;
 mod models;
 mod prompts;
+mod report;
 mod scorers;
 mod scoring;
 mod scoring_args;
@@ -67,6 +68,7 @@ enum Command {
     Calibrate(Box<calibrate::CalibrateArgs>),
     Data(data::DataArgs),
     Worker(Box<worker::WorkerArgs>),
+    Report(report::ReportArgs),
 }
 
 /// Defines the command line's names of a library enum.
@@ -101,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(*args),
         Command::Data(args) => data::run(args),
         Command::Worker(args) => worker::run(*args),
+        Command::Report(args) => report::run(args),
     };
     match result {
         Ok(code) => code,

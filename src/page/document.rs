@@ -15,7 +15,7 @@ use super::{
 
 /// A whole page: its head with the policy, and what it shows.
 pub(super) fn shell(title: &str, header: &Markup, main: &Markup, footer: &Markup) -> Markup {
-    let style = unix_lines(include_str!("page.css"));
+    let style = unix_lines(concat!(include_str!("palette.css"), include_str!("page.css")));
     let script = unix_lines(include_str!("page.js"));
     let policy = format!(
         "default-src 'none'; img-src data:; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
@@ -128,11 +128,11 @@ fn facts(facts: &[(String, String)]) -> Markup {
 }
 
 /// A checkout may have turned the line ends; a browser turns them back before it compares the fingerprint.
-fn unix_lines(text: &str) -> String {
+pub(crate) fn unix_lines(text: &str) -> String {
     text.replace("\r\n", "\n")
 }
 
 /// How a content security policy names one inline text: its SHA-256.
-fn fingerprint(text: &str) -> String {
+pub(crate) fn fingerprint(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
 }

@@ -18,6 +18,8 @@ mod thin;
 mod training;
 mod worst;
 
+pub(crate) use document::{fingerprint, unix_lines};
+pub(crate) use text::Text;
 pub use training::{TrainingPage, TrainingSeries};
 
 #[cfg(test)]

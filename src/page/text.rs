@@ -5,7 +5,7 @@ use maud::Render;
 
 /// Text from a user, a folder or a file: escaped, and without the control characters that neither HTML nor
 /// XML allows (a file name may hold any of them); each becomes U+FFFD.
-pub(super) struct Text<'a>(pub &'a str);
+pub(crate) struct Text<'a>(pub &'a str);
 
 impl Render for Text<'_> {
     fn render_to(&self, out: &mut String) {

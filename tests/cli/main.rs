@@ -14,6 +14,7 @@ mod formats;
 mod golden;
 mod hard_places;
 mod prompts;
+mod report;
 mod tiles;
 mod train;
 mod worker;

@@ -1,0 +1,88 @@
+//! `aaclip report`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use aaclip::gallery::{DetectRun, Gallery};
+use aaclip::image::DecodeLimits;
+use aaclip::progress::Progress;
+use aaclip::{Error, Result};
+
+const EXAMPLES: &str = "\
+Examples:
+  aaclip detect photos/ -o night --save overlay --threshold 0.5
+  aaclip report night                        # writes night/report.html and night/report-thumbs/
+  aaclip report night -o /srv/www/night.html --title \"Line 3, night shift\"
+  aaclip report night --most 2000            # a small page of the highest scores
+
+Open the page in a browser, from disk: it needs no network and no server. Run the command again after
+more pictures were scored: only new and changed pictures get a thumbnail. Overlays are shown where the
+run saved them (`aaclip detect --save overlay`). To give the page to somebody, take the folder of
+thumbnails with it; full-size pictures are shown where they lie as they did here.
+
+Exit code: 0 if the page was written, 2 if not.";
+
+/// Look at the results of a folder: a gallery as one HTML page
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct ReportArgs {
+    /// The output folder of `aaclip detect FOLDER -o OUT`
+    out: PathBuf,
+    /// The page; its thumbnails go to a folder beside it [default: OUT/report.html]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The headline [default: the name of OUT]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Most pictures on the page: those with the highest scores. The rest is counted
+    #[arg(long, value_name = "N", default_value_t = Gallery::MOST as u32,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    most: u32,
+    /// Longest side of a thumbnail, in pixels
+    #[arg(long, value_name = "N", default_value_t = Gallery::THUMBNAIL,
+          value_parser = clap::value_parser!(u32).range(16..=2048))]
+    thumbnail: u32,
+    /// The largest picture that is decoded, in megapixels
+    #[arg(long, value_name = "N", default_value_t = DecodeLimits::default().max_pixels / 1_000_000)]
+    max_megapixels: u64,
+    /// No progress and no summary
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub fn run(args: ReportArgs) -> Result<ExitCode> {
+    let run = DetectRun::read(&args.out)?;
+    let mut gallery = Gallery::of(&run);
+    gallery.title = args.title;
+    gallery.thumbnail = args.thumbnail;
+    gallery.most = args.most as usize;
+    gallery.decoding.limits.max_pixels = args.max_megapixels.saturating_mul(1_000_000);
+    if let Some(page) = args.output {
+        gallery.page = page;
+    }
+    let summary = gallery.write(&run, if args.quiet { Progress::Silent } else { Progress::Auto })?;
+    if !args.quiet {
+        anstream::eprintln!(
+            "aaclip: {} scored, {} anomalous, {} failed; {} on the page, {} thumbnails made",
+            summary.scored,
+            summary.anomalous,
+            summary.failed,
+            summary.shown,
+            summary.made
+        );
+        let bare = summary.without_thumbnail.saturating_sub(summary.failed);
+        if bare > 0 {
+            anstream::eprintln!(
+                "aaclip: {bare} scored pictures are gone or cannot be read, and have no overlay: \
+                 the page shows their figures alone"
+            );
+        }
+    }
+    // The one thing a script wants to know.
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", gallery.page.display())
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::io("write to", "stdout", e))?;
+    Ok(ExitCode::SUCCESS)
+}

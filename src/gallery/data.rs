@@ -1,0 +1,223 @@
+//! What the page's script reads: one JSON text inside the page, short and safe there.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::links::{Links, Place, Places};
+use super::results::{DetectRun, Judged, Outcome, ShownPicture, ShownRegion};
+use super::thumbs::{Thumbs, saved_file};
+
+/// Bins of the scores that are counted on the page but not shown.
+const BINS: usize = 1000;
+
+/// The whole of it. The script of the page reads this by position: see `script/data.js`.
+#[derive(Serialize)]
+pub(super) struct PageData<'a> {
+    /// The folder of thumbnails, relative to the page.
+    thumbs: &'a str,
+    /// The threshold that all scored pictures share.
+    threshold: Option<f64>,
+    judged: Vec<(&'a str, &'a str, &'a str, Option<f64>)>,
+    /// Sets of names of components.
+    components: Vec<Vec<&'a str>>,
+    places: Vec<[String; 2]>,
+    /// Scores that are not shown: number of the bin, pictures in it, anomalous ones among them.
+    rest: Vec<(usize, usize, usize)>,
+    pictures: Vec<Row<'a>>,
+}
+
+/// One picture, by position.
+#[derive(Serialize)]
+struct Row<'a>(
+    &'a str,
+    Option<f64>,
+    Option<u8>,
+    usize,
+    u64,
+    u64,
+    Option<&'a str>,
+    Option<&'a str>,
+    /// The path as recorded, then addresses: picture, overlay, heatmap.
+    [Option<Place>; 4],
+    usize,
+    Vec<Flat>,
+    usize,
+    Vec<Rounded>,
+    #[serde(skip_serializing_if = "Option::is_none")] Option<(&'a str, &'a str)>,
+);
+
+/// A region as a list.
+#[derive(Serialize)]
+struct Flat(u64, u64, u64, u64, u64, Rounded);
+
+impl From<&ShownRegion> for Flat {
+    fn from(r: &ShownRegion) -> Self {
+        Self(r.x, r.y, r.width, r.height, r.area, Rounded(r.peak))
+    }
+}
+
+/// A number of which four decimals are enough.
+struct Rounded(f64);
+
+impl Serialize for Rounded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.abs() >= 1e9 {
+            return serializer.serialize_f64(self.0);
+        }
+        let rounded = (self.0 * 1e4).round() / 1e4;
+        // Whole numbers without their ".0".
+        match rounded.fract() == 0.0 {
+            true => serializer.serialize_i64(rounded as i64),
+            false => serializer.serialize_f64(rounded),
+        }
+    }
+}
+
+/// The numbers of distinct values, in the order of their first use.
+struct Table<T>(Vec<T>);
+
+impl<T: PartialEq> Table<T> {
+    /// Few distinct values follow one another: the last ones are looked at first.
+    fn number(&mut self, value: T) -> usize {
+        match self.0.iter().rposition(|known| *known == value) {
+            Some(at) => at,
+            None => {
+                self.0.push(value);
+                self.0.len() - 1
+            }
+        }
+    }
+}
+
+/// The pictures that are shown, and which scores are only counted.
+pub(super) struct Selection<'a> {
+    /// The highest scores first, then failed pictures.
+    pub shown: Vec<&'a ShownPicture>,
+    /// Scored pictures that are not shown.
+    pub rest: Vec<&'a ShownPicture>,
+}
+
+impl<'a> Selection<'a> {
+    /// At most `most` pictures: the highest scores, and failed ones in at most a quarter of the places.
+    pub(super) fn new(pictures: &'a [ShownPicture], most: usize) -> Self {
+        let (mut scored, mut failed): (Vec<_>, Vec<_>) = pictures.iter().partition(|p| p.score().is_some());
+        scored.sort_by(|a, b| {
+            let score = |p: &ShownPicture| p.score().unwrap_or_default();
+            score(b).total_cmp(&score(a)).then_with(|| a.name.cmp(&b.name))
+        });
+        failed.sort_by(|a, b| a.name.cmp(&b.name));
+        failed.truncate(most.saturating_sub(scored.len()).max(most / 4));
+        let rest = scored.split_off(scored.len().min(most - failed.len()));
+        scored.extend(failed);
+        Self { shown: scored, rest }
+    }
+}
+
+/// The threshold that all scored pictures share.
+pub(super) fn common_threshold(run: &DetectRun) -> Option<f64> {
+    let mut thresholds = run.pictures.iter().filter(|p| p.score().is_some()).map(|p| p.judged.threshold);
+    let first = thresholds.next()?;
+    thresholds.all(|t| t == first).then_some(first)?
+}
+
+impl<'a> PageData<'a> {
+    /// The data of the pictures in `selection`, `made` being their thumbnails in the same order.
+    pub(super) fn new(
+        run: &'a DetectRun,
+        selection: &Selection<'a>,
+        made: &'a [Thumbs],
+        thumbs: &'a str,
+        mut links: Links,
+    ) -> Self {
+        let mut judged = Table(Vec::new());
+        let mut components = Table(Vec::new());
+        let mut places = Places::default();
+        let mut row = |p: &'a ShownPicture, thumbs: &'a Thumbs| {
+            let mut saved = |kind| {
+                let link = saved_file(p, kind, &run.folder).filter(|f| f.is_file());
+                links.to(&link?)
+            };
+            let (overlay, heatmap) = (saved("overlay"), saved("heatmap"));
+            let picture = thumbs.has_file.then(|| links.to(&p.file)).flatten();
+            let mut place = |text: String| places.place(text, &p.name);
+            let Judged { model, method, class, threshold } = p.judged.as_ref();
+            let (width, height) = p.size.unwrap_or_default();
+            Row(
+                &p.name,
+                p.score(),
+                p.anomalous().map(u8::from),
+                judged.number((model.as_str(), method.as_str(), class.as_str(), *threshold)),
+                width,
+                height,
+                thumbs.picture.as_deref(),
+                thumbs.heat.as_deref(),
+                [Some(p.path.clone()), picture, overlay, heatmap].map(|text| text.map(&mut place)),
+                p.region_count,
+                p.regions.iter().map(Flat::from).collect(),
+                components.number(p.components.keys().map(String::as_str).collect()),
+                p.components.values().copied().map(Rounded).collect(),
+                match &p.outcome {
+                    Outcome::Failed { kind, message } => Some((kind.as_str(), message.as_str())),
+                    Outcome::Scored { .. } => None,
+                },
+            )
+        };
+        let pictures = selection.shown.iter().zip(made).map(|(p, t)| row(p, t)).collect();
+        Self {
+            thumbs,
+            threshold: common_threshold(run),
+            judged: judged.0,
+            components: components.0,
+            places: places.into_table(),
+            rest: bins(&selection.rest),
+            pictures,
+        }
+    }
+
+    /// The JSON text, without any character that means something to HTML or ends a line in a script.
+    ///
+    /// # Errors
+    /// None in practice: every part can be written as JSON.
+    pub(super) fn to_script(&self) -> serde_json::Result<String> {
+        let json = serde_json::to_string(self)?;
+        let mut safe = String::with_capacity(json.len() + json.len() / 64);
+        // Outside its strings JSON has none of these.
+        for c in json.chars() {
+            match c {
+                '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                    safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+                }
+                c => safe.push(c),
+            }
+        }
+        Ok(safe)
+    }
+}
+
+fn bins(rest: &[&ShownPicture]) -> Vec<(usize, usize, usize)> {
+    let mut bins: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+    for picture in rest {
+        let Some(score) = picture.score() else { continue };
+        let bin = ((score.clamp(0.0, 1.0) * BINS as f64) as usize).min(BINS - 1);
+        let count = bins.entry(bin).or_default();
+        count.0 += 1;
+        count.1 += usize::from(picture.anomalous() == Some(true));
+    }
+    bins.into_iter().map(|(bin, (all, anomalous))| (bin, all, anomalous)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_short_and_near(value in prop_oneof![-1e7f64..1e7, any::<f64>().prop_filter("finite", |v| v.is_finite())]) {
+            let written = serde_json::to_string(&Rounded(value)).unwrap();
+            let read: f64 = serde_json::from_str(&written).unwrap();
+            prop_assert!((read - value).abs() <= 5e-5 + value.abs() * 1e-12, "{value} is {written}");
+        }
+    }
+}

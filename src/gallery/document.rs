@@ -1,0 +1,260 @@
+//! The page around the gallery. What can be said without the script is in the document itself.
+
+use std::collections::BTreeSet;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::GallerySummary;
+use super::data::common_threshold;
+use super::results::{DetectRun, Judged};
+use crate::page::{Text, fingerprint, unix_lines};
+
+/// Distinct values of a fact that are named.
+const NAMED: usize = 4;
+
+const STYLE: &str =
+    concat!(include_str!("../page/palette.css"), include_str!("gallery.css"), include_str!("viewer.css"));
+
+const SCRIPT: &str = concat!(
+    include_str!("script/data.js"),
+    include_str!("script/selection.js"),
+    include_str!("script/histogram.js"),
+    include_str!("script/tile.js"),
+    include_str!("script/grid.js"),
+    include_str!("script/viewer.js"),
+    include_str!("script/main.js")
+);
+
+/// The whole document; `data` is JSON that is safe inside a script element.
+pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, data: &str) -> Markup {
+    let style = unix_lines(STYLE);
+    let script = unix_lines(SCRIPT);
+    // `file:` for a page from disk, where nothing has an origin; 'self' for one from a server.
+    let policy = format!(
+        "default-src 'none'; img-src 'self' file: data:; style-src '{}'; script-src '{}'; base-uri 'none'; \
+         form-action 'none'",
+        fingerprint(&style),
+        fingerprint(&script)
+    );
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="generator" content={ "aaclip " (env!("CARGO_PKG_VERSION")) };
+                meta name="referrer" content="no-referrer";
+                // Without it a browser asks the server for one.
+                link rel="icon" href="data:,";
+                title { (Text(title)) }
+                style { (PreEscaped(&style)) }
+            }
+            body {
+                (header(title, run, summary))
+                main {
+                    (figures(summary))
+                    (tools())
+                    p id="count" class="muted" role="status" {}
+                    ul id="grid" role="list" aria-label="Pictures" {}
+                    p id="empty" class="muted" hidden { "No picture fits these filters." }
+                    noscript { p { "The gallery needs JavaScript; the page's script is part of the page." } }
+                }
+                (viewer())
+                (help())
+                script id="data" type="application/json" { (PreEscaped(data)) }
+                script { (PreEscaped(&script)) }
+            }
+        }
+    }
+}
+
+fn header(title: &str, run: &DetectRun, summary: &GallerySummary) -> Markup {
+    let distinct = |of: fn(&Judged) -> &str| -> BTreeSet<&str> {
+        run.pictures.iter().map(|p| of(&p.judged)).filter(|text| !text.is_empty()).collect()
+    };
+    let facts = [
+        ("Model", distinct(|j| &j.model)),
+        ("Method", distinct(|j| &j.method)),
+        ("Class", distinct(|j| &j.class)),
+    ];
+    let threshold = match common_threshold(run) {
+        Some(threshold) => threshold.to_string(),
+        None if run.pictures.iter().any(|p| p.judged.threshold.is_some()) => "several".to_owned(),
+        None => "none".to_owned(),
+    };
+    let all = summary.scored + summary.failed;
+    html! {
+        header {
+            div {
+                h1 { bdi { (Text(title)) } }
+                dl {
+                    @for (name, values) in facts.iter().filter(|(_, values)| !values.is_empty()) {
+                        div { dt { (name) } dd { bdi { (Text(&few(values))) } } }
+                    }
+                    div { dt { "Threshold" } dd { (threshold) } }
+                }
+                @if summary.shown < all {
+                    p class="note" {
+                        "This page shows " (grouped(summary.shown)) " of " (grouped(all))
+                        " pictures, those with the highest scores; its figures and the histogram count all."
+                    }
+                }
+            }
+            button type="button" id="ask" class="quiet" aria-haspopup="dialog" { "Help " kbd { "?" } }
+        }
+    }
+}
+
+fn few(values: &BTreeSet<&str>) -> String {
+    let named: Vec<&str> = values.iter().copied().take(NAMED).collect();
+    match values.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// Verdicts, which are filters as well, and the histogram.
+fn figures(summary: &GallerySummary) -> Markup {
+    let normal = summary.scored - summary.anomalous.min(summary.scored);
+    let choices = [
+        ("all", "All", summary.scored + summary.failed),
+        ("anomalous", "Anomalous", summary.anomalous),
+        ("normal", "Normal", normal),
+        ("failed", "Failed", summary.failed),
+    ];
+    html! {
+        section id="figures" aria-label="Scores" {
+            div id="show" role="group" aria-label="Show" {
+                @for (key, label, count) in choices {
+                    button type="button" data-show=(key) aria-pressed=(key == "all") {
+                        span class="label" { (label) }
+                        span class="share" {}
+                        span class="figure" { (grouped(count)) }
+                    }
+                }
+            }
+            figure id="histogram" {
+                svg role="group" aria-label="Histogram of scores" {}
+                figcaption {
+                    label { "Threshold " input id="threshold" type="number" step="0.005" min="0" max="1"; }
+                    span id="what-if" role="status" {}
+                    button type="button" id="reset" class="quiet" hidden { "Reset" }
+                    span class="push" {}
+                    label { "Scores from " input id="from" type="number" step="0.01"; }
+                    label { "to " input id="to" type="number" step="0.01"; }
+                    button type="button" id="any" class="quiet" hidden { "Any score" }
+                }
+            }
+        }
+    }
+}
+
+fn tools() -> Markup {
+    html! {
+        div id="tools" role="search" {
+            input id="search" type="search" placeholder="Search names" aria-label="Search names" autocomplete="off"
+                spellcheck="false";
+            select id="folder" aria-label="Folder" {}
+            select id="sort" aria-label="Order" {
+                option value="highest" { "Highest score first" }
+                option value="lowest" { "Lowest score first" }
+                option value="name" { "By name" }
+                option value="regions" { "Most regions first" }
+            }
+            label class="range" { "Overlay " input id="overlay" type="range" min="0" max="100" step="5" value="0"; }
+            label class="range" { "Size " input id="tile" type="range" min="110" max="330" step="20" value="190"; }
+        }
+    }
+}
+
+fn viewer() -> Markup {
+    html! {
+        dialog id="viewer" aria-labelledby="viewed" {
+            div id="stage" tabindex="-1" {
+                div id="sheet" {
+                    img id="below" alt="";
+                    img id="above" alt="";
+                    svg id="boxes" aria-hidden="true" {}
+                    div id="divider" aria-hidden="true" {}
+                }
+                p id="nothing" hidden {}
+            }
+            div id="controls" {
+                button type="button" id="before" class="quiet" aria-label="Previous picture" { "←" }
+                button type="button" id="after" class="quiet" aria-label="Next picture" { "→" }
+                span id="position" class="muted" role="status" {}
+                div id="compare" role="group" aria-label="Compare picture and overlay" {
+                    button type="button" id="split" class="quiet" aria-pressed="true" { "Split" }
+                    button type="button" id="fade" class="quiet" aria-pressed="false" { "Fade" }
+                    input id="mix" type="range" min="0" max="100" step="1" value="50" aria-label="Overlay";
+                }
+                button type="button" id="boxed" class="quiet" aria-pressed="true" { "Regions" }
+                button type="button" id="pixels" class="quiet" aria-pressed="false" { "1:1" }
+                button type="button" id="close" class="quiet" { "Close" }
+            }
+            aside id="about" aria-label="Details" {
+                h2 id="viewed" {}
+                p id="verdict" {}
+                p id="reason" {}
+                div id="details" {}
+            }
+        }
+    }
+}
+
+fn help() -> Markup {
+    let keys = [
+        (&["←", "→", "↑", "↓"][..], "Move between pictures"),
+        (&["Home", "End"], "First, last picture"),
+        (&["Enter"], "Open the picture"),
+        (&["Esc"], "Close; clear the range of scores"),
+        (&["/"], "Search names"),
+        (&["1", "2", "3", "4"], "All, anomalous, normal, failed"),
+        (&["O"], "Overlay on or off"),
+        (&["S"], "In the large view: split or fade"),
+        (&["B"], "In the large view: regions on or off"),
+        (&["Z"], "In the large view: one pixel to a pixel"),
+        (&["?"], "This list"),
+    ];
+    html! {
+        dialog id="help" aria-labelledby="help-title" {
+            h2 id="help-title" { "Keyboard and pointer" }
+            dl {
+                @for (names, does) in keys {
+                    dt { @for name in names { kbd { (name) } " " } }
+                    dd { (does) }
+                }
+            }
+            p { "Point at a picture to see its overlay, or, where overlays are on, the picture without." }
+            p { "Drag across the histogram to choose a range of scores, or click a bar. Drag the threshold line to
+                 see what another threshold would say; nothing is changed by it." }
+            button type="button" id="understood" class="quiet" { "Close" }
+        }
+    }
+}
+
+/// Digits in groups of three.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_come_in_groups() {
+        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (12_345_678, "12,345,678")] {
+            assert_eq!(grouped(count), text);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The results of a folder as a gallery: one HTML page, with thumbnails in a folder beside it.
+//!
+//! [`DetectRun::read`] reads what `aaclip detect FOLDER -o OUT` wrote, [`Gallery::write`] makes the page of it. The
+//! page holds the records in a compact form, its style and its script, and asks no network for anything (a content
+//! security policy keeps it to files). Pictures are thumbnails that load as they come into view, and the files of the
+//! run where those can be reached from the page.
+//!
+//! Names and paths in records are anybody's: on the page they are text, and nothing is written outside the page's
+//! file and its folder of thumbnails.
+
+mod data;
+mod document;
+mod error;
+mod links;
+mod manifest;
+mod results;
+#[cfg(test)]
+mod tests;
+mod thumbs;
+
+use std::path::{Path, PathBuf};
+
+pub use error::GalleryError;
+pub use results::{DetectRun, Judged, MOST_REGIONS, Outcome, ShownPicture, ShownRegion};
+
+use crate::image::DecodeOptions;
+use crate::progress::Progress;
+use crate::{Error, Result, files};
+use data::{PageData, Selection};
+use links::Links;
+use thumbs::ThumbFolder;
+
+/// How the page of a run is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gallery {
+    /// The page's file, ending in `.html`. Thumbnails go to a folder beside it: `report.html` has `report-thumbs`.
+    pub page: PathBuf,
+    /// The headline; the name of the run's folder without one.
+    pub title: Option<String>,
+    /// Longest side of a thumbnail, in pixels; at least 1.
+    pub thumbnail: u32,
+    /// Most pictures that the page holds: the highest scores. The others are counted in its figures.
+    pub most: usize,
+    /// What decoding a picture may cost.
+    pub decoding: DecodeOptions,
+}
+
+/// What became of a run's page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GallerySummary {
+    /// Pictures with a score.
+    pub scored: usize,
+    /// Of these, how many are anomalous by the run's own threshold.
+    pub anomalous: usize,
+    /// Pictures without a score.
+    pub failed: usize,
+    /// Pictures on the page.
+    pub shown: usize,
+    /// Pictures on the page without any thumbnail.
+    pub without_thumbnail: usize,
+    /// Thumbnails that were made now; the others were there.
+    pub made: usize,
+    /// Size of the page's file.
+    pub page_bytes: u64,
+}
+
+impl Gallery {
+    /// Longest side of a thumbnail, in pixels, if nothing else is asked for.
+    pub const THUMBNAIL: u32 = 256;
+
+    /// Most pictures on a page, if nothing else is asked for: a page of some 10 MB.
+    pub const MOST: usize = 50_000;
+
+    /// The page of a run at its usual place, `report.html` in the run's folder.
+    pub fn of(run: &DetectRun) -> Self {
+        Self {
+            page: run.folder.join("report.html"),
+            title: None,
+            thumbnail: Self::THUMBNAIL,
+            most: Self::MOST,
+            decoding: DecodeOptions::default(),
+        }
+    }
+
+    /// Writes the page, and the thumbnails that are missing or out of date; removes those no longer used.
+    ///
+    /// # Errors
+    /// A page whose name does not end in `.html`, or a file or folder that cannot be written. Pictures that are
+    /// gone or damaged are no error: they are shown by their overlay, or by their figures alone.
+    pub fn write(&self, run: &DetectRun, progress: Progress) -> Result<GallerySummary> {
+        let name = self.page.file_name().and_then(|n| n.to_str());
+        let stem = name
+            .and_then(|n| n.strip_suffix(".html"))
+            .filter(|stem| !stem.is_empty())
+            .ok_or_else(|| GalleryError::PageName { path: self.page.clone() })?;
+        let folder = self.page.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        let links = Links::from(folder).map_err(|e| Error::io("resolve", folder, e))?;
+        let thumbs = format!("{stem}-thumbs");
+
+        let selection = Selection::new(&run.pictures, self.most.max(1));
+        let thumbs_path = folder.join(&thumbs);
+        let thumb_folder = ThumbFolder::open(&thumbs_path, self.thumbnail.max(1), &self.decoding)?;
+        let made = thumb_folder.make(&selection.shown, &run.folder, progress)?;
+
+        let count = |f: fn(&ShownPicture) -> bool| run.pictures.iter().filter(|p| f(p)).count();
+        let mut summary = GallerySummary {
+            scored: count(|p| p.score().is_some()),
+            anomalous: count(|p| p.anomalous() == Some(true)),
+            failed: count(|p| p.score().is_none()),
+            shown: selection.shown.len(),
+            without_thumbnail: made.iter().filter(|t| t.picture.is_none() && t.heat.is_none()).count(),
+            made: made.iter().map(|t| t.made).sum(),
+            page_bytes: 0,
+        };
+        let data = PageData::new(run, &selection, &made, &thumbs, links)
+            .to_script()
+            .map_err(|e| Error::io("write", &self.page, e.into()))?;
+        let title = self.title.clone().unwrap_or_else(|| folder_name(&run.folder));
+        let page = document::document(&title, run, &summary, &data).into_string();
+        files::write_atomic(&self.page, page.as_bytes()).map_err(|e| Error::io("write", &self.page, e))?;
+        // Only now: until here the old page may be looked at.
+        thumb_folder.prune(&made);
+        summary.page_bytes = page.len() as u64;
+        Ok(summary)
+    }
+}
+
+/// What a folder is called, also where it was named as `.`.
+fn folder_name(folder: &Path) -> String {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    whole.file_name().map_or_else(|| "Report".to_owned(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,211 @@
+//! Small copies of the pictures, in a folder beside the page.
+//!
+//! A thumbnail's name is a digest of its picture's name, size and time of change: one that exists is up to date,
+//! no index has to be kept, and nothing a record says can lead a file out of the folder.
+
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::path::{Component, Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use ::image::RgbImage;
+use ::image::codecs::jpeg::JpegEncoder;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::results::{Outcome, ShownPicture};
+use crate::image::{DecodeOptions, decode};
+use crate::progress::Progress;
+use crate::{Error, Result, files};
+
+const QUALITY: u8 = 82;
+
+/// Bytes of a digest that make a name: 16 characters.
+const DIGEST_BYTES: usize = 12;
+
+/// The thumbnails of one picture: names without folder and ending.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Thumbs {
+    /// Of the picture itself.
+    pub picture: Option<String>,
+    /// Of its overlay, or of its heatmap if the run saved no overlay.
+    pub heat: Option<String>,
+    /// Thumbnails that had to be made.
+    pub made: usize,
+    /// Whether the picture's file exists.
+    pub has_file: bool,
+}
+
+/// What a thumbnail shows: the first letter of its name.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Picture,
+    Heat,
+}
+
+/// The folder of thumbnails.
+pub(super) struct ThumbFolder<'a> {
+    folder: &'a Path,
+    present: HashSet<String>,
+    side: u32,
+    decoding: &'a DecodeOptions,
+}
+
+impl<'a> ThumbFolder<'a> {
+    /// Looks into `folder`, which need not exist.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub(super) fn open(folder: &'a Path, side: u32, decoding: &'a DecodeOptions) -> Result<Self> {
+        let io = |e| Error::io("read", folder, e);
+        let mut present = HashSet::new();
+        match std::fs::read_dir(folder) {
+            Ok(entries) => {
+                for entry in entries {
+                    let name = entry.map_err(io)?.file_name();
+                    present.extend(name.to_str().and_then(own_name).map(str::to_owned));
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(io(e)),
+        }
+        Ok(Self { folder, present, side, decoding })
+    }
+
+    /// Makes what is missing, several at a time; holds as many decoded pictures as there are threads. The result
+    /// is in the order of `pictures`, whose files lie in `run`.
+    ///
+    /// # Errors
+    /// A thumbnail that cannot be written. A picture that cannot be read has none.
+    pub(super) fn make(
+        &self,
+        pictures: &[&ShownPicture],
+        run: &Path,
+        progress: Progress,
+    ) -> Result<Vec<Thumbs>> {
+        let bar = progress.items(pictures.len() as u64, "thumbnails");
+        let one = |picture: &&ShownPicture| {
+            let thumbs = self.of(picture, run);
+            bar.inc(1);
+            thumbs
+        };
+        let all = pictures.par_iter().with_max_len(1).map(one).collect();
+        bar.finish_and_clear();
+        all
+    }
+
+    /// Removes thumbnails that none of `used` names; other files in the folder stay.
+    pub(super) fn prune(&self, used: &[Thumbs]) {
+        let used: HashSet<&str> =
+            used.iter().flat_map(|t| [&t.picture, &t.heat]).flatten().map(String::as_str).collect();
+        for old in self.present.iter().filter(|name| !used.contains(name.as_str())) {
+            // Only space is lost where this fails.
+            let _ = std::fs::remove_file(self.path(old));
+        }
+    }
+
+    fn of(&self, picture: &ShownPicture, run: &Path) -> Result<Thumbs> {
+        let mut thumbs = Thumbs::default();
+        let found = picture.file.metadata().ok().filter(Metadata::is_file);
+        thumbs.has_file = found.is_some();
+        // What could not be decoded then is not tried again.
+        if matches!(picture.outcome, Outcome::Failed { .. }) {
+            return Ok(thumbs);
+        }
+        if let Some(about) = found {
+            thumbs.picture = self.one(Kind::Picture, picture, &picture.file, &about, &mut thumbs.made)?;
+        }
+        for kind in ["overlay", "heatmap"] {
+            let Some(path) = saved_file(picture, kind, run) else { continue };
+            let Some(about) = path.metadata().ok().filter(Metadata::is_file) else { continue };
+            thumbs.heat = self.one(Kind::Heat, picture, &path, &about, &mut thumbs.made)?;
+            if thumbs.heat.is_some() {
+                break;
+            }
+        }
+        Ok(thumbs)
+    }
+
+    /// The thumbnail of one file, made unless it exists; `None` where the file is no picture.
+    fn one(
+        &self,
+        kind: Kind,
+        picture: &ShownPicture,
+        file: &Path,
+        about: &Metadata,
+        made: &mut usize,
+    ) -> Result<Option<String>> {
+        let name = self.name(kind, picture, file, about);
+        if self.present.contains(&name) {
+            return Ok(Some(name));
+        }
+        let Ok(decoded) = decode(file, self.decoding) else { return Ok(None) };
+        let path = self.path(&name);
+        let bytes = self.jpeg(&decoded.to_rgb()).map_err(|e| Error::io("encode", &path, e))?;
+        files::write_atomic(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
+        *made += 1;
+        Ok(Some(name))
+    }
+
+    fn name(&self, kind: Kind, picture: &ShownPicture, file: &Path, about: &Metadata) -> String {
+        let changed = match about.modified().map(|time| time.duration_since(UNIX_EPOCH)) {
+            Ok(Ok(after)) => after.as_nanos() as i128,
+            Ok(Err(before)) => -(before.duration().as_nanos() as i128),
+            Err(_) => 0,
+        };
+        let mut digest = Sha256::new();
+        for part in [picture.name.as_bytes(), file.file_name().unwrap_or_default().as_encoded_bytes()] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        digest.update(about.len().to_le_bytes());
+        digest.update(changed.to_le_bytes());
+        digest.update(self.side.to_le_bytes());
+        digest.update([QUALITY]);
+        let letter = match kind {
+            Kind::Picture => 'p',
+            Kind::Heat => 'h',
+        };
+        let digest = digest.finalize();
+        format!("{letter}{}", URL_SAFE_NO_PAD.encode(&digest[..DIGEST_BYTES]))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.jpg"))
+    }
+
+    fn jpeg(&self, picture: &RgbImage) -> std::io::Result<Vec<u8>> {
+        let (width, height) = picture.dimensions();
+        let longest = width.max(height).max(1);
+        let scaled = |side: u32| {
+            let side = u64::from(side) * u64::from(self.side) / u64::from(longest);
+            side.clamp(1, u64::from(self.side)) as u32
+        };
+        let mut bytes = Vec::new();
+        let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
+        let encoded = if longest > self.side {
+            let small = ::image::imageops::thumbnail(picture, scaled(width), scaled(height));
+            small.write_with_encoder(encoder)
+        } else {
+            picture.write_with_encoder(encoder)
+        };
+        encoded.map_err(std::io::Error::other)?;
+        Ok(bytes)
+    }
+}
+
+/// The name a file in the folder was given by this program, without its ending.
+fn own_name(file: &str) -> Option<&str> {
+    let name = file.strip_suffix(".jpg")?;
+    let digest = name.strip_prefix(['p', 'h'])?;
+    let plain = digest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    (plain && digest.len() == DIGEST_BYTES / 3 * 4).then_some(name)
+}
+
+/// A file that the run saved for a picture; `None` where the record names one outside the run's folder.
+pub(super) fn saved_file(picture: &ShownPicture, kind: &str, run: &Path) -> Option<PathBuf> {
+    let relative = Path::new(picture.files.get(kind)?);
+    let inside = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+    relative.components().all(inside).then(|| run.join(relative))
+}
