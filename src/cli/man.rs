@@ -84,10 +84,10 @@ fn page(command: &Command) -> Result<String> {
 }
 
 fn render(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
-    let version = concat!("aaclip ", env!("CARGO_PKG_VERSION"));
-    let title = name(command).to_uppercase();
-    let man = Man::new(command.clone()).title(title).source(version).manual("aaclip manual");
-    man.render_title(page)?;
+    let man = Man::new(command.clone());
+    // Not clap_mangen's title: it leaves out an empty date, and what follows moves into its place.
+    let title = escaped(&name(command).to_uppercase());
+    writeln!(page, ".TH {title} 1 \"\" \"aaclip {}\" \"aaclip manual\"", env!("CARGO_PKG_VERSION"))?;
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;
     man.render_description_section(page)?;

@@ -267,8 +267,9 @@ fn a_project_can_set_but_not_harm() {
         // The same file, named by the one who runs it.
         let trusted = [&["--config", "aaclip.toml"], &detect[..]].concat();
         here.run_in("project", &trusted, &[]).ok();
+        assert_eq!(Path::new(elsewhere).exists(), text.contains("elsewhere"), "{text}");
+        let _ = std::fs::remove_dir_all(elsewhere);
     }
-    assert!(Path::new(elsewhere).exists());
 }
 
 /// A pipe, a folder and a file above the home folder are no settings.

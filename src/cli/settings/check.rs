@@ -105,7 +105,7 @@ fn collect<'a>(command: &'a Command, all: &mut Vec<&'a str>) {
 
 /// The name that `word` is most likely a slip of.
 fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.len() / 3).clamp(1, 3);
+    let allowed = (word.len().div_ceil(3)).clamp(1, 3);
     let near = names.map(|name| (distance(word, name), name)).filter(|(d, _)| *d <= allowed);
     near.min_by_key(|(d, _)| *d).map(|(_, name)| name)
 }
