@@ -106,6 +106,7 @@ fn values_of_every_kind() {
     assert!(here.path("results/a.png.heatmap.png").exists());
 }
 
+#[cfg(unix)]
 #[test]
 fn a_relative_path_starts_from_the_file() {
     let here = Workplace::new();
@@ -243,6 +244,7 @@ fn flags_that_need_others_find_them_in_files_and_the_other_way_round() {
     assert!(here.path("t.json").exists());
 }
 
+#[cfg(unix)]
 #[test]
 fn a_project_can_set_but_not_harm() {
     let here = Workplace::new();

@@ -32,13 +32,13 @@ fn check_entry(entry: &Entry, file: &SettingsFile, root: &Command) -> Result<(),
     if entry.value == Value::Table {
         return inner(command, &entry.key).map(drop);
     }
-    if command.find_subcommand(&entry.key).is_some() {
-        return Err(format!("`{0}` is a command: its settings go into a table, [{0}]", entry.name()));
-    }
     if NOT_SETTINGS.contains(&entry.key.as_str()) {
         return Err(format!("`{}` cannot be set in a file", entry.key));
     }
     let flags = flags(command, &entry.key);
+    if flags.is_empty() && command.find_subcommand(&entry.key).is_some() {
+        return Err(format!("`{0}` is a command: its settings go into a table, [{0}]", entry.name()));
+    }
     if flags.is_empty() {
         return Err(unknown_flag(entry, command, root));
     }
