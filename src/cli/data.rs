@@ -8,12 +8,11 @@ use std::process::ExitCode;
 
 use aaclip::dataset::{Dataset, Label, Layout, Mask, Problem, Sample};
 use aaclip::image::{DecodeLimits, DecodeOptions};
-use aaclip::progress::Progress;
 use aaclip::{Error, Result};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::EXIT_ERROR;
+use super::{EXIT_ERROR, messages};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,22 +69,18 @@ enum Action {
         /// The largest picture that is decoded, in megapixels
         #[arg(long, value_name = "N", default_value_t = DecodeLimits::default().max_pixels / 1_000_000)]
         max_megapixels: u64,
-        /// No progress
-        #[arg(long, short)]
-        quiet: bool,
     },
 }
 
 pub fn run(args: DataArgs) -> Result<ExitCode> {
-    let Action::Check { root, layout, classes, fast, json, max_megapixels, quiet } = args.action;
+    let Action::Check { root, layout, classes, fast, json, max_megapixels } = args.action;
     let mut data = Dataset::open(&root, layout)?;
     if !classes.is_empty() {
         data.keep_classes(&classes)?;
     }
     let mut problems = data.problems.clone();
     if !fast {
-        let progress = if quiet { Progress::Silent } else { Progress::Auto };
-        let bar = progress.items(data.samples.len() as u64, "decoding");
+        let bar = messages::verbosity().progress().items(data.samples.len() as u64, "decoding");
         let mut options = DecodeOptions::default();
         options.limits.max_pixels = max_megapixels.saturating_mul(1_000_000);
         problems.extend(data.check(&options, || bar.inc(1)));

@@ -154,15 +154,15 @@ pub struct DetectorArgs {
     pub gray16: Gray16Name,
 }
 
-/// How much a run says.
-#[derive(Debug, Clone, Copy, clap::Args)]
+/// How much a run says. Every command takes these.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Verbosity {
-    /// No progress
-    #[arg(long, short, conflicts_with = "verbose")]
+    /// Say nothing but errors: no progress, no warnings
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = super::global::HEADING)]
     pub quiet: bool,
 
-    /// Say at the end what the run cost
-    #[arg(long, short)]
+    /// Say what was chosen, and at the end what it cost
+    #[arg(long, short, global = true, help_heading = super::global::HEADING)]
     pub verbose: bool,
 }
 

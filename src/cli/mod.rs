@@ -3,23 +3,31 @@
 mod adapters;
 mod calibrate;
 mod classes;
+mod completions;
+mod config;
 mod data;
 mod detect;
 mod detect_args;
 mod detect_output;
 mod detector_args;
+mod doctor;
 mod eval;
 mod eval_args;
 mod eval_report;
+mod global;
 mod inputs;
+mod man;
+mod messages;
 mod model;
 mod models;
+mod parse;
 mod prompts;
 mod report;
 mod scorers;
 mod scoring;
 mod scoring_args;
 mod session;
+mod settings;
 mod stats;
 mod stop;
 mod train;
@@ -29,8 +37,8 @@ mod train_plot;
 mod train_setup;
 mod worker;
 
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
@@ -52,9 +60,8 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Threads to compute with [default: what this process may use]. Scores do not depend on it
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    global: global::Global,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +76,10 @@ enum Command {
     Data(data::DataArgs),
     Worker(Box<worker::WorkerArgs>),
     Report(report::ReportArgs),
+    Config(config::ConfigArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Defines the command line's names of a library enum.
@@ -88,28 +99,42 @@ use names;
 
 /// Runs the program on the process's arguments.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    if let Some(threads) = cli.threads {
-        // Fails only where a pool exists already, and nothing ran before this.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
-    }
-    let result = match cli.command {
-        Command::Detect(args) => detect::run(*args),
-        Command::Adapters(args) => adapters::run(args),
-        Command::Eval(args) => eval::run(*args),
-        Command::Models(args) => models::run(args),
-        Command::Prompts(args) => prompts::run(args),
-        Command::Train(args) => train::run(args),
-        Command::Calibrate(args) => calibrate::run(*args),
-        Command::Data(args) => data::run(args),
-        Command::Worker(args) => worker::run(*args),
-        Command::Report(args) => report::run(args),
+    let parsed = match parse::parse::<Cli>(std::env::args_os().collect()) {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
     };
+    let Cli { command, global } = parsed.cli;
+    let started = Instant::now();
+    let costs = !matches!(command, Command::Detect(_) | Command::Eval(_));
+    let result = global.start().and_then(|()| {
+        settings::report(&parsed.settings, &parsed.applied);
+        match command {
+            Command::Detect(args) => detect::run(*args),
+            Command::Adapters(args) => adapters::run(args),
+            Command::Eval(args) => eval::run(*args),
+            Command::Models(args) => models::run(args),
+            Command::Prompts(args) => prompts::run(args),
+            Command::Train(args) => train::run(args),
+            Command::Calibrate(args) => calibrate::run(*args),
+            Command::Data(args) => data::run(args),
+            Command::Worker(args) => worker::run(*args),
+            Command::Report(args) => report::run(args),
+            Command::Config(args) => config::run(args, &global.selection()),
+            Command::Doctor(args) => doctor::run(args, &global, &parsed.applied),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
+        }
+    });
+    // The others say it themselves, with what they counted.
+    if costs {
+        messages::note(|| stats::cost(started));
+    }
     match result {
         Ok(code) => code,
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             anstream::eprintln!("aaclip: {e}");
+            parse::explain(&e.to_string(), &parsed.applied);
             ExitCode::from(EXIT_ERROR)
         }
     }

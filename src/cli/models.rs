@@ -4,12 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use aaclip::clip::Checkpoint;
-use aaclip::progress::Progress;
 use aaclip::weights::builtin;
 use aaclip::weights::hub::{FileState, Hub};
 use aaclip::weights::registry::{Registry, RegistryEntry};
 use aaclip::{Error, Result};
 use clap::Subcommand;
+
+use super::messages;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,9 +46,6 @@ enum Action {
     Pull {
         /// A name of `aaclip models list`
         name: String,
-        /// No progress
-        #[arg(long, short)]
-        quiet: bool,
     },
     /// Print the folder of a downloaded model
     Path {
@@ -68,13 +66,11 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
     let text = match args.action {
         Action::List { json: true } => list_json(registry.entries(), &hub),
         Action::List { json: false } => list(registry.entries(), &hub)?,
-        Action::Pull { name, quiet } => {
-            let progress = if quiet { Progress::Silent } else { Progress::Auto };
+        Action::Pull { name } => {
+            let progress = messages::verbosity().progress();
             let (folder, state) = hub.pull(registry.find(&name)?, progress)?;
             if state == FileState::Recorded {
-                anstream::eprintln!(
-                    "aaclip: no digest was known; this download's is recorded and checked from now on"
-                );
+                messages::warn("no digest was known; this download's is recorded and checked from now on");
             }
             format!("{}\n", folder.display())
         }

@@ -8,12 +8,13 @@ use aaclip::anchors::{
 };
 use aaclip::clip::{Checkpoint, SpecialTokens};
 use aaclip::image::Gray16;
+use aaclip::kernels::Isa;
 use aaclip::progress::Progress;
 use aaclip::{Detector, DetectorMethod, DetectorSettings, Provenance, Result};
 use candle_core::Device;
 
 use super::detector_args::DetectorArgs;
-use super::model;
+use super::{messages, model};
 
 /// A model, a method, prompts and settings: everything but the class.
 pub struct Session {
@@ -74,7 +75,7 @@ impl Session {
             precision: args.precision.on(&device),
             tiling: args.tiling()?,
         };
-        Ok(Self {
+        let session = Self {
             model: chosen.name,
             method,
             prompts,
@@ -88,7 +89,29 @@ impl Session {
             device,
             cache: if args.no_cache { AnchorCache::disabled() } else { AnchorCache::new() },
             progress,
-        })
+        };
+        messages::note(|| session.summary());
+        Ok(session)
+    }
+
+    /// What was chosen, in one line.
+    fn summary(&self) -> String {
+        let adapters = self
+            .adapters
+            .as_ref()
+            .map_or(String::new(), |file| format!(", adapters {}", file.path().display()));
+        let on =
+            if self.device.is_cpu() { Isa::best().name().to_owned() } else { format!("{:?}", self.device) };
+        format!(
+            "model {} ({}){adapters}, method {}, prompts {}, {} px, {} on {on}, {} threads",
+            self.model,
+            self.checkpoint.weights_file().display(),
+            self.method.name(),
+            self.prompts.name,
+            self.image_size(),
+            self.settings.precision.name(),
+            rayon::current_num_threads()
+        )
     }
 
     /// The domain of a class: the one that was asked for, else its data set's.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::messages;
+
 /// Exit code of a run that Ctrl-C or a termination signal ended before its work was done.
 pub const EXIT_STOPPED: u8 = 130;
 
@@ -15,7 +17,7 @@ pub fn on_signal(message: &'static str) -> Arc<AtomicBool> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(EXIT_STOPPED));
         }
-        anstream::eprintln!("aaclip: {message}; press Ctrl-C again to end at once");
+        messages::warn(format!("{message}; press Ctrl-C again to end at once"));
     });
     stop
 }

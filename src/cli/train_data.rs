@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 use super::classes::{ANYTHING, Naming};
+use super::messages;
 use super::train_args::CommonArgs;
 
 /// Pictures and the classes they are of.
@@ -55,7 +56,7 @@ pub fn read(common: &CommonArgs, prompts: &PromptSet, described: bool, seed: u64
         let mut known: BTreeMap<String, usize> = BTreeMap::new();
         let without = data.samples.iter().filter(|s| s.mask == Mask::Unlabelled).count();
         if without > 0 {
-            anstream::eprintln!("aaclip: {root}: {without} defective pictures without a mask are left out");
+            messages::warn(format!("{root}: {without} defective pictures without a mask are left out"));
         }
         for sample in data.samples {
             let mask = match sample.mask {

@@ -9,12 +9,15 @@ mod batch;
 mod builtin;
 mod data;
 mod detect;
+mod doctor;
 mod eval;
 mod formats;
 mod golden;
 mod hard_places;
 mod prompts;
 mod report;
+mod settings;
+mod shell;
 mod tiles;
 mod train;
 mod worker;
@@ -47,6 +50,12 @@ impl Workplace {
             .current_dir(self.0.path())
             .env_remove("AACLIP_MODEL")
             .env_remove("HF_HUB_CACHE")
+            // No settings of whoever runs the tests: none of the user's, and the search upwards ends here.
+            .env("AACLIP_CONFIG", "")
+            .env("HOME", self.0.path())
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR_FORCE")
+            .env_remove("RAYON_NUM_THREADS")
             .env("HF_HOME", self.path("hf"))
             .env("AACLIP_CACHE", self.path("cache"))
             .stdin(Stdio::null());

@@ -59,6 +59,26 @@ impl Hub {
         })
     }
 
+    /// The hub's address.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The folder of the local cache; it need not exist.
+    pub fn cache_folder(&self) -> &Path {
+        self.cache.path()
+    }
+
+    /// Whether there is a token to send.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether nothing may be downloaded.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// The folder of a downloaded model: it holds the configuration and the weights, of the sizes they were
     /// recorded with. Nothing is fetched.
     pub fn locate(&self, entry: &RegistryEntry) -> Option<PathBuf> {

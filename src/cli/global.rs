@@ -1,0 +1,86 @@
+//! The flags that every command takes.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::detector_args::Verbosity;
+use super::messages;
+use super::settings::Selection;
+
+/// Its heading in the help.
+pub const HEADING: &str = "Global options";
+
+/// More threads than any machine has processors; each costs memory.
+const MOST_THREADS: usize = 4096;
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// Threads to compute with [default: what this process may use]. Scores do not depend on it
+    #[arg(long, global = true, value_name = "N", value_parser = parse_threads, help_heading = HEADING)]
+    pub threads: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    pub verbosity: Verbosity,
+
+    /// When to colour help and messages; auto follows the terminal, NO_COLOR and CLICOLOR_FORCE
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorName::Auto, help_heading = HEADING)]
+    pub color: ColorName,
+
+    /// Read this settings file alone (see `aaclip config --help`)
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config", help_heading = HEADING)]
+    pub config: Option<PathBuf>,
+
+    /// Read no settings file
+    #[arg(long, global = true, help_heading = HEADING)]
+    pub no_config: bool,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorName {
+    /// On a terminal, if the environment has nothing against it
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+impl ColorName {
+    /// Makes it hold for everything that is printed from now on.
+    pub fn choose(self) {
+        let choice = match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+impl Global {
+    /// Puts the flags into effect.
+    ///
+    /// # Errors
+    /// Threads that the system does not give.
+    pub fn start(&self) -> aaclip::Result<()> {
+        messages::set(self.verbosity);
+        self.color.choose();
+        let Some(threads) = self.threads else { return Ok(()) };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
+        pool.build_global().map_err(|e| aaclip::Error::Setting(format!("--threads {threads}: {e}")))
+    }
+
+    /// What is said about settings files.
+    pub fn selection(&self) -> Selection {
+        Selection { only: self.config.clone(), none: self.no_config }
+    }
+}
+
+fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = text.parse().ok().filter(|n: &NonZeroUsize| n.get() <= MOST_THREADS);
+    threads.ok_or_else(|| format!("expected a number from 1 to {MOST_THREADS}"))
+}

@@ -1,0 +1,135 @@
+//! `aaclip man`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use aaclip::{Error, Result, files};
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+
+use super::settings::subcommands;
+use super::{Cli, messages};
+
+const EXAMPLES: &str = "\
+Examples:
+  aaclip man | man -l -
+  aaclip man detect | man -l -
+  aaclip man -o ~/.local/share/man/man1        # then: man aaclip-detect";
+
+/// Print the manual, or write all of its pages.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct ManArgs {
+    /// The command whose page is printed [default: the main page]
+    #[arg(value_name = "COMMAND")]
+    command: Vec<String>,
+
+    /// Write every page into this folder instead: aaclip.1, aaclip-detect.1, ...
+    #[arg(long, short, value_name = "DIR", conflicts_with = "command")]
+    out: Option<PathBuf>,
+}
+
+pub fn run(args: ManArgs) -> Result<ExitCode> {
+    let mut root = Cli::command().disable_help_subcommand(true);
+    root.build();
+    match args.out {
+        None => messages::print(page(find(&root, &args.command)?)?)?,
+        Some(folder) => {
+            for command in all(&root) {
+                let path = folder.join(format!("{}.1", name(command)));
+                files::write_atomic(&path, page(command)?.as_bytes())
+                    .map_err(|e| Error::io("write", &path, e))?;
+                messages::print(format!("{}\n", path.display()))?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command of these names.
+pub fn find<'a>(root: &'a Command, path: &[String]) -> Result<&'a Command> {
+    path.iter().try_fold(root, |command, name| {
+        let names = || subcommands(command).map(Command::get_name).collect::<Vec<_>>().join(", ");
+        let found = subcommands(command).find(|c| c.get_name() == name);
+        found.ok_or_else(|| match names() {
+            none if none.is_empty() => {
+                Error::Setting(format!("no command `{name}`: `{}` has none within", command.get_name()))
+            }
+            names => Error::Setting(format!("no command `{name}`: expected one of {names}")),
+        })
+    })
+}
+
+/// A command and all within it.
+fn all(command: &Command) -> Vec<&Command> {
+    let mut found = vec![command];
+    found.extend(subcommands(command).flat_map(all));
+    found
+}
+
+/// `aaclip-train-aa-clip`
+fn name(command: &Command) -> String {
+    command.get_display_name().unwrap_or(command.get_name()).to_owned()
+}
+
+/// What clap_mangen puts before every section: how an apostrophe is written. Once is enough.
+const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+fn page(command: &Command) -> Result<String> {
+    let mut page = Vec::new();
+    render(command, &mut page).map_err(|e| Error::io("write to", "memory", e))?;
+    let page = String::from_utf8_lossy(&page).replace(PREAMBLE, "");
+    Ok(format!("{PREAMBLE}{page}"))
+}
+
+fn render(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
+    let man = Man::new(command.clone());
+    // Not clap_mangen's title: it leaves out an empty date, and what follows moves into its place.
+    let title = escaped(&name(command).to_uppercase());
+    writeln!(page, ".TH {title} 1 \"\" \"aaclip {}\" \"aaclip manual\"", env!("CARGO_PKG_VERSION"))?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    man.render_description_section(page)?;
+    if command.get_arguments().next().is_some() {
+        man.render_options_section(page)?;
+    }
+    if subcommands(command).next().is_some() {
+        man.render_subcommands_section(page)?;
+    }
+    // The text behind the help is set as it stands: clap_mangen would fill it into paragraphs.
+    let after = command.get_after_long_help().or(command.get_after_help());
+    after.map_or(Ok(()), |text| sections(&text.to_string(), page))
+}
+
+/// The text behind the help: lines that begin at the margin and end with a colon are headings.
+fn sections(text: &str, page: &mut impl Write) -> std::io::Result<()> {
+    let mut open = false;
+    for line in text.lines() {
+        match line.strip_suffix(':').filter(|heading| !heading.starts_with(' ') && !heading.contains(':')) {
+            Some(heading) => {
+                writeln!(
+                    page,
+                    "{}.SH {}\n.nf",
+                    if open { ".fi\n" } else { "" },
+                    escaped(&heading.to_uppercase())
+                )?;
+                open = true;
+            }
+            None => {
+                if !open {
+                    writeln!(page, ".SH NOTES\n.nf")?;
+                    open = true;
+                }
+                writeln!(page, "{}", escaped(line))?;
+            }
+        }
+    }
+    if open { writeln!(page, ".fi") } else { Ok(()) }
+}
+
+/// A line of text in roff, which gives a meaning to backslashes, and to dots and quotes at the start.
+fn escaped(line: &str) -> String {
+    let text = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
+    if text.starts_with('.') { format!("\\&{text}") } else { text }
+}

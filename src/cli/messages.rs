@@ -1,0 +1,43 @@
+//! What a run says, and how much of it.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use aaclip::{Error, Result};
+
+use super::detector_args::Verbosity;
+
+static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
+
+/// Decides for the whole run how much it says. Only the first call counts.
+pub fn set(verbosity: Verbosity) {
+    let _ = VERBOSITY.set(verbosity);
+}
+
+/// How much the run says: what the command line and the settings files asked for.
+pub fn verbosity() -> Verbosity {
+    VERBOSITY.get().copied().unwrap_or_default()
+}
+
+/// Something to know that is no error: on stderr, unless `--quiet`.
+pub fn warn(message: impl std::fmt::Display) {
+    if !verbosity().quiet {
+        anstream::eprintln!("aaclip: {message}");
+    }
+}
+
+/// What was chosen or what it cost: on stderr, only with `--verbose`.
+pub fn note(message: impl FnOnce() -> String) {
+    if verbosity().verbose {
+        anstream::eprintln!("aaclip: {}", message());
+    }
+}
+
+/// Writes a result to stdout.
+///
+/// # Errors
+/// Stdout cannot be written to.
+pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_ref()).and_then(|()| out.flush()).map_err(|e| Error::io("write to", "stdout", e))
+}

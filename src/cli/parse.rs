@@ -1,0 +1,223 @@
+//! The process's arguments, completed by the settings files.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, Parser, ValueEnum};
+
+use super::EXIT_ERROR;
+use super::global::ColorName;
+use super::settings::{Applied, Selection, Settings, SettingsError, apply};
+
+/// Commands that must work whatever a settings file says: those that say what is wrong with it, and those that a
+/// shell runs as it starts.
+const WITHOUT_FAIL: [&str; 4] = ["config", "doctor", "completions", "man"];
+
+/// A command line with what the files add.
+pub struct Parsed<C> {
+    /// Everything together.
+    pub cli: C,
+    /// What came from files.
+    pub applied: Vec<Applied>,
+    /// The files.
+    pub settings: Settings,
+}
+
+/// Parses `arguments`, the program's name first.
+///
+/// # Errors
+/// The exit code of a run that ends here: after the help or the version, or an error that was printed.
+pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode> {
+    if let Some(color) = color(&arguments) {
+        color.choose();
+    }
+    // What is given, whatever is missing: a file may have it.
+    let given = C::command().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| end(&e))?;
+    let (path, leaf) = leaf(&given);
+    let (settings, applied) = match settings(&C::command(), &selection(&given), &path, leaf) {
+        Ok(found) => found,
+        Err(_) if path.first().is_some_and(|name| WITHOUT_FAIL.contains(name)) => Default::default(),
+        Err(e) => {
+            anstream::eprintln!("aaclip: {e}");
+            return Err(ExitCode::from(EXIT_ERROR));
+        }
+    };
+    let completed = complete(arguments, &applied);
+    let parsed = C::command().try_get_matches_from(completed).and_then(|matches| {
+        let cli = C::from_arg_matches(&matches).map_err(|e| e.format(&mut C::command()))?;
+        // clap looks for contradictions on each side of the command's name alone.
+        let on = |id| matches.try_get_one::<bool>(id).ok().flatten() == Some(&true);
+        match on("quiet") && on("verbose") {
+            true => Err(C::command().error(ErrorKind::ArgumentConflict, "--quiet contradicts --verbose")),
+            false => Ok(cli),
+        }
+    });
+    match parsed {
+        Ok(cli) => Ok(Parsed { cli, applied, settings }),
+        Err(e) => {
+            let code = end(&e);
+            explain(&e.to_string(), &applied);
+            Err(code)
+        }
+    }
+}
+
+/// Says on stderr which flags of a message come from files: nobody has typed them.
+pub fn explain(message: &str, applied: &[Applied]) {
+    for setting in applied.iter().filter(|s| !s.arguments.is_empty()) {
+        if message.contains(&format!("--{}", setting.flag)) {
+            anstream::eprintln!(
+                "aaclip: --{} comes from {} ({})",
+                setting.flag,
+                setting.origin,
+                setting.value
+            );
+        }
+    }
+}
+
+/// Where the value of a flag comes from.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The program.
+    Default,
+    /// The environment variable of this name.
+    Environment(String),
+    /// A line of a file.
+    File(String),
+}
+
+/// A flag that is not on the command line, with what holds in its place.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Effective {
+    /// The flag, without its dashes.
+    pub flag: String,
+    /// Its value; `None` where it has none.
+    pub value: Option<String>,
+    /// Where that comes from.
+    pub source: Source,
+}
+
+/// What holds for the command at `path` if its command line says nothing.
+///
+/// # Errors
+/// Settings files that cannot be used.
+pub fn effective<C: Parser>(path: &[&str], selection: &Selection) -> Result<Vec<Effective>, SettingsError> {
+    let arguments = ["aaclip"].iter().chain(path);
+    let Ok(given) = C::command().ignore_errors(true).try_get_matches_from(arguments) else {
+        return Ok(Vec::new());
+    };
+    let (found, leaf) = leaf(&given);
+    let (_, applied) = settings(&C::command(), selection, &found, leaf)?;
+    let mut root = C::command();
+    root.build();
+    let Some(command) = path.iter().try_fold(&root, |c, name| c.find_subcommand(name)) else {
+        return Ok(Vec::new());
+    };
+    let flags = command.get_arguments().filter(|a| super::settings::is_setting(a));
+    let one = |arg: &clap::Arg| {
+        let flag = arg.get_long().unwrap_or_default().to_owned();
+        if let Some(setting) = applied.iter().find(|s| s.flag == flag) {
+            return Effective {
+                flag,
+                value: Some(setting.value.clone()),
+                source: Source::File(setting.origin.clone()),
+            };
+        }
+        let id = arg.get_id().as_str();
+        let raw = leaf
+            .try_get_raw(id)
+            .ok()
+            .flatten()
+            .map(|all| all.map(|v| v.to_string_lossy().into_owned()).collect::<Vec<_>>().join(","));
+        let source = match (leaf.value_source(id), arg.get_env()) {
+            (Some(ValueSource::EnvVariable), Some(name)) => {
+                Source::Environment(name.to_string_lossy().into_owned())
+            }
+            _ => Source::Default,
+        };
+        Effective { flag, value: raw, source }
+    };
+    Ok(flags.map(one).collect())
+}
+
+/// Parses `arguments`, the program's name first, as [`parse`] does, for a look at what would run.
+///
+/// # Errors
+/// What the program would have printed.
+pub fn rehearse<C: Parser>(arguments: &[&str], selection: &Selection) -> Result<C, String> {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let given =
+        C::command().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| e.to_string())?;
+    let (path, leaf) = leaf(&given);
+    let (_, applied) = settings(&C::command(), selection, &path, leaf).map_err(|e| e.to_string())?;
+    C::try_parse_from(complete(arguments, &applied)).map_err(|e| e.to_string())
+}
+
+/// The files, and what they say about a command.
+fn settings(
+    command: &Command,
+    selection: &Selection,
+    path: &[&str],
+    leaf: &ArgMatches,
+) -> Result<(Settings, Vec<Applied>), SettingsError> {
+    let mut command = command.clone();
+    command.build();
+    if path.is_empty() {
+        return Ok(Default::default());
+    }
+    let settings = Settings::load(selection, &command)?;
+    let applied = apply(&settings, &command, path, leaf)?;
+    Ok((settings, applied))
+}
+
+/// The names of the command and its subcommands, and what is given to the last of them.
+fn leaf(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
+    let mut path = Vec::new();
+    let mut leaf = matches;
+    while let Some((name, inner)) = leaf.subcommand() {
+        path.push(name);
+        leaf = inner;
+    }
+    (path, leaf)
+}
+
+fn selection(given: &ArgMatches) -> Selection {
+    Selection {
+        only: given.try_get_one::<PathBuf>("config").ok().flatten().cloned(),
+        none: given.try_get_one::<bool>("no_config").ok().flatten() == Some(&true),
+    }
+}
+
+/// Puts what comes from files behind the flags that were typed, before anything that must not be read as a flag.
+fn complete(mut arguments: Vec<OsString>, applied: &[Applied]) -> Vec<OsString> {
+    let end = arguments.iter().position(|a| a == "--").unwrap_or(arguments.len());
+    arguments.splice(end..end, applied.iter().flat_map(|setting| setting.arguments.clone()));
+    arguments
+}
+
+/// What `--color` says, which the help and clap's errors need before anything is parsed.
+fn color(arguments: &[OsString]) -> Option<ColorName> {
+    let flags = arguments.iter().skip(1).take_while(|a| *a != "--");
+    let mut after = flags.clone().skip(1);
+    let values = flags.filter_map(move |argument| {
+        let next = after.next();
+        let text = argument.to_str()?;
+        match text.strip_prefix("--color=") {
+            Some(value) => Some(value),
+            None if text == "--color" => next.and_then(|n| OsStr::to_str(n)),
+            None => None,
+        }
+    });
+    values.filter_map(|value| ColorName::from_str(value, false).ok()).last()
+}
+
+/// Prints what clap ends with: help and version to stdout, errors to stderr.
+fn end(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::from(EXIT_ERROR), ExitCode::from)
+}

@@ -1,0 +1,153 @@
+//! Whether a file says only what some command takes.
+
+use clap::{Arg, Command};
+
+use super::value::arguments;
+use super::{Entry, SettingsError, SettingsFile, Value};
+
+/// Flags that are about settings files themselves, or end the program.
+const NOT_SETTINGS: [&str; 4] = ["config", "no-config", "help", "version"];
+
+/// Whether a flag can be set in a file.
+pub fn is_setting(arg: &Arg) -> bool {
+    arg.get_long().is_some_and(|long| !NOT_SETTINGS.contains(&long))
+}
+
+/// Checks all entries of a file.
+///
+/// # Errors
+/// The first that no command takes.
+pub fn check(file: &SettingsFile, root: &Command) -> Result<(), SettingsError> {
+    for entry in &file.entries {
+        check_entry(entry, file, root).map_err(|problem| file.at(entry.line, problem))?;
+    }
+    Ok(())
+}
+
+fn check_entry(entry: &Entry, file: &SettingsFile, root: &Command) -> Result<(), String> {
+    let mut command = root;
+    for name in &entry.table {
+        command = inner(command, name)?;
+    }
+    if entry.value == Value::Table {
+        return inner(command, &entry.key).map(drop);
+    }
+    if NOT_SETTINGS.contains(&entry.key.as_str()) {
+        return Err(format!("`{}` cannot be set in a file", entry.key));
+    }
+    let flags = flags(command, &entry.key);
+    if flags.is_empty() && command.find_subcommand(&entry.key).is_some() {
+        return Err(format!("`{0}` is a command: its settings go into a table, [{0}]", entry.name()));
+    }
+    if flags.is_empty() {
+        return Err(unknown_flag(entry, command, root));
+    }
+    // What holds for every command need not suit all of them: the one that runs says so then.
+    let mut problem = None;
+    for flag in flags {
+        match arguments(flag, &entry.value, file) {
+            Ok(_) => return Ok(()),
+            Err(e) => drop(problem.get_or_insert(e)),
+        }
+    }
+    problem.map_or(Ok(()), |problem| Err(format!("`{}`: {problem}", entry.key)))
+}
+
+/// The command a table is for.
+fn inner<'a>(command: &'a Command, name: &str) -> Result<&'a Command, String> {
+    if let Some(found) = subcommands(command).find(|c| c.get_name() == name) {
+        return Ok(found);
+    }
+    if !flags(command, name).is_empty() {
+        return Err(format!("`{name}` is a flag: expected a value, found a table"));
+    }
+    let names: Vec<&str> = subcommands(command).map(Command::get_name).collect();
+    Err(match (nearest(name, names.iter().copied()), names.is_empty()) {
+        (Some(near), _) => format!("no command `{name}`: did you mean `{near}`?"),
+        (None, false) => format!("no command `{name}`: expected one of {}", names.join(", ")),
+        (None, true) => format!("no command `{name}`: `{}` has none within", command.get_name()),
+    })
+}
+
+/// Every command within, without clap's own `help`.
+pub fn subcommands(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|c| c.get_name() != "help")
+}
+
+/// The flags of this name of a command and of all within it.
+fn flags<'a>(command: &'a Command, key: &str) -> Vec<&'a Arg> {
+    let own = command.get_arguments().filter(|arg| is_setting(arg) && arg.get_long() == Some(key));
+    own.chain(subcommands(command).flat_map(|c| flags(c, key))).collect()
+}
+
+fn unknown_flag(entry: &Entry, command: &Command, root: &Command) -> String {
+    let key = &entry.key;
+    let elsewhere: Vec<&str> =
+        subcommands(root).filter(|c| !flags(c, key).is_empty()).map(Command::get_name).collect();
+    if !elsewhere.is_empty() {
+        return format!("`{}` has no flag --{key}; {} has", entry.table.join(" "), elsewhere.join(", "));
+    }
+    let mut all = Vec::new();
+    collect(command, &mut all);
+    match nearest(key, all.into_iter()) {
+        Some(near) => format!("unknown setting `{key}`: did you mean `{near}`?"),
+        None => format!(
+            "unknown setting `{key}`: expected the long name of a flag without its dashes (see `aaclip {} --help`)",
+            entry.table.first().map_or("detect", String::as_str)
+        ),
+    }
+}
+
+fn collect<'a>(command: &'a Command, all: &mut Vec<&'a str>) {
+    all.extend(command.get_arguments().filter(|a| is_setting(a)).filter_map(Arg::get_long));
+    subcommands(command).for_each(|c| collect(c, all));
+}
+
+/// The name that `word` is most likely a slip of.
+fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.len().div_ceil(3)).clamp(1, 3);
+    let near = names.map(|name| (distance(word, name), name)).filter(|(d, _)| *d <= allowed);
+    near.min_by_key(|(d, _)| *d).map(|(_, name)| name)
+}
+
+/// Levenshtein's distance: the letters to insert, remove or replace.
+fn distance(a: &str, b: &str) -> usize {
+    // No flag is that long, and a file's key can be.
+    if a.len() > 64 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (y, &above) in b.chars().zip(row.iter().skip(1)) {
+            left = (before + usize::from(x != y)).min(above + 1).min(left + 1);
+            before = above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("abc", "", 3),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("image_size", "image-size", 1),
+        ] {
+            assert_eq!((distance(a, b), distance(b, a)), (expected, expected), "{a} {b}");
+        }
+        assert_eq!(nearest("modle", ["model", "method"].into_iter()), Some("model"));
+        assert_eq!(nearest("x", ["model"].into_iter()), None);
+        assert_eq!(nearest(&"m".repeat(1000), ["model"].into_iter()), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! `aaclip doctor`.
+
+use crate::{Ran, Workplace, support};
+
+/// The report in the given environment, and the exit code.
+fn report(here: &Workplace, environment: &[(&str, &str)]) -> (serde_json::Value, i32) {
+    let mut command = here.command();
+    command.args(["doctor", "--format", "json"]).envs(environment.iter().copied());
+    let ran = Ran::from(command.output().unwrap());
+    (ran.json(), ran.code)
+}
+
+#[test]
+fn a_fresh_machine_is_fine() {
+    let here = Workplace::new();
+    let (found, code) = report(&here, &[]);
+    assert_eq!(code, 0, "{found:#}");
+    assert_eq!(found["problems"], serde_json::json!([]));
+    assert_eq!(found["detect"]["model"]["value"], "builtin");
+    assert!(found["detect"]["model"]["why"].as_str().unwrap().contains("comes with the program"));
+    assert_eq!(
+        (&found["detect"]["device"]["value"], &found["detect"]["precision"]["value"]),
+        (&"cpu".into(), &"f32".into())
+    );
+    assert_eq!(found["processor"]["kernels"], aaclip::kernels::Isa::best().name());
+    let allowed = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(found["threads"]["used"], allowed);
+    assert_eq!(found["trial"]["score"].as_f64().map(|s| s > 0.0 && s < 1.0), Some(true));
+    assert!(found["devices"].as_array().unwrap().iter().any(|d| d["name"] == "cpu" && d["usable"] == true));
+    // It looks at the caches and leaves them as they are.
+    assert_eq!(found["storage"]["anchors"]["exists"], false);
+    assert_eq!(found["storage"]["anchors"]["writable"], true);
+    assert_eq!(std::fs::read_dir(here.path("")).unwrap().count(), 0);
+    let text = here.run(&["doctor"]).ok().stdout;
+    for part in ["processor", "threads", "builtin", "problems     none", "trial        ok"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn it_says_what_would_be_used_and_why() {
+    let here = Workplace::new();
+    let model = support::tiny_model().to_str().unwrap();
+    std::fs::write(here.path("aaclip.toml"), "threads = 1\nprecision = \"bf16\"").unwrap();
+    std::fs::create_dir_all(here.path("cache/anchors")).unwrap();
+    std::fs::write(here.path("cache/anchors/x.bin"), [0; 1000]).unwrap();
+    let environment = [
+        ("AACLIP_MODEL", model),
+        ("HF_TOKEN", "hf_very_secret"),
+        ("HF_ENDPOINT", "https://me:secret@hub.example"),
+        ("HF_HUB_OFFLINE", "1"),
+    ];
+    let (found, code) = report(&here, &environment);
+    assert_eq!(code, 0, "{found:#}");
+    assert_eq!(found["detect"]["model"]["value"], model);
+    assert!(found["detect"]["model"]["why"].as_str().unwrap().contains("AACLIP_MODEL"));
+    assert_eq!(found["threads"]["used"], 1);
+    assert!(found["threads"]["why"].as_str().unwrap().ends_with("aaclip.toml:1 says so"));
+    assert_eq!(found["detect"]["precision"]["value"], "bf16");
+    assert!(found["settings"]["read"][0].as_str().unwrap().ends_with("aaclip.toml (project)"));
+    assert_eq!((&found["storage"]["offline"], &found["storage"]["token"]), (&true.into(), &true.into()));
+    assert_eq!(
+        (&found["storage"]["anchors"]["files"], &found["storage"]["anchors"]["bytes"]),
+        (&1.into(), &1000.into())
+    );
+    let all = found.to_string();
+    assert!(!all.contains("secret"), "{all}");
+    let mut command = here.command();
+    let text = Ran::from(command.arg("doctor").envs(environment).output().unwrap()).ok().stdout;
+    assert!(!text.contains("secret") && text.contains("HF_TOKEN"), "{text}");
+}
+
+#[test]
+fn what_would_stop_detect_is_a_problem() {
+    let here = Workplace::new();
+    let broken = here.path("broken");
+    std::fs::create_dir(&broken).unwrap();
+    let (settings, registry) = (here.path("bad.toml"), here.path("registry.toml"));
+    std::fs::write(&settings, "nonsense = 1").unwrap();
+    std::fs::write(&registry, "[[model]]\nname = 3").unwrap();
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    for (variable, value, expected) in [
+        ("AACLIP_MODEL", "ViT-B-16-plus-240".to_owned(), "models pull"),
+        ("AACLIP_MODEL", "no-such-model".to_owned(), "no-such-model"),
+        ("AACLIP_MODEL", text(&broken), "broken"),
+        ("AACLIP_REGISTRY", text(&registry), "registry.toml:"),
+        ("AACLIP_CONFIG", text(&settings), "bad.toml:1: unknown setting"),
+    ] {
+        let (found, code) = report(&here, &[(variable, &value)]);
+        let problems = found["problems"].to_string();
+        assert!(code == 2 && problems.contains(expected), "{value}: {problems}");
+        let detect = here.command().env(variable, &value).args(["detect", "a.png"]).output().unwrap();
+        assert_eq!(detect.status.code(), Some(2));
+    }
+}
+
+/// The processors that this process may use are those that compute.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_follow_what_the_process_may_use() {
+    let here = Workplace::new();
+    let mut command = std::process::Command::new("taskset");
+    command.args(["-c", "0", env!("CARGO_BIN_EXE_aaclip"), "doctor", "--format", "json"]);
+    command.current_dir(here.path("")).env("AACLIP_CONFIG", "").env("HOME", here.path(""));
+    let Ok(output) = command.env_remove("RAYON_NUM_THREADS").output() else {
+        eprintln!("SKIPPED: no taskset");
+        return;
+    };
+    let found = Ran::from(output).ok().json();
+    assert_eq!((&found["threads"]["used"], &found["threads"]["affinity"]), (&1.into(), &1.into()));
+    let (found, _) = report(&here, &[("RAYON_NUM_THREADS", "3")]);
+    assert_eq!(found["threads"]["used"], 3);
+    assert!(found["threads"]["why"].as_str().unwrap().contains("RAYON_NUM_THREADS"));
+}
