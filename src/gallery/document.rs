@@ -57,7 +57,7 @@ pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, d
                     (tools())
                     p id="count" class="muted" role="status" {}
                     ul id="grid" role="list" aria-label="Pictures" {}
-                    p id="empty" class="muted" hidden { "No picture fits these filters." }
+                    p id="empty" class="muted" hidden {}
                     noscript { p { "The gallery needs JavaScript; the page's script is part of the page." } }
                 }
                 (viewer())

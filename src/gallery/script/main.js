@@ -16,6 +16,9 @@ function drawAll() {
   drawFigures(tally(among));
   showInGrid(shown);
   byId("empty").hidden = shown.length > 0;
+  byId("empty").textContent = rest.length
+    ? "No picture on this page fits these filters; the page holds the highest scores only."
+    : "No picture fits these filters.";
   byId("count").textContent = shown.length === pictures.length
     ? plural(shown.length, "picture", "pictures")
     : `${count(shown.length)} of ${plural(pictures.length, "picture", "pictures")}`;
