@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,8 +35,10 @@ pub struct DetectRun {
 /// What a page shows of one record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShownPicture {
-    /// The picture's name, unique in the folder: a path with `/`.
+    /// The picture's name: a path with `/`. Unique in the folder, unless file names are no Unicode text.
     pub name: String,
+    /// The name as the file system has it, where it is no Unicode text; unique in the folder.
+    pub name_bytes: Option<Vec<u8>>,
     /// The picture's file as the run named it.
     pub path: String,
     /// The picture's file, resolved by the folder the run was started in.
@@ -108,6 +111,19 @@ pub struct ShownRegion {
 }
 
 impl ShownPicture {
+    /// What no other picture of the folder has.
+    pub(super) fn key(&self) -> &[u8] {
+        self.name_bytes.as_deref().unwrap_or(self.name.as_bytes())
+    }
+
+    /// A path from the record, with the name in it as the file system has it.
+    pub(super) fn recorded_path(&self, text: &str) -> PathBuf {
+        match (&self.name_bytes, text.rsplit_once(&self.name)) {
+            (Some(bytes), Some((before, after))) => joined(&[before.as_bytes(), bytes, after.as_bytes()]),
+            _ => PathBuf::from(text),
+        }
+    }
+
     /// The score; `None` of a failed picture.
     pub fn score(&self) -> Option<f64> {
         match self.outcome {
@@ -140,7 +156,7 @@ impl DetectRun {
             return Err(GalleryError::NoResults { folder: folder.to_owned() }.into());
         }
         let mut pictures: Vec<ShownPicture> = Vec::new();
-        let mut known: HashMap<String, usize> = HashMap::new();
+        let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
         for (path, manifest) in &sources {
             let started_in = started_in(manifest)?;
             each_line(path, |line| {
@@ -150,11 +166,11 @@ impl DetectRun {
                     Some(last) if last.judged == picture.judged => picture.judged = last.judged.clone(),
                     _ => {}
                 }
-                match known.get(&picture.name) {
+                match known.get(picture.key()) {
                     // The index comes from this very list.
                     Some(&at) => pictures[at] = picture,
                     None => {
-                        known.insert(picture.name.clone(), pictures.len());
+                        known.insert(picture.key().to_owned(), pictures.len());
                         pictures.push(picture);
                     }
                 }
@@ -165,6 +181,17 @@ impl DetectRun {
         }
         Ok(Self { folder: folder.to_owned(), pictures })
     }
+}
+
+#[cfg(unix)]
+fn joined(parts: &[&[u8]]) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    std::ffi::OsString::from_vec(parts.concat()).into()
+}
+
+#[cfg(not(unix))]
+fn joined(parts: &[&[u8]]) -> PathBuf {
+    String::from_utf8_lossy(&parts.concat()).into_owned().into()
 }
 
 /// The files of results in a folder, each with the manifest that belongs to it, in the order of shards.
@@ -204,6 +231,8 @@ fn shard_order(shard: &str) -> Option<(u64, u64)> {
 struct Line {
     path: String,
     name: String,
+    #[serde(default)]
+    name_base64: Option<String>,
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
@@ -279,8 +308,9 @@ impl Line {
                 Outcome::Failed { kind: kind.unwrap_or_default(), message: message.unwrap_or_else(unknown) }
             }
         };
-        ShownPicture {
-            file: started_in.map_or_else(|| PathBuf::from(&self.path), |folder| folder.join(&self.path)),
+        let mut picture = ShownPicture {
+            file: PathBuf::new(),
+            name_bytes: self.name_base64.and_then(|text| BASE64.decode(text).ok()),
             name: self.name,
             path: self.path,
             judged: Arc::new(Judged {
@@ -295,7 +325,10 @@ impl Line {
             regions,
             region_count,
             files: self.files.unwrap_or_default().into_iter().filter_map(texts).collect(),
-        }
+        };
+        let file = picture.recorded_path(&picture.path);
+        picture.file = started_in.map_or_else(|| file.clone(), |folder| folder.join(&file));
+        picture
     }
 }
 

@@ -307,6 +307,37 @@ fn nothing_a_record_says_leads_out_or_becomes_markup() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn names_that_are_no_text_are_told_apart() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let of = |bytes: &[u8]| {
+        let name = String::from_utf8_lossy(bytes).into_owned();
+        place.picture("photos/plain.png", 30, 20);
+        std::fs::rename(place.path("photos/plain.png"), place.path("photos").join(OsStr::from_bytes(bytes)))
+            .unwrap();
+        place.picture("out/plain.png", 30, 20);
+        let overlay = [bytes, b".overlay.png"].concat();
+        std::fs::rename(place.path("out/plain.png"), place.path("out").join(OsStr::from_bytes(&overlay)))
+            .unwrap();
+        let mut record = record(&name, 0.5);
+        record["name_base64"] = json!(STANDARD.encode(bytes));
+        record["files"] = json!({"overlay": format!("{name}.overlay.png")});
+        record
+    };
+    place.results(&[of(b"\xff.png"), of(b"\xfe.png")]);
+    let (_, summary, page) = place.show();
+    assert_eq!((summary.shown, summary.made, place.thumbs().len()), (2, 4, 4));
+    let rows = data(&page)["pictures"].clone();
+    // No address can be written for these; the thumbnails stand for them.
+    assert!(
+        rows.as_array().unwrap().iter().all(|r| r[6].is_string() && r[7].is_string() && r[8][1].is_null())
+    );
+}
+
 #[test]
 fn a_page_holds_the_highest_scores_and_counts_all() {
     let place = Place::new();

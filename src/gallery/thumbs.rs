@@ -155,7 +155,7 @@ impl<'a> ThumbFolder<'a> {
             Err(_) => 0,
         };
         let mut digest = Sha256::new();
-        for part in [picture.name.as_bytes(), file.file_name().unwrap_or_default().as_encoded_bytes()] {
+        for part in [picture.key(), file.file_name().unwrap_or_default().as_encoded_bytes()] {
             digest.update((part.len() as u64).to_le_bytes());
             digest.update(part);
         }
@@ -205,7 +205,7 @@ fn own_name(file: &str) -> Option<&str> {
 
 /// A file that the run saved for a picture; `None` where the record names one outside the run's folder.
 pub(super) fn saved_file(picture: &ShownPicture, kind: &str, run: &Path) -> Option<PathBuf> {
-    let relative = Path::new(picture.files.get(kind)?);
+    let relative = picture.recorded_path(picture.files.get(kind)?);
     let inside = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
-    relative.components().all(inside).then(|| run.join(relative))
+    relative.components().all(inside).then(|| run.join(&relative))
 }
