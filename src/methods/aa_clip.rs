@@ -158,7 +158,7 @@ mod tests {
             let range = highest(&expected) - lowest;
             let peak = (highest(&found) - highest(&expected)) / range;
             // The border is mirrored about another line, which shows as far as the kernel reaches.
-            let inner = s![56..-56, 56..-56];
+            let inner = s![56..size - 56, 56..size - 56];
             let difference = &found.slice(inner) - &expected.slice(inner);
             let largest = difference.iter().fold(0.0f32, |m, d| m.max(d.abs())) / range;
             println!("{domain:?}: largest difference {largest:.4} of the range, peak {peak:+.4}");

@@ -54,7 +54,7 @@ fn a_detection_tells_its_tiles_and_lies_on_the_picture() {
 
     // One pass sees a small square picture as it is: no tiles, the map itself.
     let small = detector.detect(&picture(40, 40)).unwrap();
-    assert_eq!((small.tiles, small.square_map().as_ref() == &small.map), (1, true));
+    assert_eq!((small.tiles, *small.square_map() == small.map), (1, true));
     let plain = detectors(Fit::Squash, None).detect(&picture(40, 40)).unwrap();
     assert_eq!((plain.score, plain.map), (small.score, small.map));
 }
