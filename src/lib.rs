@@ -27,6 +27,7 @@
 //! | [`train`] | training of adapters |
 //! | [`gallery`] | the results of a folder as an HTML page with thumbnails |
 //! | [`page`] | an evaluation as one self-contained HTML page |
+//! | [`serve`] | a local HTTP server |
 //!
 //! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`] and [`files`] are the only things every module shares.
 #![warn(missing_docs)]
@@ -60,6 +61,7 @@ pub mod pipeline;
 pub mod progress;
 mod provenance;
 mod scorer;
+pub mod serve;
 pub mod tiles;
 pub mod train;
 pub mod weights;

@@ -32,22 +32,28 @@ impl AnchorKey {
 #[derive(Debug, Clone)]
 pub struct AnchorCache {
     folder: Option<PathBuf>,
+    read_only: bool,
 }
 
 impl AnchorCache {
     /// The user's cache: `anchors` in [`files::cache_dir`].
     pub fn new() -> Self {
-        Self { folder: files::cache_dir().map(|d| d.join("anchors")) }
+        Self { folder: files::cache_dir().map(|d| d.join("anchors")), read_only: false }
     }
 
     /// A cache in a folder of one's own.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: Some(folder.into()) }
+        Self { folder: Some(folder.into()), read_only: false }
     }
 
     /// A cache that remembers nothing.
     pub fn disabled() -> Self {
-        Self { folder: None }
+        Self { folder: None, read_only: true }
+    }
+
+    /// The same cache, to which nothing is added.
+    pub fn read_only(self) -> Self {
+        Self { read_only: true, ..self }
     }
 
     /// The anchors of width `width` under `key`, built and stored if there are none.
@@ -69,8 +75,10 @@ impl AnchorCache {
             return Ok(anchors);
         }
         let anchors = build()?;
-        // Written under another name and renamed: two processes at once each leave a whole file.
-        let _ = files::write_atomic(&path, &encode(&anchors, key));
+        if !self.read_only {
+            // Written under another name and renamed: two processes at once each leave a whole file.
+            let _ = files::write_atomic(&path, &encode(&anchors, key));
+        }
         Ok(anchors)
     }
 }

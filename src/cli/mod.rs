@@ -26,6 +26,7 @@ mod report;
 mod scorers;
 mod scoring;
 mod scoring_args;
+mod serve;
 mod session;
 mod settings;
 mod stats;
@@ -80,6 +81,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    Serve(Box<serve::ServeArgs>),
 }
 
 /// Defines the command line's names of a library enum.
@@ -123,6 +125,7 @@ pub fn run() -> ExitCode {
             Command::Doctor(args) => doctor::run(args, &global, &parsed.applied),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),
+            Command::Serve(args) => serve::run(*args),
         }
     });
     // The others say it themselves, with what they counted.

@@ -44,6 +44,11 @@ impl<'a> Scorers<'a> {
         Ok(Self { session, args, options, made: Mutex::default(), tower: Mutex::default() })
     }
 
+    /// From now on anchors are read from the disk's cache but not added to it.
+    pub fn write_no_cache(&mut self) {
+        self.session.write_no_cache();
+    }
+
     /// The scorer of the class that the arguments name.
     ///
     /// # Errors

@@ -124,6 +124,11 @@ impl Session {
         self.settings.image_size(self.checkpoint.config(), self.method)
     }
 
+    /// From now on anchors are read from the disk's cache but not added to it.
+    pub fn write_no_cache(&mut self) {
+        self.cache = std::mem::take(&mut self.cache).read_only();
+    }
+
     /// The anchors of a class.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ mod golden;
 mod hard_places;
 mod prompts;
 mod report;
+mod serve;
+mod serve_schema;
 mod settings;
 mod shell;
 mod tiles;

@@ -1,0 +1,213 @@
+//! `aaclip serve`.
+
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aaclip::progress::Progress;
+use aaclip::serve::{Classes, Event, Log, ServeSettings, Server};
+use aaclip::{Error, Result, Scorer};
+
+use super::detect::IN_FLIGHT;
+use super::detect_args::ScaleName;
+use super::scorers::{ScorerOptions, Scorers};
+use super::scoring_args::ScoringArgs;
+use super::stop::EXIT_STOPPED;
+
+const EXAMPLES: &str = "\
+Examples:
+  aaclip serve                                          # http://127.0.0.1:8080/ is a page to drop a picture on
+  aaclip serve --class 'metal nut' --threshold 0.6 --port 9000
+  curl --data-binary @part.png http://127.0.0.1:8080/v1/detect
+  curl -F image=@part.png -F class='metal nut' -F overlay=true http://127.0.0.1:8080/v1/detect
+  curl -H 'Accept: image/png' --data-binary @part.png http://127.0.0.1:8080/v1/detect -o overlay.png
+
+Routes:
+  POST /v1/detect     a picture (the whole body, or the part `image` of a form) becomes its record, the
+                      one of `detect --format json`. Parameters, in the query or the form: class, name,
+                      threshold, and overlay, heatmap, mask, raw (=true: sent along as data: addresses)
+  GET  /              a page to drop a picture on
+  GET  /healthz       that the server runs, and what with
+  GET  /metrics       counts and times for Prometheus
+  GET  /openapi.json  all of this, for programs
+
+Errors are {\"error\": {\"kind\", \"message\"}}: 400 a bad request, 403 and 421 a web page from elsewhere, 408 too
+slow, 413 too large, 415 not a picture, 422 a damaged one, 503 no room (try again after Retry-After seconds).
+
+Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker up to 40 bytes per pixel.
+
+Exit codes:
+  0  stopped by Ctrl-C or a termination signal, after finishing the requests in flight (at most 30 s)
+  2  any error of set-up
+  130  stopped by a second signal";
+
+/// Score pictures over HTTP, on this machine.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES, mut_arg("max_megapixels", |a| a.default_value("64")))]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub scoring: ScoringArgs,
+
+    /// Colours: the same for all pictures, or stretched over each picture alone
+    #[arg(long, value_enum, default_value_t = ScaleName::Fixed)]
+    pub scale: ScaleName,
+
+    /// Address to listen on. Anyone who can reach it can use it: there is no authentication
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Server")]
+    pub host: String,
+
+    /// Port to listen on; 0 takes a free one, which is printed
+    #[arg(long, value_name = "PORT", default_value_t = 8080, help_heading = "Server")]
+    pub port: u16,
+
+    /// Pictures that are scored at a time [default: the threads, at most 4]
+    #[arg(long, value_name = "N", help_heading = "Server")]
+    pub workers: Option<NonZeroUsize>,
+
+    /// Requests that may wait; one more is answered with 503
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = parse_queue, help_heading = "Server")]
+    pub queue: usize,
+
+    /// Largest body of a request, in millions of bytes
+    #[arg(long, value_name = "MB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Server")]
+    pub max_body: u32,
+
+    /// Seconds a client may take to send its request, and to take its answer
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds, help_heading = "Server")]
+    pub timeout: Duration,
+
+    /// Connections at a time; more wait
+    #[arg(long, value_name = "N", default_value = "256", help_heading = "Server")]
+    pub max_connections: NonZeroUsize,
+
+    /// A name the server goes by, besides localhost: that of a reverse proxy
+    #[arg(long, value_name = "NAME", help_heading = "Server")]
+    pub allow_host: Vec<String>,
+
+    /// Refuse requests that name a class. A class that was not asked for before costs as many passes through the text
+    /// tower as there are prompts
+    #[arg(long, help_heading = "Server")]
+    pub fixed_class: bool,
+
+    /// Say nothing but errors
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// A line on stderr for each request
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// More waiting requests than this help nobody.
+const LONGEST_QUEUE: usize = 100_000;
+
+fn parse_queue(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 0..=LONGEST_QUEUE) => Ok(n),
+        _ => Err(format!("expected a number from 0 to {LONGEST_QUEUE}")),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(s) if (0.01..=86_400.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
+        _ => Err("expected a number of seconds from 0.01 to 86400".to_owned()),
+    }
+}
+
+pub fn run(args: ServeArgs) -> Result<ExitCode> {
+    let server = Server::bind(address(&args.host, args.port)?, settings(&args))?;
+    if !server.address().ip().is_loopback() && !args.quiet {
+        anstream::eprintln!(
+            "aaclip: {} can be reached from other machines, and there is no authentication",
+            server.address()
+        );
+    }
+    let options = ScorerOptions { scale: args.scale.into(), ..ScorerOptions::default() };
+    let progress = if args.quiet { Progress::Silent } else { Progress::Auto };
+    let mut scorers = Scorers::open(&args.scoring, options, progress)?;
+    scorers.default_class()?;
+    // What strangers ask for is remembered in memory, not on disk.
+    scorers.write_no_cache();
+    server.run(&Served(scorers), announce, stopped(args.quiet))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn address(host: &str, port: u16) -> Result<SocketAddr> {
+    let unbracketed = host.trim_start_matches('[').trim_end_matches(']');
+    let mut found =
+        (unbracketed, port).to_socket_addrs().map_err(|e| Error::io("find the address", host, e))?;
+    found.next().ok_or_else(|| Error::Setting(format!("--host {host} has no address")))
+}
+
+fn settings(args: &ServeArgs) -> ServeSettings {
+    let workers = rayon::current_num_threads().min(IN_FLIGHT);
+    ServeSettings {
+        workers: args.workers.map_or(workers, NonZeroUsize::get),
+        queue: args.queue,
+        max_body: args.max_body as usize * 1_000_000,
+        timeout: args.timeout,
+        max_connections: args.max_connections.get(),
+        hosts: args.allow_host.clone(),
+        any_class: !args.fixed_class,
+        log: log(args.verbose),
+        ..ServeSettings::default()
+    }
+}
+
+fn log(verbose: bool) -> Log {
+    Arc::new(move |event| match event {
+        Event::Answered(line) if verbose => anstream::eprintln!("{line}"),
+        Event::Failed(line) => anstream::eprintln!("aaclip: {line}"),
+        _ => {}
+    })
+}
+
+/// Programs that start the server wait for this line.
+fn announce(address: SocketAddr) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    written.map_err(|e| Error::io("write to", "stdout", e))
+}
+
+/// Done at the first Ctrl-C or termination signal; a second one ends the program at once.
+async fn stopped(quiet: bool) {
+    signal().await;
+    if !quiet {
+        anstream::eprintln!("aaclip: finishing the requests in flight; press Ctrl-C again to end at once");
+    }
+    tokio::spawn(async {
+        signal().await;
+        std::process::exit(i32::from(EXIT_STOPPED));
+    });
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Where no handler can be set the signal ends the program as ever.
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// The command line's scorers as the server asks for them.
+struct Served<'a>(Scorers<'a>);
+
+impl Classes for Served<'_> {
+    fn scorer(&self, class: Option<&str>) -> Result<Arc<Scorer>> {
+        class.map_or_else(|| self.0.default_class(), |class| self.0.of(class))
+    }
+}

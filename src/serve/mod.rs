@@ -1,0 +1,186 @@
+//! A local HTTP server around scorers: a picture in a request, its record in the answer.
+//!
+//! | route | what it does |
+//! | --- | --- |
+//! | `POST /v1/detect` | scores one picture |
+//! | `GET /` | a page to drop a picture on |
+//! | `GET /healthz` | says that the server runs, and what with |
+//! | `GET /metrics` | counts and times, in Prometheus' text format |
+//! | `GET /openapi.json` | describes the routes |
+//!
+//! What a request can cost is bounded. At most [`ServeSettings::workers`] pictures are scored at a time, on threads of
+//! their own, and [`ServeSettings::queue`] more may wait; one request beyond that is refused with 503 before its body is
+//! read. So bodies take at most `(workers + queue) * max_body` bytes. A client that is slow to send or to take its
+//! answer loses its connection after [`ServeSettings::timeout`].
+//!
+//! Nothing a request says names a file: pictures come and go in memory, and the names in it are labels.
+
+mod answer;
+mod connection;
+mod guard;
+mod metrics;
+mod page;
+mod params;
+mod receive;
+mod refusal;
+mod routes;
+mod upload;
+mod workers;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use crate::{Error, Result, Scorer};
+
+use metrics::Metrics;
+use routes::{About, App};
+use workers::{Queue, Worker};
+
+/// Gives the scorer of each class.
+pub trait Classes: Sync {
+    /// The scorer of `class`; without one, that of the class the server was started for.
+    ///
+    /// # Errors
+    /// A class that cannot be scored.
+    fn scorer(&self, class: Option<&str>) -> Result<Arc<Scorer>>;
+}
+
+/// Something worth a line in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A request was answered: method, path, status and time.
+    Answered(String),
+    /// Something failed that the client was told only roughly.
+    Failed(String),
+}
+
+/// Where a server's events go.
+pub type Log = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What a server may spend.
+#[derive(Clone)]
+pub struct ServeSettings {
+    /// Pictures that are scored at a time.
+    pub workers: usize,
+    /// Requests that may wait for a worker.
+    pub queue: usize,
+    /// Bytes of a request's body.
+    pub max_body: usize,
+    /// Seconds a client may take to send a request, and to take its answer.
+    pub timeout: Duration,
+    /// Seconds that requests in flight get when the server is to stop.
+    pub grace: Duration,
+    /// Connections at a time; more wait until one is closed.
+    pub max_connections: usize,
+    /// Names besides the machine's loopback names that requests may call the server by (their `Host` header).
+    pub hosts: Vec<String>,
+    /// Whether requests may name a class.
+    pub any_class: bool,
+    /// Where events go.
+    pub log: Log,
+}
+
+impl Default for ServeSettings {
+    /// One worker, 16 requests waiting, 64 MB, 30 seconds, 256 connections; events are dropped.
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            queue: 16,
+            max_body: 64_000_000,
+            timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+            max_connections: 256,
+            hosts: Vec::new(),
+            any_class: true,
+            log: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// A server that has its address but answers nobody yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: ServeSettings,
+}
+
+impl Server {
+    /// Takes an address; with port 0 the system chooses one.
+    ///
+    /// # Errors
+    /// An address that cannot be had.
+    pub fn bind(address: SocketAddr, settings: ServeSettings) -> Result<Self> {
+        let failed = |e| Error::io("listen on", address.to_string(), e);
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Self { listener, address, settings })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `stop` is done, then finishes those in flight. `ready` is called once, as soon as
+    /// requests are answered.
+    ///
+    /// # Errors
+    /// The default class cannot be scored, or the system gives no threads.
+    pub fn run(
+        self,
+        classes: &dyn Classes,
+        ready: impl FnOnce(SocketAddr) -> Result<()>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let Self { listener, address, settings } = self;
+        let first = classes.scorer(None)?;
+        let metrics = Arc::new(Metrics::new(&first)?);
+        let stopping = AtomicBool::new(false);
+        let (jobs, waiting) = mpsc::channel();
+        let waiting = Mutex::new(waiting);
+        let workers = settings.workers.max(1);
+        let queue = Queue::new(jobs, workers + settings.queue, Arc::clone(&metrics));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(NETWORK_THREADS)
+            .thread_name("aaclip-net")
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|e| Error::io("start threads for", address.to_string(), e))?;
+        std::thread::scope(|scope| {
+            for i in 0..workers {
+                let worker = Worker {
+                    jobs: &waiting,
+                    classes,
+                    stopping: &stopping,
+                    metrics: &metrics,
+                    log: &settings.log,
+                };
+                std::thread::Builder::new()
+                    .name(format!("aaclip-score-{i}"))
+                    .spawn_scoped(scope, move || worker.work())
+                    .map_err(|e| Error::io("start threads for", address.to_string(), e))?;
+            }
+            let app = App::new(About::of(&first), queue, metrics.clone(), address, settings.clone());
+            let served = runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener)
+                    .map_err(|e| Error::io("listen on", address.to_string(), e))?;
+                ready(address)?;
+                connection::serve(listener, routes::router(app), &settings, &metrics.connections, stop).await;
+                Ok(())
+            });
+            // Whoever still waits has waited for as long as the settings allow. With the runtime goes the last sender
+            // of jobs, and the workers end after the picture they are at.
+            stopping.store(true, Ordering::Relaxed);
+            runtime.shutdown_timeout(Duration::from_millis(200));
+            served
+        })
+    }
+}
+
+/// Threads that read requests and write answers; they compute nothing.
+const NETWORK_THREADS: usize = 2;

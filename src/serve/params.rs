@@ -1,0 +1,213 @@
+//! What a request asks for, from its address or its form.
+
+use axum::http::{HeaderMap, header};
+
+use super::refusal::Refusal;
+use crate::output::Artefact;
+
+/// Bytes of a text in a request. A class is a few words, a name a file's name.
+pub const LONGEST_TEXT: usize = 1024;
+
+/// What a record calls a picture that came without a name.
+const UNNAMED: &str = "upload";
+
+/// What is asked of one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// What it shows; `None`: what the server was started for.
+    pub class: Option<String>,
+    /// What the record calls it.
+    pub name: String,
+    /// The score from which it is anomalous; `None`: the server's.
+    pub threshold: Option<f32>,
+    /// Pictures to send along.
+    pub pictures: Vec<Artefact>,
+    /// The one picture that is the answer, instead of a record.
+    pub only: Option<Artefact>,
+}
+
+/// The parameters of a request, as they come.
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    class: Option<String>,
+    name: Option<String>,
+    file_name: Option<String>,
+    threshold: Option<String>,
+    flags: [Option<bool>; Artefact::ALL.len()],
+}
+
+impl Params {
+    /// Takes one parameter.
+    pub fn set(&mut self, key: &str, value: String) -> Result<(), Refusal> {
+        if value.len() > LONGEST_TEXT {
+            return Err(Refusal::bad_request(format!("`{}` is too long", shown(key))));
+        }
+        let twice = || Refusal::bad_request(format!("`{}` is given twice", shown(key)));
+        let text = match key {
+            "class" => &mut self.class,
+            "name" => &mut self.name,
+            "threshold" => &mut self.threshold,
+            _ => {
+                let mut flags = Artefact::ALL.iter().zip(&mut self.flags);
+                let Some((_, flag)) = flags.find(|(artefact, _)| artefact.name() == key) else {
+                    let known = "class, name, threshold, heatmap, overlay, mask, raw";
+                    let message = format!("no parameter `{}`: there are {known}", shown(key));
+                    return Err(Refusal::bad_request(message));
+                };
+                let value = match value.as_str() {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(Refusal::bad_request(format!("`{key}` is either true or false"))),
+                };
+                return match flag.replace(value) {
+                    Some(_) => Err(twice()),
+                    None => Ok(()),
+                };
+            }
+        };
+        match text.replace(value) {
+            Some(_) => Err(twice()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the name a form gives its file, which counts where no other name is given.
+    pub fn set_file_name(&mut self, name: &str) -> Result<(), Refusal> {
+        if name.len() > LONGEST_TEXT {
+            return Err(Refusal::bad_request("the file's name is too long"));
+        }
+        self.file_name = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// What all of it means. An empty text is none.
+    pub fn wanted(self, headers: &HeaderMap) -> Result<Wanted, Refusal> {
+        let given = |text: Option<String>| text.filter(|t| !t.is_empty());
+        let threshold = match given(self.threshold) {
+            None => None,
+            Some(text) => match text.parse::<f32>() {
+                Ok(x) if (0.0..=1.0).contains(&x) => Some(x),
+                _ => return Err(Refusal::bad_request("`threshold` is a number from 0 to 1")),
+            },
+        };
+        let flags = Artefact::ALL.iter().zip(self.flags);
+        let pictures: Vec<Artefact> =
+            flags.filter(|(_, flag)| *flag == Some(true)).map(|(a, _)| *a).collect();
+        let only = match (wants_png(headers), &pictures[..]) {
+            (false, _) => None,
+            (true, []) => Some(Artefact::Overlay),
+            (true, [Artefact::Raw]) => {
+                return Err(Refusal::bad_request("`raw` is no picture: ask for application/json"));
+            }
+            (true, [one]) => Some(*one),
+            (true, _) => {
+                return Err(Refusal::bad_request("one picture at a time: ask for application/json"));
+            }
+        };
+        Ok(Wanted {
+            class: given(self.class),
+            name: given(self.name).or(given(self.file_name)).unwrap_or_else(|| UNNAMED.to_owned()),
+            threshold,
+            pictures,
+            only,
+        })
+    }
+}
+
+/// A name out of a request, fit for a message.
+fn shown(key: &str) -> String {
+    key.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
+/// Whether PNG is preferred to JSON.
+fn wants_png(headers: &HeaderMap) -> bool {
+    let (mut json, mut png) = (Preference::default(), Preference::default());
+    let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in lists.flat_map(|list| list.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let media = parts.next().unwrap_or("").to_ascii_lowercase();
+        let quality = parts.find_map(|p| p.strip_prefix("q=")).map_or(Ok(1.0), str::parse::<f32>);
+        let Ok(quality) = quality else { continue };
+        let (kind, sub) = media.split_once('/').unwrap_or((&media, ""));
+        for (wanted, preference) in [(("application", "json"), &mut json), (("image", "png"), &mut png)] {
+            let exactness = match (kind, sub) {
+                ("*", "*") => 1,
+                (kind, "*") if kind == wanted.0 => 2,
+                exact if exact == wanted => 3,
+                _ => continue,
+            };
+            if exactness >= preference.exactness {
+                *preference = Preference { exactness, quality };
+            }
+        }
+    }
+    png.quality > json.quality
+}
+
+/// How much a client likes a media type, from the most exact range that covers it.
+#[derive(Default)]
+struct Preference {
+    exactness: u8,
+    quality: f32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::ACCEPT, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn json_unless_png_is_preferred() {
+        for json in
+            ["", "*/*", "application/json", "text/html", "image/png;q=0.5, */*", "image/png, */*", "q=,;;,/"]
+        {
+            assert!(!wants_png(&accept(json)), "{json}");
+        }
+        for png in ["image/png", "image/*", "IMAGE/PNG", "application/json;q=0.1, image/png;q=0.2"] {
+            assert!(wants_png(&accept(png)), "{png}");
+        }
+    }
+
+    #[test]
+    fn parameters() {
+        let wanted = |pairs: &[(&str, &str)], headers: &HeaderMap| {
+            let mut params = Params::default();
+            for (key, value) in pairs {
+                params.set(key, (*value).to_owned())?;
+            }
+            params.wanted(headers)
+        };
+        let none = HeaderMap::new();
+        let plain = wanted(&[("class", ""), ("overlay", "false")], &none).unwrap();
+        assert_eq!((plain.class, plain.name.as_str(), plain.pictures.len()), (None, "upload", 0));
+        let all =
+            [("class", "nut"), ("name", "../a"), ("threshold", "0.5"), ("raw", "true"), ("mask", "true")];
+        let all = wanted(&all, &none).unwrap();
+        assert_eq!(all.pictures, [Artefact::Mask, Artefact::Raw]);
+        assert_eq!((all.name.as_str(), all.threshold), ("../a", Some(0.5)));
+        let png = accept("image/png");
+        assert_eq!(wanted(&[], &png).unwrap().only, Some(Artefact::Overlay));
+        assert_eq!(wanted(&[("heatmap", "true")], &png).unwrap().only, Some(Artefact::Heatmap));
+
+        let long = "x".repeat(LONGEST_TEXT + 1);
+        for (pairs, headers, message) in [
+            (&[("overaly", "true")][..], &none, "no parameter `overaly`"),
+            (&[("overlay", "1")], &none, "`overlay` is either"),
+            (&[("overlay", "true"), ("overlay", "true")], &none, "`overlay` is given twice"),
+            (&[("class", "a"), ("class", "b")], &none, "`class` is given twice"),
+            (&[("threshold", "1.5")], &none, "`threshold`"),
+            (&[("threshold", "NaN")], &none, "`threshold`"),
+            (&[("name", &long)], &none, "`name` is too long"),
+            (&[(&long, "")], &none, "no parameter `xxx"),
+            (&[("raw", "true")], &png, "`raw` is no picture"),
+            (&[("mask", "true"), ("overlay", "true")], &png, "one picture at a time"),
+        ] {
+            let refused = wanted(pairs, headers).unwrap_err();
+            assert!(refused.message.contains(message), "{refused:?}");
+            assert_eq!((refused.status.as_u16(), refused.kind.as_ref()), (400, "bad_request"));
+        }
+    }
+}

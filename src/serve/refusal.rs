@@ -1,0 +1,140 @@
+//! Answers that say no.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::Error;
+use crate::anchors::AnchorError;
+use crate::clip::TokenizerError;
+use crate::evaluation::EvaluationError;
+use crate::image::ImageError;
+
+/// Why a request gets no result: `{"error": {"kind", "message"}}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub kind: Cow<'static, str>,
+    pub message: String,
+}
+
+/// Seconds after which a client that was refused for want of room may try again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+impl Refusal {
+    pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind: kind.into(), message: message.into() }
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    pub fn body_too_large(allowed: usize) -> Self {
+        let message = format!("the body is longer than {allowed} bytes, which is what this server takes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    pub fn busy() -> Self {
+        let message = "all workers are busy and the queue is full: try again in a moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+    }
+
+    pub fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping")
+    }
+
+    /// Something that is nobody's business but the operator's.
+    pub fn internal() -> Self {
+        let message = "the server failed on this request; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// What a client is told about a picture that could not be scored.
+    pub fn of_picture(error: &Error) -> Self {
+        let Error::Image(reason) = error else { return Self::internal() };
+        let status = match reason {
+            ImageError::Empty { .. } => StatusCode::BAD_REQUEST,
+            ImageError::NotAPicture { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ImageError::TooLarge { .. } | ImageError::FileTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            ImageError::Damaged { .. } | ImageError::NoPixels { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => return Self::internal(),
+        };
+        Self { status, kind: reason.kind().into(), message: reason.to_string() }
+    }
+
+    /// What a client is told about a class that cannot be scored: nothing that names the server's files.
+    pub fn of_class(class: &str, error: &Error) -> Self {
+        let message = match error {
+            Error::Anchors(AnchorError::UnknownDataset { dataset, known, .. }) => {
+                format!("no data set `{dataset}` is described here (known: {known})")
+            }
+            Error::Anchors(AnchorError::UnknownClass { dataset, known, .. }) => {
+                format!("data set `{dataset}` has no class `{class}` (it has: {known})")
+            }
+            Error::Anchors(AnchorError::NoCluster { .. } | AnchorError::Degenerate(_))
+            | Error::Tokenizer(TokenizerError::Text { .. }) => {
+                format!("no text anchors can be made for the class `{class}`")
+            }
+            Error::Evaluation(EvaluationError::OtherSettings { .. }) => {
+                format!("the server's threshold file has no threshold for the class `{class}`")
+            }
+            _ => return Self::internal(),
+        };
+        Self::new(StatusCode::BAD_REQUEST, "class", message)
+    }
+}
+
+/// As it is written.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Reason<'a>,
+}
+
+#[derive(Serialize)]
+struct Reason<'a> {
+    kind: &'a str,
+    message: &'a str,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Body { error: Reason { kind: &self.kind, message: &self.message } };
+        let mut text = serde_json::to_vec(&body).unwrap_or_default();
+        text.push(b'\n');
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_tells_a_path_of_the_server() {
+        let path = || "/srv/models/secret".into();
+        let io = || std::io::Error::other("x");
+        let errors = [
+            Error::io("read", "/srv/models/secret", io()),
+            Error::Evaluation(EvaluationError::OtherSettings {
+                path: path(),
+                differences: vec!["/srv".into()],
+            }),
+            Error::Tokenizer(TokenizerError::File { path: path(), reason: "x".into() }),
+            Error::Image(ImageError::Io { path: path(), source: io() }),
+            Error::Setting("/srv/models/secret".into()),
+        ];
+        for error in &errors {
+            for refusal in [Refusal::of_class("nut", error), Refusal::of_picture(error)] {
+                assert!(!refusal.message.contains("/srv"), "{refusal:?}");
+                assert!(refusal.status.as_u16() >= 400);
+            }
+        }
+    }
+}
