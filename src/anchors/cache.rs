@@ -168,6 +168,19 @@ mod tests {
     }
 
     #[test]
+    fn a_read_only_cache_is_read_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, closed) = (AnchorCache::at(dir.path()), AnchorCache::at(dir.path()).read_only());
+        let get = |cache: &AnchorCache, key: &str, value: f32| {
+            cache.get_or_build(&AnchorKey::new(&[key]), 2, || Ok(anchors(value))).unwrap()
+        };
+        assert_eq!(get(&cache, "old", 0.5), anchors(0.5));
+        assert_eq!(get(&closed, "old", 0.75), anchors(0.5));
+        assert_eq!(get(&closed, "new", 0.75), anchors(0.75));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn an_unusable_folder_costs_nothing_but_time() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");

@@ -37,7 +37,8 @@ Routes:
 Errors are {\"error\": {\"kind\", \"message\"}}: 400 a bad request, 403 and 421 a web page from elsewhere, 408 too
 slow, 413 too large, 415 not a picture, 422 a damaged one, 503 no room (try again after Retry-After seconds).
 
-Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker up to 40 bytes per pixel.
+Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker 15 bytes per
+pixel of its picture, up to 40 with everything sent along.
 
 Exit codes:
   0  stopped by Ctrl-C or a termination signal, after finishing the requests in flight (at most 30 s)
@@ -83,7 +84,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "256", help_heading = "Server")]
     pub max_connections: NonZeroUsize,
 
-    /// A name the server goes by, besides localhost: that of a reverse proxy
+    /// A name the server goes by besides localhost: that of a reverse proxy. Without one, a server on a loopback
+    /// address answers to localhost alone, and any other to every name
     #[arg(long, value_name = "NAME", help_heading = "Server")]
     pub allow_host: Vec<String>,
 

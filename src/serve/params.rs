@@ -5,8 +5,10 @@ use axum::http::{HeaderMap, header};
 use super::refusal::Refusal;
 use crate::output::Artefact;
 
-/// Bytes of a text in a request. A class is a few words, a name a file's name.
-pub const LONGEST_TEXT: usize = 1024;
+/// Characters of a text in a request. A class is a few words, a name a file's name.
+const LONGEST_TEXT: usize = 256;
+/// Bytes that such a text can have.
+pub const LONGEST_UTF8: usize = 4 * LONGEST_TEXT;
 
 /// What a record calls a picture that came without a name.
 const UNNAMED: &str = "upload";
@@ -39,7 +41,7 @@ pub struct Params {
 impl Params {
     /// Takes one parameter.
     pub fn set(&mut self, key: &str, value: String) -> Result<(), Refusal> {
-        if value.len() > LONGEST_TEXT {
+        if is_too_long(&value) {
             return Err(Refusal::bad_request(format!("`{}` is too long", shown(key))));
         }
         let twice = || Refusal::bad_request(format!("`{}` is given twice", shown(key)));
@@ -73,7 +75,7 @@ impl Params {
 
     /// Takes the name a form gives its file, which counts where no other name is given.
     pub fn set_file_name(&mut self, name: &str) -> Result<(), Refusal> {
-        if name.len() > LONGEST_TEXT {
+        if is_too_long(name) {
             return Err(Refusal::bad_request("the file's name is too long"));
         }
         self.file_name = Some(name.to_owned());
@@ -112,6 +114,10 @@ impl Params {
             only,
         })
     }
+}
+
+fn is_too_long(text: &str) -> bool {
+    text.chars().nth(LONGEST_TEXT).is_some()
 }
 
 /// A name out of a request, fit for a message.
@@ -192,7 +198,8 @@ mod tests {
         assert_eq!(wanted(&[], &png).unwrap().only, Some(Artefact::Overlay));
         assert_eq!(wanted(&[("heatmap", "true")], &png).unwrap().only, Some(Artefact::Heatmap));
 
-        let long = "x".repeat(LONGEST_TEXT + 1);
+        let long = "ü".repeat(LONGEST_TEXT + 1);
+        assert!(wanted(&[("name", &"ü".repeat(LONGEST_TEXT))], &none).is_ok());
         for (pairs, headers, message) in [
             (&[("overaly", "true")][..], &none, "no parameter `overaly`"),
             (&[("overlay", "1")], &none, "`overlay` is either"),
@@ -201,7 +208,7 @@ mod tests {
             (&[("threshold", "1.5")], &none, "`threshold`"),
             (&[("threshold", "NaN")], &none, "`threshold`"),
             (&[("name", &long)], &none, "`name` is too long"),
-            (&[(&long, "")], &none, "no parameter `xxx"),
+            (&[(&long, "")], &none, "no parameter `\u{fc}\u{fc}"),
             (&[("raw", "true")], &png, "`raw` is no picture"),
             (&[("mask", "true"), ("overlay", "true")], &png, "one picture at a time"),
         ] {

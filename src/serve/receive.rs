@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, Multipart, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use hyper::body::Body as _;
 
-use super::params::{LONGEST_TEXT, Params, Wanted};
+use super::params::{LONGEST_UTF8, Params, Wanted};
 use super::refusal::Refusal;
 use super::upload::Upload;
 
@@ -81,7 +81,7 @@ async fn form(request: Request, params: &mut Params) -> Result<Vec<u8>, Refusal>
                 return Err(Refusal::bad_request("one picture at a time: `image` is given twice"));
             }
         }
-        let limit = if is_image { usize::MAX } else { LONGEST_TEXT };
+        let limit = if is_image { usize::MAX } else { LONGEST_UTF8 };
         let mut bytes = Vec::new();
         while let Some(chunk) = part.chunk().await.map_err(|e| malformed(e.body_text()))? {
             bytes.extend_from_slice(&chunk);

@@ -71,7 +71,7 @@ impl Refusal {
             Error::Anchors(AnchorError::UnknownDataset { dataset, known, .. }) => {
                 format!("no data set `{dataset}` is described here (known: {known})")
             }
-            Error::Anchors(AnchorError::UnknownClass { dataset, known, .. }) => {
+            Error::Anchors(AnchorError::UnknownClass { dataset, class, known }) => {
                 format!("data set `{dataset}` has no class `{class}` (it has: {known})")
             }
             Error::Anchors(AnchorError::NoCluster { .. } | AnchorError::Degenerate(_))

@@ -389,7 +389,7 @@ fn odd_http() {
         ("1.0", "GET /healthz HTTP/1.0\r\n\r\n".into(), 200),
         ("HEAD", format!("HEAD / HTTP/1.1\r\n{host}\r\n"), 200),
         ("no HTTP", "\u{16}\u{3}\u{1} what\r\n\r\n".into(), 400),
-        ("a long address", format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(70_000)), 414),
+        ("a long address", format!("GET /{} HTTP/1.1\r\n{host}\r\n", "x".repeat(70_000)), 431),
         ("a long header", format!("GET / HTTP/1.1\r\n{host}X: {}\r\n\r\n", "x".repeat(70_000)), 431),
         ("many headers", format!("GET / HTTP/1.1\r\n{host}{}\r\n", "X: y\r\n".repeat(300)), 431),
         (
@@ -606,6 +606,13 @@ fn answers_are_what_the_description_says() {
             let needed = header.0 != "x-aaclip-anomalous";
             assert!(answer.header(header.0).is_some() || !needed, "{route}: {}", header.0);
         }
+    }
+    let most = described["components"]["schemas"]["Text"]["maxLength"].as_u64().unwrap() as usize;
+    for (length, status) in [(most, 200), (most + 1, 400)] {
+        let path = format!("/v1/detect?name={}", "%c3%bc".repeat(length));
+        assert_eq!(serving.post(&path, &picture).status, status);
+        let file_name = "ü".repeat(length);
+        assert_eq!(serving.form("", &[("image", Some(&file_name), &picture)]).status, status);
     }
     // Every described route exists, and takes no other method than those described.
     for (route, methods) in described["paths"].as_object().unwrap() {

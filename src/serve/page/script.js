@@ -76,6 +76,7 @@ async function show(found) {
   $("details").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
   boxes(found);
   $("result").hidden = false;
+  document.body.classList.add("shown");
 }
 
 function element(tag, text, cls) {
