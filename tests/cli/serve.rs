@@ -380,7 +380,7 @@ fn odd_http() {
     Answer::read(&mut stream).record();
 
     for (what, bytes, status) in [
-        ("no host", "GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("no host", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(), 400),
         (
             "two hosts",
             "GET / HTTP/1.1\r\nHost: localhost\r\nHost: x\r\nConnection: close\r\n\r\n".into(),
