@@ -45,6 +45,7 @@ pub mod device;
 mod error;
 pub mod evaluation;
 pub mod files;
+mod guard;
 pub mod image;
 pub mod kernels;
 mod levels;
@@ -65,6 +66,7 @@ pub use detector::{
     Components, Detection, Detector, DetectorMethod, DetectorSettings, PreparedPicture, Timing,
 };
 pub use error::{Error, Result};
+pub use guard::is_guarded;
 pub use levels::quarters;
 pub use provenance::Provenance;
 pub use scorer::{Look, PictureName, Scorer, ScorerSettings, Source};
