@@ -11,7 +11,7 @@ use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
 use aaclip::map::Sigma;
 use aaclip::methods::aa_sdp::Fusion;
 use aaclip::progress::Progress;
-use aaclip::{Error, Result};
+use aaclip::{Detector, Error, Result};
 use clap::ValueEnum;
 
 use super::names;
@@ -353,12 +353,9 @@ fn parse_fusion(text: &str) -> Result<Fusion, String> {
     text.parse().ok().and_then(Fusion::new).ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
-/// Attention over a grid of more than a few thousand patches needs more memory than any machine has.
-const LARGEST_IMAGE: usize = 4096;
-
 pub fn parse_image_size(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(n @ 1..=LARGEST_IMAGE) => Ok(n),
-        _ => Err(format!("expected a number of pixels from 1 to {LARGEST_IMAGE}")),
+        Ok(n @ 1..=Detector::LARGEST_IMAGE) => Ok(n),
+        _ => Err(format!("expected a number of pixels from 1 to {}", Detector::LARGEST_IMAGE)),
     }
 }
