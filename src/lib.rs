@@ -49,6 +49,7 @@ mod error;
 pub mod evaluation;
 pub mod files;
 pub mod gallery;
+mod guard;
 pub mod image;
 pub mod kernels;
 mod levels;
@@ -71,6 +72,7 @@ pub use detector::{
     Components, Detection, Detector, DetectorMethod, DetectorSettings, PreparedPicture, Timing,
 };
 pub use error::{Error, Result};
+pub use guard::is_guarded;
 pub use levels::quarters;
 pub use provenance::Provenance;
 pub use scorer::{Look, PictureName, Scorer, ScorerSettings, Source};

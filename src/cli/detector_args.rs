@@ -13,7 +13,7 @@ use aaclip::map::Sigma;
 use aaclip::methods::aa_sdp::Fusion;
 use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
-use aaclip::{Error, Result};
+use aaclip::{Detector, Error, Result};
 use clap::ValueEnum;
 
 use super::names;
@@ -415,12 +415,9 @@ fn parse_tile(text: &str) -> Result<NonZeroUsize, String> {
     side.ok_or_else(|| format!("expected a number of pixels, at least {SMALLEST_TILE}"))
 }
 
-/// Attention over a grid of more than a few thousand patches needs more memory than any machine has.
-const LARGEST_IMAGE: usize = 4096;
-
 pub fn parse_image_size(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(n @ 1..=LARGEST_IMAGE) => Ok(n),
-        _ => Err(format!("expected a number of pixels from 1 to {LARGEST_IMAGE}")),
+        Ok(n @ 1..=Detector::LARGEST_IMAGE) => Ok(n),
+        _ => Err(format!("expected a number of pixels from 1 to {}", Detector::LARGEST_IMAGE)),
     }
 }

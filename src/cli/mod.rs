@@ -101,6 +101,7 @@ use names;
 
 /// Runs the program on the process's arguments.
 pub fn run() -> ExitCode {
+    silence_guarded();
     let parsed = match parse::parse::<Cli>(std::env::args_os().collect()) {
         Ok(parsed) => parsed,
         Err(code) => return code,
@@ -141,6 +142,16 @@ pub fn run() -> ExitCode {
             ExitCode::from(EXIT_ERROR)
         }
     }
+}
+
+/// A picture on which a decoder panics is reported as damaged, like any other: the panic itself is not.
+fn silence_guarded() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !aaclip::is_guarded() {
+            report(info);
+        }
+    }));
 }
 
 /// A reader that went away (`aaclip ... | head`) has what it wanted: that is success.

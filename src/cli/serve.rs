@@ -11,7 +11,7 @@ use aaclip::progress::Progress;
 use aaclip::serve::{Classes, Event, Log, ServeSettings, Server};
 use aaclip::{Error, Result, Scorer};
 
-use super::detect::IN_FLIGHT;
+use super::IN_FLIGHT;
 use super::detect_args::ScaleName;
 use super::scorers::{ScorerOptions, Scorers};
 use super::scoring_args::ScoringArgs;

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::config::{Activation, Normalisation};
+use crate::files;
+
+/// Configurations take some kilobytes; anything larger is the wrong file.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// Why a model configuration could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +68,7 @@ pub(super) struct Fields {
 impl Fields {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        Self::parse(path, &std::fs::read(path).map_err(io)?)
+        Self::parse(path, &files::read_limited(path, LARGEST_FILE).map_err(io)?)
     }
 
     /// The text of a file; `path` is what errors call it.
@@ -89,6 +93,9 @@ pub(super) struct Section<'a> {
 
 /// No published tower comes near; a larger number is a damaged file, not a model.
 const LARGEST_COUNT: u64 = 1 << 20;
+
+/// The same for the number of blocks: each has tensors that are listed before any is looked for.
+const MOST_BLOCKS: u64 = 1000;
 
 impl<'a> Section<'a> {
     pub fn problem(&self, field: &str, problem: &str) -> ConfigError {
@@ -130,12 +137,19 @@ impl<'a> Section<'a> {
     }
 
     pub fn count(&self, field: &str, default: Option<usize>) -> Result<usize, ConfigError> {
+        self.number(field, default, LARGEST_COUNT)
+    }
+
+    /// A number of blocks.
+    pub fn depth(&self, field: &str, default: usize) -> Result<usize, ConfigError> {
+        self.number(field, Some(default), MOST_BLOCKS)
+    }
+
+    fn number(&self, field: &str, default: Option<usize>, largest: u64) -> Result<usize, ConfigError> {
         let Some(value) = self.get(field) else { return default.ok_or_else(|| self.missing(field)) };
         match value.as_u64() {
-            Some(n @ 1..=LARGEST_COUNT) => Ok(n as usize),
-            _ => {
-                Err(self.problem(field, &format!("{value} is not a whole number from 1 to {LARGEST_COUNT}")))
-            }
+            Some(n) if (1..=largest).contains(&n) => Ok(n as usize),
+            _ => Err(self.problem(field, &format!("{value} is not a whole number from 1 to {largest}"))),
         }
     }
 

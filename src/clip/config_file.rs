@@ -93,7 +93,7 @@ fn open_clip(model: &Section<'_>) -> Result<ClipConfig, ConfigError> {
 
     let v = VisionConfig {
         image_size: vision.side("image_size", Some(224))?,
-        layers: vision.count("layers", Some(12))?,
+        layers: vision.depth("layers", 12)?,
         width: vision.count("width", Some(768))?,
         heads: 0,
         patch_size: vision.side("patch_size", Some(16))?,
@@ -112,7 +112,7 @@ fn open_clip(model: &Section<'_>) -> Result<ClipConfig, ConfigError> {
         vocab_size: text.count("vocab_size", Some(49408))?,
         width: text.count("width", Some(512))?,
         heads: text.count("heads", Some(8))?,
-        layers: text.count("layers", Some(12))?,
+        layers: text.depth("layers", 12)?,
         mlp_width: 0,
         norm_eps: 1e-5,
     };
@@ -144,7 +144,7 @@ fn hugging_face(root: &Section<'_>) -> Result<ClipConfig, ConfigError> {
         embed_dim: root.count("projection_dim", Some(512))?,
         vision: VisionConfig {
             image_size: vision.side("image_size", Some(224))?,
-            layers: vision.count("num_hidden_layers", Some(12))?,
+            layers: vision.depth("num_hidden_layers", 12)?,
             width: vision.count("hidden_size", Some(768))?,
             heads: vision.count("num_attention_heads", Some(12))?,
             patch_size: vision.side("patch_size", Some(32))?,
@@ -157,7 +157,7 @@ fn hugging_face(root: &Section<'_>) -> Result<ClipConfig, ConfigError> {
             vocab_size: text.count("vocab_size", Some(49408))?,
             width: text.count("hidden_size", Some(512))?,
             heads: text.count("num_attention_heads", Some(8))?,
-            layers: text.count("num_hidden_layers", Some(12))?,
+            layers: text.depth("num_hidden_layers", 12)?,
             mlp_width: text.count("intermediate_size", Some(2048))?,
             norm_eps: text.positive("layer_norm_eps", 1e-5)?,
         },
@@ -258,6 +258,7 @@ mod tests {
             (r#""width": 896"#, r#""width": -4"#, "vision_cfg.width"),
             (r#""width": 896"#, r#""width": 99999999999"#, "vision_cfg.width"),
             (r#""layers": 12, "width": 896"#, r#""layers": [3, 4, 6, 3], "width": 64"#, "vision_cfg.layers"),
+            (r#""layers": 12, "width": 896"#, r#""layers": 1001, "width": 896"#, "vision_cfg.layers"),
             (r#""patch_size": 16"#, r#""patch_size": [16, 8]"#, "vision_cfg.patch_size"),
             (r#""patch_size": 16"#, r#""timm_model_name": "x""#, "timm_model_name"),
             (r#""patch_size": 16"#, r#""attentional_pool": true"#, "attentional_pool"),

@@ -48,6 +48,10 @@ pub struct PreparedPicture {
 }
 
 impl Detector {
+    /// The largest side of the square a model can look at, in pixels: attention over a grid of more than a few thousand
+    /// patches needs more memory than any machine has.
+    pub const LARGEST_IMAGE: usize = 4096;
+
     /// Reads the image tower and takes the anchors.
     ///
     /// # Errors
@@ -61,6 +65,13 @@ impl Detector {
     ) -> Result<Self> {
         let config = checkpoint.config();
         let image_size = settings.image_size(config, method.method());
+        // A file may have named it: adapters say what they were trained with.
+        if image_size > Self::LARGEST_IMAGE {
+            return Err(Error::Setting(format!(
+                "an image size of {image_size} is too large: at most {} pixels are looked at",
+                Self::LARGEST_IMAGE
+            )));
+        }
         let levels = match &settings.levels {
             Some(levels) => check_levels(levels, config.vision.layers)?,
             None => quarters(config.vision.layers),

@@ -129,7 +129,7 @@ impl Store {
             dir: dir.to_owned(),
             lines: open(RESULTS)?,
             maps: open(MAPS)?,
-            next_map: results.values().map(|r: &PictureResult| r.map + 1).max().unwrap_or(0),
+            next_map: results.values().map(|r: &PictureResult| r.map.saturating_add(1)).max().unwrap_or(0),
             manifest,
             results,
         };

@@ -8,6 +8,10 @@ use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use super::ImageError;
 use super::mode::PixelMode;
 use crate::files::Stamp;
+use crate::guard::guarded;
+
+/// Bytes a decoder may use for anything but pixels.
+const DECODER_TABLES: u64 = 64 << 20;
 
 /// What a picture may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,10 +202,24 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
     if !whole {
         return Err(damaged("the file ends before the picture does".to_owned()));
     }
+    // Decoders are given anything: one that panics on a picture must not end the run that the picture is part of.
+    guarded(|| decode_as(format, bytes, name, options, &damaged))
+        .unwrap_or_else(|| Err(damaged("the decoder failed on it".to_owned())))
+}
+
+fn decode_as(
+    format: ImageFormat,
+    bytes: &[u8],
+    name: &Path,
+    options: &DecodeOptions,
+    damaged: &dyn Fn(String) -> ImageError,
+) -> Result<Picture, ImageError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut limits = ::image::Limits::default();
-    limits.max_alloc = Some(options.limits.max_bytes);
-    reader.limits(limits);
+    // A PNG's colour profile and texts are unpacked here already, whatever the size of the picture. Other formats know
+    // their limits later.
+    let mut limits = ::image::Limits::no_limits();
+    limits.max_alloc = (format == ImageFormat::Png).then_some(DECODER_TABLES);
+    reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
     // The image crate enforces no limit on the whole picture, so it is done here, from the header.
     let (width, height) = decoder.dimensions();
@@ -215,6 +233,9 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
             allowed: options.limits.max_pixels / 1_000_000,
         });
     }
+    // What a decoder needs beside the picture is not more than the picture: tiles and frames may claim to be.
+    limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));
+    decoder.set_limits(limits).map_err(|e| damaged(e.to_string()))?;
     let orientation = decoder.orientation().ok();
     let mode = PixelMode::of(format, bytes, decoder.color_type(), decoder.original_color_type());
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;

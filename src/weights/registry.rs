@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::hub::HubError;
 use crate::clip::Activation;
+use crate::files;
 
 const BUILT_IN: &str = include_str!("../../weights/registry.toml");
+
+/// A registry is text a person wrote; anything larger is the wrong file.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// The models a name can stand for, best first.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,15 +94,21 @@ impl Registry {
         let Some(path) = std::env::var_os("AACLIP_REGISTRY").map(PathBuf::from) else {
             return Ok(Self { entries: built_in });
         };
-        let text = std::fs::read_to_string(&path).map_err(|source| HubError::Io {
-            action: "read",
-            path: path.clone(),
-            source,
-        })?;
+        let text = files::read_limited(&path, LARGEST_FILE)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
+            .map_err(|source| HubError::Io { action: "read", path: path.clone(), source })?;
         let mut entries = parse(&text, &path)?;
         let new: Vec<String> = entries.iter().map(|e| e.name.clone()).collect();
         entries.extend(built_in.into_iter().filter(|e| !new.contains(&e.name)));
         Ok(Self { entries })
+    }
+
+    /// The models of a registry's text alone; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// A text that is no registry, with the line of the mistake.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, HubError> {
+        Ok(Self { entries: parse(text, path)? })
     }
 
     /// All models, best first.

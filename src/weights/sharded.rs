@@ -7,6 +7,10 @@ use serde::Deserialize;
 
 use super::WeightsError;
 use super::store::{self, TensorInfo, TensorStore};
+use crate::files;
+
+/// An index takes some 100 bytes per tensor.
+const LARGEST_INDEX: u64 = 64 << 20;
 
 /// `model.safetensors.index.json` or `pytorch_model.bin.index.json` and its shards.
 pub(super) struct Sharded {
@@ -25,8 +29,8 @@ struct Index {
 impl Sharded {
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let damaged = |what: String| WeightsError::Damaged { file: path.to_owned(), what };
-        let text =
-            std::fs::read(path).map_err(|source| WeightsError::Io { file: path.to_owned(), source })?;
+        let text = files::read_limited(path, LARGEST_INDEX)
+            .map_err(|source| WeightsError::Io { file: path.to_owned(), source })?;
         let index: Index =
             serde_json::from_slice(&text).map_err(|e| damaged(format!("no index of shards: {e}")))?;
         let dir = path.parent().unwrap_or(Path::new(""));

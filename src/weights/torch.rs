@@ -66,12 +66,13 @@ pub(super) fn collect(
     storages: &HashMap<String, Range<usize>>,
     file: Mapping,
 ) -> Result<Mapped<Element>, WeightsError> {
-    let mut found = Flattened { arena, tensors: BTreeMap::new(), visits: 0 };
+    let mut found = Flattened { arena, tensors: BTreeMap::new(), visits: 0, names: 0 };
     let content = unwrap(arena, root);
     if !found.collect(content, "", 0) {
-        return Err(file.unsupported("a nesting of dictionaries this deep"));
+        return Err(file.unsupported("a nesting of dictionaries this deep or wide"));
     }
     let mut tensors = BTreeMap::new();
+    let mut together = 0usize;
     for (name, view) in found.tensors {
         let storage = storages.get(&view.storage.key).cloned().unwrap_or_default();
         let promised = view.storage.count.checked_mul(view.storage.dtype.size());
@@ -79,7 +80,14 @@ pub(super) fn collect(
             return Err(file.damaged(format!("tensor `{name}` lies beyond its storage")));
         }
         let info = TensorInfo { dtype: view.storage.dtype, shape: view.shape.clone() };
+        together = together.saturating_add(view.span().saturating_mul(view.storage.dtype.size()));
         tensors.insert(name, (info, Element { view, storage }));
+    }
+    // Tensors may share a storage, but a small file must not become a large model.
+    if together > MOST_SHARED * file.bytes().len() {
+        return Err(file.damaged(format!(
+            "its tensors overlap: together they have more than {MOST_SHARED} times the bytes of the file"
+        )));
     }
     if tensors.is_empty() {
         let what = "it is a PyTorch file, but holds no tensors";
@@ -118,41 +126,53 @@ fn plain_values(arena: &Arena, root: Id) -> BTreeMap<String, String> {
         Value::Int(n) => Some(n.to_string()),
         Value::Float(x) => Some(x.to_string()),
         Value::Bool(b) => Some(b.to_string()),
-        Value::Text(t) => Some(t.clone()),
+        Value::Text(t) if t.len() <= LONGEST_NAME => Some(t.clone()),
         _ => None,
     };
-    entries
-        .iter()
-        .filter_map(|&(key, value)| match arena.get(key) {
-            Value::Text(key) => Some((key.clone(), plain(value)?)),
-            _ => None,
-        })
-        .collect()
+    let plain = entries.iter().filter_map(|&(key, value)| match arena.get(key) {
+        Value::Text(key) if key.len() <= LONGEST_NAME => Some((key.clone(), plain(value)?)),
+        _ => None,
+    });
+    plain.take(MOST_PLAIN).collect()
 }
 
-/// No checkpoint nests its modules deeper, or has more attributes.
+/// Plain values that are taken, at most.
+const MOST_PLAIN: usize = 10_000;
+
+/// No checkpoint nests its modules deeper, has more attributes or gives them longer names.
 const DEEPEST: usize = 64;
 const MOST_VISITS: usize = 1 << 20;
+const LONGEST_NAME: usize = 4096;
+const MOST_NAMES: usize = 64 << 20;
+
+/// How often a file's bytes may be part of a tensor: tied weights are the same tensor twice.
+const MOST_SHARED: usize = 16;
 
 /// Collects tensors under dotted names.
 struct Flattened<'a> {
     arena: &'a Arena,
     tensors: BTreeMap<String, TensorView>,
     visits: usize,
+    /// Bytes of all names.
+    names: usize,
 }
 
 impl Flattened<'_> {
-    /// `false` where the values are nested too deeply or refer to themselves.
+    /// `false` where the values are nested too deeply, refer to themselves or have names too long.
     fn collect(&mut self, id: Id, name: &str, depth: usize) -> bool {
-        self.visits += 1;
-        if depth > DEEPEST || self.visits > MOST_VISITS {
+        let arena = self.arena;
+        self.visits += match arena.get(id) {
+            Value::Dict(entries) => 1 + entries.len(),
+            _ => 1,
+        };
+        if depth > DEEPEST || self.visits > MOST_VISITS || name.len() > LONGEST_NAME {
             return false;
         }
-        let arena = self.arena;
         match arena.get(id) {
             Value::Tensor(view) => {
-                self.tensors.insert(name.to_owned(), view.clone());
-                true
+                self.names += name.len();
+                self.tensors.insert(name.to_owned(), (**view).clone());
+                self.names <= MOST_NAMES
             }
             Value::Object { state: Some(state) } => self.collect(*state, name, depth + 1),
             Value::Dict(entries) => entries.iter().all(|&(key, value)| {
@@ -177,12 +197,8 @@ pub(super) struct Element {
 
 impl Place for Element {
     fn bytes(&self, dtype: StoredType) -> Range<usize> {
-        let (first, count) = match self.view.is_contiguous() {
-            true => (self.view.offset, self.view.count()),
-            false => (0, self.view.storage.count),
-        };
-        let start = self.storage.start + first * dtype.size();
-        start..start + count * dtype.size()
+        let start = self.storage.start + self.view.offset * dtype.size();
+        start..start + self.view.span() * dtype.size()
     }
 
     fn arrange(&self, values: Vec<f32>) -> Vec<f32> {
@@ -190,13 +206,13 @@ impl Place for Element {
     }
 }
 
-/// The elements of a strided view, row-major. The view has been checked to lie inside its storage.
-fn gather(storage: &[f32], view: &TensorView) -> Vec<f32> {
+/// The elements of a strided view, row-major, from what lies between its first and its last one.
+fn gather(span: &[f32], view: &TensorView) -> Vec<f32> {
     let mut out = Vec::with_capacity(view.count());
     let mut index = vec![0usize; view.shape.len()];
     for _ in 0..view.count() {
-        let at: usize = view.offset + index.iter().zip(&view.strides).map(|(i, s)| i * s).sum::<usize>();
-        out.push(storage[at]);
+        let at: usize = index.iter().zip(&view.strides).map(|(i, s)| i * s).sum::<usize>();
+        out.push(span[at]);
         for (i, &size) in index.iter_mut().zip(&view.shape).rev() {
             *i += 1;
             if *i < size {

@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/mutate.rs"]
+mod mutate;
+
 mod adapters;
 mod bad_input;
 mod batch;
@@ -14,6 +17,7 @@ mod eval;
 mod formats;
 mod golden;
 mod hard_places;
+mod mutants;
 mod prompts;
 mod report;
 mod serve;

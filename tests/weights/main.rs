@@ -184,7 +184,7 @@ fn damaged_and_wrong_files_are_named() {
         ("number.pt", zip_of("x/data.pkl", b"\x80\x02K\x07."), "holds no tensors"),
         ("cycle.pt", zip_of("x/data.pkl", b"\x80\x02}q\x00U\x01ah\x00s."), "nesting"),
     ];
-    for (name, bytes, expected) in cases {
+    for (name, bytes, expected) in cases.into_iter().chain(greedy()) {
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let error = open(&path).err().unwrap_or_else(|| panic!("{name} was accepted")).to_string();
@@ -269,6 +269,56 @@ fn half_and_full_precision_hold_the_same_golden_values() {
         assert_eq!(half.info(name).unwrap().dtype, StoredType::F16);
         assert_eq!(full.read_f32(name).unwrap(), half.read_f32(name).unwrap(), "{name}");
     }
+}
+
+/// Small pickles that ask for much memory or time.
+fn greedy() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let text = |n: u32| [&b"X"[..], &n.to_le_bytes(), &vec![b'a'; n as usize]].concat();
+    // A name of 128 KiB, put together again and again from the same two halves.
+    let names = [&b"\x80\x02"[..], &text(1 << 16), b"q\0", &b"h\0h\0\x930".repeat(1000), b"."].concat();
+    // A list of pairs, made into a dictionary again and again.
+    let list = [&b"U\x01aK\0\x86q\0]("[..], &b"h\0".repeat(10_000), b"eq\x01"].concat();
+    let copy = b"ccollections\nOrderedDict\nh\x01\x85R0";
+    let dicts = [&b"\x80\x02"[..], &list, &copy.repeat(1000), b"."].concat();
+    let steps = [&b"\x80\x02"[..], &vec![b'N'; 9 << 20], b"."].concat();
+    // A dictionary of many entries without a name, at many names.
+    let wide = [&b"}("[..], &b"NN".repeat(3000), b"uq\0"].concat();
+    let many: Vec<u8> = (0..3000u16).flat_map(|i| [&b"M"[..], &i.to_le_bytes(), b"h\0"].concat()).collect();
+    let visits = [&b"\x80\x02"[..], &wide, b"}(", &many, b"u."].concat();
+    vec![
+        ("names.pt", zip_of("x/data.pkl", &names), "more copies"),
+        ("dicts.pt", zip_of("x/data.pkl", &dicts), "more copies"),
+        ("steps.pt", zip_of("x/data.pkl", &steps), "more steps"),
+        ("visits.pt", zip_of("x/data.pkl", &visits), "nesting"),
+        ("shared.pt", views_of(20_000, 200), "tensors overlap"),
+        ("sides.pt", views_of(0, 1), "beyond its storage"),
+    ]
+}
+
+/// An archive with one storage of `count` numbers, and `tensors` tensors of all of them; of none if there are none, and
+/// then with two further sides whose product no machine can hold.
+fn views_of(count: u16, tensors: u16) -> Vec<u8> {
+    use std::io::Write;
+    let side = [&b"\x8a\x06"[..], &(1u64 << 40).to_le_bytes()[..6]].concat();
+    let (shape, strides) = match count {
+        0 => ([&b"(K\0"[..], &side, &side, b"t"].concat(), &b"(K\x01K\x01K\x01t"[..]),
+        n => ([&b"(M"[..], &n.to_le_bytes(), b"t"].concat(), &b"(K\x01t"[..]),
+    };
+    let storage =
+        [&b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuM"[..], &count.to_le_bytes(), b"tQ"].concat();
+    let mut pickle = b"\x80\x02}".to_vec();
+    for i in 0..tensors {
+        pickle.extend([&b"M"[..], &i.to_le_bytes(), b"ctorch._utils\n_rebuild_tensor_v2\n("].concat());
+        pickle.extend([&storage[..], b"K\0", &shape, strides, b"tRs"].concat());
+    }
+    pickle.push(b'.');
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in [("x/data.pkl", &pickle[..]), ("x/data/0", &vec![0; 4 * usize::from(count)])] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
 }
 
 fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {

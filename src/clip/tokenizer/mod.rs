@@ -7,6 +7,17 @@ use std::path::{Path, PathBuf};
 
 pub use bpe::SpecialTokens;
 
+use crate::guard::guarded;
+
+/// The largest published vocabularies take some 30 MB.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// A sentence has some 77 tokens; cleaning and merging take time that grows faster than the text.
+const LONGEST_TEXT: usize = 64 << 10;
+
+/// Why a tokenizer panicked: it is not checked as a whole when it is read.
+const CONTRADICTS: &str = "its `tokenizer.json` contradicts itself";
+
 /// Why sentences could not be turned into tokens.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -89,7 +100,7 @@ impl Tokenizer {
         if !path.is_file() {
             return Ok(Self::clip(context_length, special));
         }
-        let bytes = std::fs::read(&path)
+        let bytes = crate::files::read_limited(&path, LARGEST_FILE)
             .map_err(|e| TokenizerError::File { path: path.clone(), reason: e.to_string() })?;
         Self::from_bytes(path, &bytes, context_length)
     }
@@ -104,12 +115,16 @@ impl Tokenizer {
         context_length: usize,
     ) -> Result<Self, TokenizerError> {
         let unusable = |reason: String| TokenizerError::File { path: path.clone(), reason };
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| unusable(e.to_string()))?;
+        let mut tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(bytes))
+            .ok_or_else(|| unusable(CONTRADICTS.to_owned()))?
+            .map_err(|e| unusable(e.to_string()))?;
         // Both are done here, the way the reference does them.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
         // An empty sentence shows what the template adds to every one: the end token comes last, whatever its id.
-        let frame = tokenizer.encode("", true).map_err(|e| unusable(e.to_string()))?;
+        let frame = guarded(|| tokenizer.encode("", true))
+            .ok_or_else(|| unusable(CONTRADICTS.to_owned()))?
+            .map_err(|e| unusable(e.to_string()))?;
         let [_, .., end_id] = *frame.get_ids() else {
             return Err(unusable("it adds no start and end token to a sentence".to_owned()));
         };
@@ -121,15 +136,21 @@ impl Tokenizer {
     /// Cleaning is the reference's: text repair (ftfy), HTML entities, white space, lower case.
     ///
     /// # Errors
-    /// Only a model's own `tokenizer.json` can refuse a text.
+    /// A text of more than 64 KiB; others only a model's own `tokenizer.json` can refuse.
     pub fn encode(&self, text: &str) -> Result<Tokens, TokenizerError> {
+        if text.len() > LONGEST_TEXT {
+            let shown = text.chars().take(40).chain("..".chars()).collect();
+            let reason = format!("{} bytes are too many for a sentence", text.len());
+            return Err(TokenizerError::Text { text: shown, reason });
+        }
         let text = clean::clean(text);
         let (mut ids, end_id) = match &self.kind {
             Kind::Clip(bpe) => (bpe.encode(&text), bpe.end_id()),
             Kind::File { tokenizer, end_id, .. } => {
-                let encoding = tokenizer
-                    .encode(text.as_str(), true)
-                    .map_err(|e| TokenizerError::Text { text: text.clone(), reason: e.to_string() })?;
+                let refused = |reason: String| TokenizerError::Text { text: text.clone(), reason };
+                let encoding = guarded(|| tokenizer.encode(text.as_str(), true))
+                    .ok_or_else(|| refused(CONTRADICTS.to_owned()))?
+                    .map_err(|e| refused(e.to_string()))?;
                 (encoding.get_ids().to_vec(), *end_id)
             }
         };

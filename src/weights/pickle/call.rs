@@ -27,9 +27,9 @@ pub(super) fn call(arena: &Arena, name: &str, arguments: &[Id]) -> Result<Outcom
     match name {
         "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2" => {
             let view = tensor(arena, arguments);
-            Ok(Outcome::New(Value::Tensor(
+            Ok(Outcome::New(Value::Tensor(Box::new(
                 view.ok_or_else(|| Refusal::Arguments("a tensor whose place makes no sense".to_owned()))?,
-            )))
+            ))))
         }
         "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
             Ok(Outcome::Existing(argument(0)?))
@@ -98,7 +98,7 @@ fn tensor(arena: &Arena, arguments: &[Id]) -> Option<TensorView> {
     let [storage, offset, shape, strides, ..] = *arguments else { return None };
     let Value::Storage(storage) = arena.get(storage) else { return None };
     Some(TensorView {
-        storage: storage.clone(),
+        storage: (**storage).clone(),
         offset: size(arena, offset)?,
         shape: sizes(arena, shape)?,
         strides: sizes(arena, strides)?,
@@ -114,20 +114,28 @@ fn size(arena: &Arena, id: Id) -> Option<usize> {
 
 fn sizes(arena: &Arena, id: Id) -> Option<Vec<usize>> {
     match arena.get(id) {
-        Value::Tuple(items) | Value::List(items) => items.iter().map(|&i| size(arena, i)).collect(),
+        Value::Tuple(items) | Value::List(items) if items.len() <= MOST_AXES => {
+            items.iter().map(|&i| size(arena, i)).collect()
+        }
         _ => None,
     }
 }
 
+/// PyTorch's own limit.
+const MOST_AXES: usize = 64;
+
+/// Keys are short numbers.
+const LONGEST_KEY: usize = 256;
+
 /// A storage by its persistent id: `("storage", type, key, device, count[, view])`.
-pub(super) fn storage(arena: &Arena, id: Id) -> Result<Storage, String> {
+pub(super) fn storage(arena: &Arena, id: Id) -> Result<Box<Storage>, String> {
     let Value::Tuple(parts) = arena.get(id) else { return Err("a storage that is no tuple".to_owned()) };
     let (Some(&tag), Some(&kind), Some(&key), Some(&count)) =
         (parts.first(), parts.get(1), parts.get(2), parts.get(4))
     else {
         return Err("a storage with too few parts".to_owned());
     };
-    if *arena.get(tag) != Value::Text("storage".to_owned()) {
+    if !matches!(arena.get(tag), Value::Text(tag) if tag == "storage") {
         return Err("a persistent value that is no storage".to_owned());
     }
     if parts.get(5).is_some_and(|&view| *arena.get(view) != Value::None) {
@@ -148,10 +156,10 @@ pub(super) fn storage(arena: &Arena, id: Id) -> Result<Storage, String> {
         other => return Err(format!("a storage of the unknown type `{other}`")),
     };
     let key = match arena.get(key) {
-        Value::Text(key) => key.clone(),
+        Value::Text(key) if key.len() <= LONGEST_KEY => key.clone(),
         Value::Int(key) => key.to_string(),
         _ => return Err("a storage without a key".to_owned()),
     };
     let count = size(arena, count).ok_or("a storage without a size")?;
-    Ok(Storage { key, dtype, count })
+    Ok(Box::new(Storage { key, dtype, count }))
 }

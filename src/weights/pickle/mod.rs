@@ -2,7 +2,7 @@
 //!
 //! Pickle is a program for a stack machine; Python's runs any function the program names. This one knows a fixed
 //! list of names ([`call`]), each with an inert meaning, and refuses every other. Memory and time are linear in
-//! the length of the pickle.
+//! the length of the pickle, and have limits: what calls copy counts against an allowance.
 
 mod call;
 mod reader;
@@ -27,10 +27,19 @@ type Result<T> = std::result::Result<T, PickleError>;
 /// The pickle of a checkpoint lists tensors and is small beside them.
 const LONGEST: usize = 64 << 20;
 
+/// A checkpoint takes some 40 steps per tensor.
+const MOST_STEPS: usize = 1 << 23;
+
+/// Bytes that calls may copy out of values that exist, beside a multiple of the pickle's length: a few bytes of a
+/// pickle can ask for another copy of its longest list or text.
+const LEAST_ALLOWANCE: usize = 1 << 20;
+
 /// Runs the pickle at the start of `bytes`; also tells where it ends.
 pub(super) fn load(bytes: &[u8]) -> Result<(Arena, Id, usize)> {
+    let bytes = &bytes[..bytes.len().min(LONGEST)];
     let mut machine = Machine {
-        reader: Reader::new(&bytes[..bytes.len().min(LONGEST)]),
+        reader: Reader::new(bytes),
+        allowance: LEAST_ALLOWANCE + 8 * bytes.len(),
         arena: Arena::default(),
         stack: Vec::new(),
         marks: Vec::new(),
@@ -43,6 +52,8 @@ pub(super) fn load(bytes: &[u8]) -> Result<(Arena, Id, usize)> {
 
 struct Machine<'a> {
     reader: Reader<'a>,
+    /// Bytes that may still be copied.
+    allowance: usize,
     arena: Arena,
     stack: Vec<Id>,
     /// Heights of the stack at open marks.
@@ -52,13 +63,14 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(&mut self) -> Result<Id> {
-        loop {
+        for _ in 0..MOST_STEPS {
             let opcode = self.reader.byte()?;
             if opcode == b'.' {
                 return self.pop();
             }
             self.step(opcode)?;
         }
+        Err(self.malformed("more steps than any checkpoint takes"))
     }
 
     fn step(&mut self, opcode: u8) -> Result<()> {
@@ -181,7 +193,7 @@ impl Machine<'_> {
             b'Q' => {
                 let id = self.pop()?;
                 let storage = call::storage(&self.arena, id).map_err(|what| self.malformed(&what))?;
-                self.push(Value::Storage(storage));
+                self.push_copied(Value::Storage(storage))?;
             }
             other => return Err(self.malformed(&format!("the unknown opcode 0x{other:02x}"))),
         }
@@ -193,8 +205,7 @@ impl Machine<'_> {
         match (self.arena.get(parts[0]), self.arena.get(parts[1])) {
             (Value::Text(module), Value::Text(name)) => {
                 let global = format!("{module}.{name}");
-                self.push(Value::Global(global));
-                Ok(())
+                self.push_copied(Value::Global(global))
             }
             _ => Err(self.malformed("a name that is no text")),
         }
@@ -210,7 +221,7 @@ impl Machine<'_> {
             _ => return Err(self.malformed("a call without a tuple of arguments")),
         };
         match call::call(&self.arena, name, arguments) {
-            Ok(call::Outcome::New(value)) => self.push(value),
+            Ok(call::Outcome::New(value)) => self.push_copied(value)?,
             Ok(call::Outcome::Existing(id)) => self.stack.push(id),
             Err(call::Refusal::Unknown(name)) => return Err(PickleError::Forbidden(name)),
             Err(call::Refusal::Arguments(what)) => return Err(self.malformed(&what)),
@@ -245,6 +256,15 @@ impl Machine<'_> {
     fn push(&mut self, value: Value) {
         let id = self.arena.add(value);
         self.stack.push(id);
+    }
+
+    /// Pushes what a call made of values that exist, which can be asked for again and again.
+    fn push_copied(&mut self, value: Value) -> Result<()> {
+        let left = self.allowance.checked_sub(value.bytes());
+        self.allowance =
+            left.ok_or_else(|| self.malformed("more copies of its values than any checkpoint"))?;
+        self.push(value);
+        Ok(())
     }
 
     /// Values below the last mark are out of reach until it is gone.

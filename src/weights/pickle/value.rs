@@ -45,10 +45,27 @@ pub(in crate::weights) enum Value {
     Object {
         state: Option<Id>,
     },
-    Storage(Storage),
-    Tensor(TensorView),
+    /// Boxed, as the next: a value of one byte in the file should not take a hundred in memory.
+    Storage(Box<Storage>),
+    Tensor(Box<TensorView>),
     /// Something that holds no weights.
     Opaque,
+}
+
+impl Value {
+    /// Bytes it holds beside itself.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Global(text) => text.len(),
+            Self::Tuple(items) | Self::List(items) => size_of_val(&items[..]),
+            Self::Dict(entries) => size_of_val(&entries[..]),
+            Self::Storage(storage) => size_of::<Storage>() + storage.key.len(),
+            Self::Tensor(view) => {
+                size_of::<TensorView>() + view.storage.key.len() + 2 * size_of_val(&view.shape[..])
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// A run of values in the file.
@@ -71,11 +88,14 @@ pub(in crate::weights) struct TensorView {
 impl TensorView {
     /// Number of elements.
     pub fn count(&self) -> usize {
-        self.shape.iter().product()
+        if self.shape.contains(&0) { 0 } else { self.shape.iter().product() }
     }
 
     /// Whether the elements lie one after another, row-major.
     pub fn is_contiguous(&self) -> bool {
+        if self.shape.contains(&0) {
+            return true;
+        }
         let mut expected = 1;
         self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
             let fits = size == 1 || stride == expected;
@@ -84,13 +104,24 @@ impl TensorView {
         })
     }
 
+    /// From the first to the last element, how many of the storage's there are. The view has been checked to lie
+    /// inside it.
+    pub fn span(&self) -> usize {
+        if self.shape.contains(&0) {
+            return 0;
+        }
+        1 + self.shape.iter().zip(&self.strides).map(|(&size, &stride)| (size - 1) * stride).sum::<usize>()
+    }
+
     /// Whether every element lies inside the storage, and there are no more of them than the storage has.
     pub fn is_inside(&self) -> bool {
         if self.shape.len() != self.strides.len() {
             return false;
         }
-        let Some(count) = self.shape.iter().try_fold(1usize, |n, &s| n.checked_mul(s)) else { return false };
-        if count == 0 {
+        // Zeros aside, so that the product is a number in any order.
+        let sides = self.shape.iter().filter(|&&s| s > 0);
+        let Some(count) = sides.copied().try_fold(1usize, usize::checked_mul) else { return false };
+        if self.shape.contains(&0) {
             return self.offset <= self.storage.count;
         }
         let last =

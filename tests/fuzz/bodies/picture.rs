@@ -1,0 +1,33 @@
+use std::path::Path;
+
+use aaclip::image::{Chain, DecodeLimits, DecodeOptions, Fit, Gray16, Picture, Preprocess, decode_bytes};
+
+/// Pixels of a picture that is decoded.
+const LIMITS: DecodeLimits = DecodeLimits { max_pixels: 1 << 20, max_bytes: 8 << 20 };
+
+/// A picture file, to the tensor of the vision tower and to a mask.
+pub fn picture(data: &[u8]) {
+    for gray16 in [Gray16::Clip, Gray16::Scale] {
+        let options = DecodeOptions { limits: LIMITS, gray16 };
+        if let Ok(picture) = decode_bytes(data, Path::new("x"), &options) {
+            prepare(&picture);
+        }
+    }
+}
+
+fn prepare(picture: &Picture) {
+    let (width, height) = (picture.width(), picture.height());
+    assert!((width * height) as u64 <= LIMITS.max_pixels);
+    assert_eq!(picture.samples().len(), width * height * picture.mode().channels());
+    let rgb = picture.to_rgb();
+    assert_eq!((rgb.width() as usize, rgb.height() as usize), (width, height));
+    for chain in [Chain::ResizeThenRgb, Chain::RgbThenResize] {
+        for fit in [Fit::Squash, Fit::Crop, Fit::Pad] {
+            let preprocess = Preprocess { size: 16, mean: [0.5; 3], std: [0.25; 3], fit, chain };
+            let prepared = preprocess.run(picture).expect("a picture with pixels");
+            assert_eq!(prepared.tensor.dim(), (3, 16, 16));
+            assert!(prepared.tensor.iter().all(|v| (-2.0..=2.0).contains(v)));
+            assert_eq!(preprocess.mask(picture).expect("a mask with pixels").len(), 16 * 16);
+        }
+    }
+}
