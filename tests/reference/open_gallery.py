@@ -319,7 +319,7 @@ class Check:
         if self.js("threshold()") is None:
             return
         before = self.js("document.querySelector('[data-show=anomalous] .figure').textContent")
-        b.drag((x + left, y + 8), (x + left - 60, y + 8))
+        b.drag((x + left, y + 8), (x + self.js("chart.left") + 2, y + 8))
         after = self.js("document.querySelector('[data-show=anomalous] .figure').textContent")
         tried = self.js("choice.threshold")
         expected = self.js("grouped.format(pictures.filter((p) => !p.failed && p.score >= choice.threshold).length)")
