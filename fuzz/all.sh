@@ -52,11 +52,9 @@ model 300
 safetensors 240
 tokenizer 180
 tokenizer_json 180
-prompts 90 ../prompts
-results 60
-journal 60
-worker 60
-metadata 60
+prompts 120 ../prompts
+results 90
+metadata 90
 registry 60
 shards 60
 threshold 60

@@ -20,25 +20,6 @@ import torch
 from PIL import Image
 
 
-def records():
-    """Lines of a run's results: scored, failed, and the first name again."""
-    scored = {
-        "schema": 2, "path": "in/a.png", "name": "a.png", "bytes": 5, "modified": 7, "sha256": None,
-        "model": "builtin", "method": "aa-clip", "class": "object", "score": 0.25, "anomalous": False,
-        "threshold": 0.5, "components": {
-            "text_prob": None, "image_pred": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.1,
-        },
-        "region_threshold": 0.5, "regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "area": 5, "peak": 0.6}],
-        "size": {"width": 9, "height": 8}, "image_size": 224, "tiles": 1, "files": {"overlay": "a.png.overlay.png"},
-        "timing_ms": {"decode": 1, "preprocess": 1, "model": 1, "map": 1, "write": 1, "total": 5}, "error": None,
-    }
-    nothing = dict.fromkeys(["bytes", "modified", "score", "anomalous", "components", "size", "image_size", "tiles", "timing_ms"])
-    failed = {**scored, **nothing, "name": "b", "name_base64": "Yv8=", "regions": [], "files": {}}
-    yield scored
-    yield {**failed, "error": {"kind": "empty", "message": "b is empty"}}
-    yield {**scored, "score": 0.75, "anomalous": True}
-
-
 def pictures():
     y, x = np.mgrid[0:12, 0:16]
     rgb = Image.fromarray(np.stack([x * 15, y * 20, (x * y * 7) % 256], -1).astype(np.uint8))
@@ -288,9 +269,6 @@ def files():
         }},
     }
     yield "threshold/small.json", json.dumps(limits).encode()
-    yield "journal/small.jsonl", b"".join(json.dumps(r).encode() + b"\n" for r in records()) + b'{"torn": '
-    requests = ['a b.png', '{"path": "a.png", "id": 7, "class": "nut"}', '{"b64": "aGVsbG8=", "id": [1], "name": "x"}', '{"id": 2}', ""]
-    yield "worker/small.jsonl", "\n".join(requests).encode()
     result = {
         "name": "a.png", "class": "c", "kind": "good", "anomalous": False, "score": 0.25,
         "components": {"text_prob": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.5},

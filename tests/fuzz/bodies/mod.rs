@@ -10,7 +10,6 @@ mod checkpoints;
 mod files;
 mod model;
 mod picture;
-mod runs;
 mod scratch;
 mod text;
 
@@ -19,7 +18,6 @@ pub use checkpoints::{archive, pickle, safetensors, shards};
 pub use files::{metadata, prompts, registry, results, threshold};
 pub use model::model;
 pub use picture::picture;
-pub use runs::{journal, worker};
 pub use text::{tokenizer, tokenizer_json};
 
 /// Keeps panics that the library catches from the panic hook: the fuzzers' ends the process.
@@ -38,11 +36,10 @@ fn quiet_guarded() {
 /// A body, by the name of its fuzz target and of its folder of seeds.
 pub type Body = (&'static str, fn(&[u8]));
 
-/// All bodies.
-pub const ALL: [Body; 17] = [
+/// All bodies. The lines of `aaclip worker` belong here as soon as there are any.
+pub const ALL: [Body; 15] = [
     ("adapters", adapters),
     ("archive", archive),
-    ("journal", journal),
     ("metadata", metadata),
     ("model", model),
     ("pickle", pickle),
@@ -56,5 +53,4 @@ pub const ALL: [Body; 17] = [
     ("tokenizer", tokenizer),
     ("tokenizer_json", tokenizer_json),
     ("training_state", training_state),
-    ("worker", worker),
 ];
