@@ -44,7 +44,7 @@ while read -r target share more; do
         END { print "| " target " | " seconds " | " runs + 0 " | " cov " | " ft " | " corpus " | " failures " |" }
     ' "$log"
 done <<'TARGETS'
-picture 1200 ../tests/data/images
+picture 1080 ../tests/data/images
 pickle 360 ../tests/data/torch
 archive 300 ../tests/data/torch
 adapters 300 ../tests/data/torch
@@ -59,4 +59,6 @@ registry 60
 shards 60
 threshold 60
 training_state 60
+worker 60 ../tests/data/images
+journal 60
 TARGETS

@@ -5,9 +5,11 @@
     python tests/reference/make_fuzz_seeds.py tests/fuzz/seeds
 
 Inputs that a fuzzer found are kept beside them under names that begin with `found-`; this script leaves them alone.
+PyTorch's old form names storages by their addresses, so those files differ from run to run.
 The pictures of tests/data/images and the checkpoints of tests/data/torch are seeds too.
 """
 
+import base64
 import collections
 import io
 import json
@@ -277,6 +279,26 @@ def files():
     yield "results/last_map.jsonl", json.dumps(result | {"map": 2**64 - 1}).encode() + b"\n"
     lines = [json.dumps(result), json.dumps(result | {"name": "b.png", "map": 1}), '{"torn']
     yield "results/lines.jsonl", "\n".join(lines).encode()
+    timing = {stage: 1.5 for stage in ["decode", "preprocess", "model", "map", "write", "total"]}
+    record = {
+        "schema": 2, "path": "in/a.png", "name": "a.png", "bytes": 1234, "modified": 1763730000123456, "sha256": None,
+        "model": "builtin", "method": "aa-clip", "class": "object", "score": None, "anomalous": None, "threshold": None,
+        "components": None, "region_threshold": 0.5, "regions": [], "size": None, "image_size": None, "files": {},
+        "timing_ms": None, "error": {"kind": "image", "message": "in/a.png is empty"},
+    }
+    scored = record | {
+        "name": "b.png", "score": 0.75, "anomalous": True, "threshold": 0.5, "size": {"width": 4, "height": 3},
+        "components": {"image_pred": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.5}, "image_size": 320,
+        "regions": [{"x": 0, "y": 1, "width": 2, "height": 1, "area": 2, "peak": 0.75}],
+        "files": {"heatmap": "b.png.heatmap.png"}, "timing_ms": timing, "error": None, "sha256": "ab" * 32,
+    }
+    yield "journal/failed.jsonl", json.dumps(record).encode() + b"\n"
+    twice = [record, scored, scored | {"name": "\ufffd", "name_base64": "/w=="}, record | {"name": "b.png"}]
+    yield "journal/lines.jsonl", "".join(json.dumps(r) + "\n" for r in twice).encode() + b'{"schema":2,"pa'
+    content = base64.b64encode(run_length_bmp()).decode()
+    requests = ["a b/c.png", json.dumps({"path": "x.png", "class": "nut", "id": 7}),
+                json.dumps({"b64": content, "id": {"row": [1, "x"]}, "name": "n"}), '{"id": 5, "path": 1}', "", "{"]
+    yield "worker/requests", "\n".join(requests).encode()
     entry = {"image_path": "a/b.png", "label": 1, "class_name": "c", "mask_path": "a/m.png"}
     yield "metadata/lines", b"\0" + "\n".join([json.dumps(entry), json.dumps(entry | {"label": 0, "mask_path": ""})]).encode()
     meta = {"img_path": "a/b.png", "anomaly": 1, "cls_name": "c", "mask_path": "m.png", "specie_name": "bad"}

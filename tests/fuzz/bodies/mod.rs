@@ -8,6 +8,7 @@ pub mod memory;
 mod adapters;
 mod checkpoints;
 mod files;
+mod lines;
 mod model;
 mod picture;
 mod scratch;
@@ -16,6 +17,7 @@ mod text;
 pub use adapters::{adapters, training_state};
 pub use checkpoints::{archive, pickle, safetensors, shards};
 pub use files::{metadata, prompts, registry, results, threshold};
+pub use lines::{journal, worker};
 pub use model::model;
 pub use picture::picture;
 pub use text::{tokenizer, tokenizer_json};
@@ -36,10 +38,11 @@ fn quiet_guarded() {
 /// A body, by the name of its fuzz target and of its folder of seeds.
 pub type Body = (&'static str, fn(&[u8]));
 
-/// All bodies. The lines of `aaclip worker` belong here as soon as there are any.
-pub const ALL: [Body; 15] = [
+/// All bodies.
+pub const ALL: [Body; 17] = [
     ("adapters", adapters),
     ("archive", archive),
+    ("journal", journal),
     ("metadata", metadata),
     ("model", model),
     ("pickle", pickle),
@@ -53,4 +56,5 @@ pub const ALL: [Body; 15] = [
     ("tokenizer", tokenizer),
     ("tokenizer_json", tokenizer_json),
     ("training_state", training_state),
+    ("worker", worker),
 ];
