@@ -76,12 +76,12 @@ enum Command {
     Calibrate(Box<calibrate::CalibrateArgs>),
     Data(data::DataArgs),
     Worker(Box<worker::WorkerArgs>),
+    Serve(Box<serve::ServeArgs>),
     Report(report::ReportArgs),
     Config(config::ConfigArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
-    Serve(Box<serve::ServeArgs>),
 }
 
 /// Defines the command line's names of a library enum.
@@ -121,12 +121,12 @@ pub fn run() -> ExitCode {
             Command::Calibrate(args) => calibrate::run(*args),
             Command::Data(args) => data::run(args),
             Command::Worker(args) => worker::run(*args),
+            Command::Serve(args) => serve::run(*args),
             Command::Report(args) => report::run(args),
             Command::Config(args) => config::run(args, &global.selection()),
             Command::Doctor(args) => doctor::run(args, &global, &parsed.applied),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),
-            Command::Serve(args) => serve::run(*args),
         }
     });
     // The others say it themselves, with what they counted.

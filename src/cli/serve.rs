@@ -1,21 +1,19 @@
 //! `aaclip serve`.
 
-use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aaclip::progress::Progress;
 use aaclip::serve::{Classes, Event, Log, ServeSettings, Server};
 use aaclip::{Error, Result, Scorer};
 
-use super::IN_FLIGHT;
 use super::detect_args::ScaleName;
 use super::scorers::{ScorerOptions, Scorers};
 use super::scoring_args::ScoringArgs;
 use super::stop::EXIT_STOPPED;
+use super::{in_flight, messages};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,14 +91,6 @@ pub struct ServeArgs {
     /// tower as there are prompts
     #[arg(long, help_heading = "Server")]
     pub fixed_class: bool,
-
-    /// Say nothing but errors
-    #[arg(long, short, conflicts_with = "verbose")]
-    pub quiet: bool,
-
-    /// A line on stderr for each request
-    #[arg(long, short)]
-    pub verbose: bool,
 }
 
 /// More waiting requests than this help nobody.
@@ -122,19 +112,19 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 
 pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let server = Server::bind(address(&args.host, args.port)?, settings(&args))?;
-    if !server.address().ip().is_loopback() && !args.quiet {
-        anstream::eprintln!(
-            "aaclip: {} can be reached from other machines, and there is no authentication",
+    if !server.address().ip().is_loopback() {
+        messages::warn(format!(
+            "{} can be reached from other machines, and there is no authentication",
             server.address()
-        );
+        ));
     }
     let options = ScorerOptions { scale: args.scale.into(), ..ScorerOptions::default() };
-    let progress = if args.quiet { Progress::Silent } else { Progress::Auto };
+    let progress = messages::verbosity().progress();
     let mut scorers = Scorers::open(&args.scoring, options, progress)?;
     scorers.default_class()?;
     // What strangers ask for is remembered in memory, not on disk.
     scorers.write_no_cache();
-    server.run(&Served(scorers), announce, stopped(args.quiet))?;
+    server.run(&Served(scorers), announce, stopped())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -146,23 +136,23 @@ fn address(host: &str, port: u16) -> Result<SocketAddr> {
 }
 
 fn settings(args: &ServeArgs) -> ServeSettings {
-    let workers = rayon::current_num_threads().min(IN_FLIGHT);
     ServeSettings {
-        workers: args.workers.map_or(workers, NonZeroUsize::get),
+        workers: args.workers.map_or_else(in_flight, NonZeroUsize::get),
         queue: args.queue,
         max_body: args.max_body as usize * 1_000_000,
         timeout: args.timeout,
         max_connections: args.max_connections.get(),
         hosts: args.allow_host.clone(),
         any_class: !args.fixed_class,
-        log: log(args.verbose),
+        log: log(),
         ..ServeSettings::default()
     }
 }
 
-fn log(verbose: bool) -> Log {
-    Arc::new(move |event| match event {
-        Event::Answered(line) if verbose => anstream::eprintln!("{line}"),
+/// Requests are worth a line each with `--verbose`, failures always.
+fn log() -> Log {
+    Arc::new(|event| match event {
+        Event::Answered(line) => messages::note(|| line),
         Event::Failed(line) => anstream::eprintln!("aaclip: {line}"),
         _ => {}
     })
@@ -170,17 +160,13 @@ fn log(verbose: bool) -> Log {
 
 /// Programs that start the server wait for this line.
 fn announce(address: SocketAddr) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    let written = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
-    written.map_err(|e| Error::io("write to", "stdout", e))
+    messages::print(format!("listening on http://{address}\n"))
 }
 
 /// Done at the first Ctrl-C or termination signal; a second one ends the program at once.
-async fn stopped(quiet: bool) {
+async fn stopped() {
     signal().await;
-    if !quiet {
-        anstream::eprintln!("aaclip: finishing the requests in flight; press Ctrl-C again to end at once");
-    }
+    messages::warn("finishing the requests in flight; press Ctrl-C again to end at once");
     tokio::spawn(async {
         signal().await;
         std::process::exit(i32::from(EXIT_STOPPED));

@@ -17,7 +17,7 @@ struct Page {
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
     // A checkout may have turned the line ends; a browser turns them back before it compares the fingerprint.
     let unix_lines = |text: &str| text.replace("\r\n", "\n");
-    let style = unix_lines(include_str!("page/style.css"));
+    let style = unix_lines(concat!(include_str!("../page/palette.css"), include_str!("page/style.css")));
     let script = unix_lines(include_str!("page/script.js"));
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; img-src data: blob:; connect-src 'self'; \

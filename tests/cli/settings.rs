@@ -260,6 +260,8 @@ fn a_project_can_set_but_not_harm() {
         ("[detect]\nout = \".git\"".to_owned(), "leads out of"),
         ("[eval]\nfresh = true".to_owned(), "may not set this"),
         ("[eval]\ndiscard-maps = true".to_owned(), "may not set this"),
+        ("[serve]\nhost = \"0.0.0.0\"".to_owned(), "may not set this"),
+        ("[serve]\nallow-host = [\"x\"]".to_owned(), "may not set this"),
     ] {
         here.write("project/aaclip.toml", &text);
         let detect = ["detect", "a.png", "--model", model];

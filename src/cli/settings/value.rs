@@ -12,7 +12,7 @@ use super::{Level, SettingsFile, Value};
 
 /// Flags that a project's file may not set: they remove what is there or let others in, and anybody may have written
 /// such a file. `out` is a case of its own, see [`inside`].
-const NOT_FOR_PROJECTS: [&str; 7] = ["fresh", "restart", "discard-maps", "host", "bind", "listen", "address"];
+const NOT_FOR_PROJECTS: [&str; 5] = ["fresh", "restart", "discard-maps", "host", "allow-host"];
 
 /// The arguments (`--key`, `--key=value`) that `value` stands for. None for `false` and for an empty list.
 ///
