@@ -132,7 +132,8 @@ pub struct DetectorArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_tile, help_heading = "High resolution")]
     pub tile: Option<NonZeroUsize>,
 
-    /// How much of a tile its neighbour sees too, 0..0.9 [default: 0.25]
+    /// How much of a tile its neighbour sees too, 0..0.9 [default: 0.25]. With 0 tiles may show in the map, for there is
+    /// nothing to fade over
     #[arg(long, value_name = "F", value_parser = parse_overlap, help_heading = "High resolution")]
     pub overlap: Option<Overlap>,
 

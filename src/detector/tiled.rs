@@ -29,11 +29,10 @@ impl Detector {
     /// The maps of all tiles as one, not smoothed yet.
     pub(super) fn blend(&self, tiled: &Tiled<'_>) -> Result<Blend> {
         let mut blend = Blend::new(tiled.grid, self.image_size());
-        let tiles: Vec<Tile> = tiled.grid.tiles().collect();
         // Only maps are kept, until they are added in the tiles' order.
         let in_flight = if self.device.is_cpu() { rayon::current_num_threads().min(IN_FLIGHT) } else { 1 };
         ahead(
-            tiles.into_iter(),
+            tiled.grid.tiles(),
             in_flight,
             |tile| self.tile(tiled.picture, tile),
             |tile, map| {

@@ -35,7 +35,7 @@ fn a_tile_that_covers_the_picture_changes_no_bit() {
     let builtin = |arguments: &[&str]| -> Array2<f32> {
         let all = ["detect", "a.png", "--save", "raw", "--out", "b"];
         here.run(&[&all[..], arguments].concat()).ok();
-        ndarray_npy::read_npy(here.path("b/a.npy")).unwrap()
+        ndarray_npy::read_npy(here.path("b/a.png.npy")).unwrap()
     };
     assert_eq!(builtin(&["--tile", "64"]), builtin(&[]));
 }
@@ -54,7 +54,7 @@ fn tiles_change_the_map_and_nothing_else_of_the_score() {
     let value = 1.0 / (1.0 + (-50.0 * highest(&map)).exp());
     let score = tiled["score"].as_f64().unwrap() as f32;
     assert!((score - 0.5 * (part(&plain, "text_prob") + value)).abs() < 1e-6, "{score}");
-    assert_eq!(image::image_dimensions(here.path("o/a.heatmap.png")).unwrap(), (200, 120));
+    assert_eq!(image::image_dimensions(here.path("o/a.png.heatmap.png")).unwrap(), (200, 120));
     assert_eq!(tiled["size"], serde_json::json!({"width": 200, "height": 120}));
 
     // Squares of the shorter side: 120 pixels become 32.
@@ -105,7 +105,10 @@ fn a_picture_of_too_many_tiles_is_an_error_of_its_own() {
     here.picture("in/a.png", 60, 40);
     here.picture("in/line.png", 6000, 2);
     let ran = here.detect(&["in", "--fit", "tile", "--format", "jsonl"]);
-    assert_eq!((ran.code, ran.json_lines().len()), (2, 1));
+    let records = ran.json_lines();
+    assert_eq!((ran.code, records.len()), (2, 2));
+    assert!(records[0]["score"].is_number() && records[1]["score"].is_null(), "{records:?}");
+    assert!(records[1]["error"]["message"].as_str().unwrap().contains("allowed are 1024"), "{records:?}");
     for needle in ["line.png", "6000 x 2", "allowed are 1024", "too narrow"] {
         assert!(ran.stderr.contains(needle), "{needle}: {}", ran.stderr);
     }
@@ -128,6 +131,12 @@ fn thresholds_hold_for_the_tiles_they_were_found_with() {
         let ran = detect(arguments);
         assert!(ran.code == 2 && ran.stderr.contains("tiling"), "{arguments:?}: {}", ran.stderr);
     }
+    // Nor is a folder run continued with others.
+    let folder = |arguments: &[&str]| here.detect(&[&["good", "--out", "o"], arguments].concat());
+    folder(&["--tile", "40"]).ok();
+    folder(&["--tile", "40", "--resume"]).ok();
+    let ran = folder(&["--tile", "48"]);
+    assert!(ran.code == 2 && ran.stderr.contains("tiling"), "{}", ran.stderr);
 }
 
 #[test]
@@ -165,7 +174,7 @@ fn no_seam_shows_on_a_real_picture() {
     for (tile, overlap, edges) in [("400", "0.25", &[300.0, 400.0][..]), ("350", "0", &[350.0])] {
         here.run(&["detect", "a.png", "--save", "raw", "--out", "o", "--tile", tile, "--overlap", overlap])
             .ok();
-        let map: Array2<f32> = ndarray_npy::read_npy(here.path("o/a.npy")).unwrap();
+        let map: Array2<f32> = ndarray_npy::read_npy(here.path("o/a.png.npy")).unwrap();
         let scale = map.ncols() as f64 / 700.0;
         for axis in [Axis(0), Axis(1)] {
             let step = |i: usize| {
