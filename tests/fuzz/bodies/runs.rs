@@ -4,9 +4,9 @@ use aaclip::batch::Journal;
 use aaclip::gallery::DetectRun;
 use aaclip::worker::{Line, Lines, Request, RequestPicture};
 
-use super::scratch;
+use super::{picture, scratch};
 
-/// The lines of `aaclip worker`.
+/// The lines of `aaclip worker`, and the pictures in them.
 pub fn worker(data: &[u8]) {
     const LONGEST: u64 = 4096;
     let lines = Lines::new(data, LONGEST).map(|line| line.expect("memory can be read"));
@@ -15,7 +15,10 @@ pub fn worker(data: &[u8]) {
         assert!(line.len() as u64 <= LONGEST && !line.contains(&b'\n'));
         if let Ok(request) = Request::parse(&line) {
             let size = match &request.picture {
-                RequestPicture::Bytes(bytes) => bytes.len(),
+                RequestPicture::Bytes(bytes) => {
+                    picture(bytes);
+                    bytes.len()
+                }
                 RequestPicture::File(path) => path.as_os_str().len(),
             };
             assert!(size <= line.len());
