@@ -44,7 +44,7 @@ while read -r target share more; do
         END { print "| " target " | " seconds " | " runs + 0 " | " cov " | " ft " | " corpus " | " failures " |" }
     ' "$log"
 done <<'TARGETS'
-picture 1080 ../tests/data/images
+picture 1200 ../tests/data/images
 pickle 360 ../tests/data/torch
 archive 300 ../tests/data/torch
 adapters 300 ../tests/data/torch
@@ -52,13 +52,13 @@ model 300
 safetensors 240
 tokenizer 180
 tokenizer_json 180
-prompts 120 ../prompts
-results 90
-metadata 90
+prompts 90 ../prompts
+results 60
+journal 60
+worker 60
+metadata 60
 registry 60
 shards 60
 threshold 60
 training_state 60
-worker 60 ../tests/data/images
-journal 60
 TARGETS

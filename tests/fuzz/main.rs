@@ -83,7 +83,6 @@ macro_rules! targets {
 targets!(
     adapters,
     archive,
-    journal,
     metadata,
     model,
     pickle,
@@ -96,6 +95,5 @@ targets!(
     threshold,
     tokenizer,
     tokenizer_json,
-    training_state,
-    worker
+    training_state
 );

@@ -22,6 +22,25 @@ import torch
 from PIL import Image
 
 
+def records():
+    """Lines of a run's results: scored, failed, and the first name again."""
+    scored = {
+        "schema": 2, "path": "in/a.png", "name": "a.png", "bytes": 5, "modified": 7, "sha256": None,
+        "model": "builtin", "method": "aa-clip", "class": "object", "score": 0.25, "anomalous": False,
+        "threshold": 0.5, "components": {
+            "text_prob": None, "image_pred": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.1,
+        },
+        "region_threshold": 0.5, "regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "area": 5, "peak": 0.6}],
+        "size": {"width": 9, "height": 8}, "image_size": 224, "tiles": 1, "files": {"overlay": "a.png.overlay.png"},
+        "timing_ms": {"decode": 1, "preprocess": 1, "model": 1, "map": 1, "write": 1, "total": 5}, "error": None,
+    }
+    nothing = dict.fromkeys(["bytes", "modified", "score", "anomalous", "components", "size", "image_size", "tiles", "timing_ms"])
+    failed = {**scored, **nothing, "name": "b", "name_base64": "Yv8=", "regions": [], "files": {}}
+    yield scored
+    yield {**failed, "error": {"kind": "empty", "message": "b is empty"}}
+    yield {**scored, "score": 0.75, "anomalous": True}
+
+
 def pictures():
     y, x = np.mgrid[0:12, 0:16]
     rgb = Image.fromarray(np.stack([x * 15, y * 20, (x * y * 7) % 256], -1).astype(np.uint8))
@@ -271,6 +290,10 @@ def files():
         }},
     }
     yield "threshold/small.json", json.dumps(limits).encode()
+    yield "journal/small.jsonl", b"".join(json.dumps(r).encode() + b"\n" for r in records()) + b'{"torn": '
+    content = base64.b64encode(run_length_bmp()).decode()
+    requests = ['a b.png', '{"path": "a.png", "id": 7, "class": "nut"}', '{"b64": "%s", "id": [1], "name": "x"}' % content, '{"id": 2}', ""]
+    yield "worker/small.jsonl", "\n".join(requests).encode()
     result = {
         "name": "a.png", "class": "c", "kind": "good", "anomalous": False, "score": 0.25,
         "components": {"text_prob": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.5},
@@ -279,26 +302,6 @@ def files():
     yield "results/last_map.jsonl", json.dumps(result | {"map": 2**64 - 1}).encode() + b"\n"
     lines = [json.dumps(result), json.dumps(result | {"name": "b.png", "map": 1}), '{"torn']
     yield "results/lines.jsonl", "\n".join(lines).encode()
-    timing = {stage: 1.5 for stage in ["decode", "preprocess", "model", "map", "write", "total"]}
-    record = {
-        "schema": 2, "path": "in/a.png", "name": "a.png", "bytes": 1234, "modified": 1763730000123456, "sha256": None,
-        "model": "builtin", "method": "aa-clip", "class": "object", "score": None, "anomalous": None, "threshold": None,
-        "components": None, "region_threshold": 0.5, "regions": [], "size": None, "image_size": None, "files": {},
-        "timing_ms": None, "error": {"kind": "image", "message": "in/a.png is empty"},
-    }
-    scored = record | {
-        "name": "b.png", "score": 0.75, "anomalous": True, "threshold": 0.5, "size": {"width": 4, "height": 3},
-        "components": {"image_pred": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.5}, "image_size": 320,
-        "regions": [{"x": 0, "y": 1, "width": 2, "height": 1, "area": 2, "peak": 0.75}],
-        "files": {"heatmap": "b.png.heatmap.png"}, "timing_ms": timing, "error": None, "sha256": "ab" * 32,
-    }
-    yield "journal/failed.jsonl", json.dumps(record).encode() + b"\n"
-    twice = [record, scored, scored | {"name": "\ufffd", "name_base64": "/w=="}, record | {"name": "b.png"}]
-    yield "journal/lines.jsonl", "".join(json.dumps(r) + "\n" for r in twice).encode() + b'{"schema":2,"pa'
-    content = base64.b64encode(run_length_bmp()).decode()
-    requests = ["a b/c.png", json.dumps({"path": "x.png", "class": "nut", "id": 7}),
-                json.dumps({"b64": content, "id": {"row": [1, "x"]}, "name": "n"}), '{"id": 5, "path": 1}', "", "{"]
-    yield "worker/requests", "\n".join(requests).encode()
     entry = {"image_path": "a/b.png", "label": 1, "class_name": "c", "mask_path": "a/m.png"}
     yield "metadata/lines", b"\0" + "\n".join([json.dumps(entry), json.dumps(entry | {"label": 0, "mask_path": ""})]).encode()
     meta = {"img_path": "a/b.png", "anomaly": 1, "cls_name": "c", "mask_path": "m.png", "specie_name": "bad"}

@@ -8,18 +8,18 @@ pub mod memory;
 mod adapters;
 mod checkpoints;
 mod files;
-mod lines;
 mod model;
 mod picture;
+mod runs;
 mod scratch;
 mod text;
 
 pub use adapters::{adapters, training_state};
 pub use checkpoints::{archive, pickle, safetensors, shards};
 pub use files::{metadata, prompts, registry, results, threshold};
-pub use lines::{journal, worker};
 pub use model::model;
 pub use picture::picture;
+pub use runs::{journal, worker};
 pub use text::{tokenizer, tokenizer_json};
 
 /// Keeps panics that the library catches from the panic hook: the fuzzers' ends the process.
