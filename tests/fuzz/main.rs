@@ -83,6 +83,7 @@ macro_rules! targets {
 targets!(
     adapters,
     archive,
+    journal,
     metadata,
     model,
     pickle,
@@ -95,5 +96,6 @@ targets!(
     threshold,
     tokenizer,
     tokenizer_json,
-    training_state
+    training_state,
+    worker
 );
