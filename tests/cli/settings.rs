@@ -281,10 +281,10 @@ fn a_project_can_set_but_not_harm() {
 fn only_files_below_home_are_found() {
     let here = Workplace::new();
     let bad = "nonsense = 1";
-    here.write("aaclip.toml", bad).write("home/work/x", "");
+    here.write("aaclip.toml", bad).write("home/desk/x", "");
     let run = |home: &str| {
         let mut command = here.command();
-        command.current_dir(here.path("home/work")).env("HOME", here.path(home));
+        command.current_dir(here.path("home/desk")).env("HOME", here.path(home));
         Ran::from(command.args(["prompts", "list"]).output().unwrap())
     };
     run("home").ok();
@@ -292,10 +292,10 @@ fn only_files_below_home_are_found() {
     here.write("home/aaclip.toml", bad);
     assert_eq!(run("home").code, 2);
     std::fs::remove_file(here.path("home/aaclip.toml")).unwrap();
-    std::fs::create_dir(here.path("home/work/aaclip.toml")).unwrap();
+    std::fs::create_dir(here.path("home/desk/aaclip.toml")).unwrap();
     run("home").ok();
-    std::fs::remove_dir(here.path("home/work/aaclip.toml")).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(here.path("home/work/aaclip.toml")).status();
+    std::fs::remove_dir(here.path("home/desk/aaclip.toml")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(here.path("home/desk/aaclip.toml")).status();
     if made.is_ok_and(|status| status.success()) {
         run("home").ok();
     }
