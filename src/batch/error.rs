@@ -63,6 +63,14 @@ pub enum BatchError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file in the place of a manifest that is none.
+    #[error("{} is not the manifest of a run of `aaclip detect` ({reason})", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another run writes the same file.
     #[error(
         "{} is being written by another run: wait for it, or name another folder with --out (the parts of a sharded \
@@ -74,7 +82,7 @@ pub enum BatchError {
         path: PathBuf,
     },
     /// A line of the journal that is no record.
-    #[error("{}, line {line}: {reason}; begin anew with --restart", path.display())]
+    #[error("{}, line {line}: {reason}; begin anew with `aaclip detect --restart`", path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,

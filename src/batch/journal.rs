@@ -3,17 +3,15 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::lines::{for_each_line, line_at};
 use super::{BatchError, Shard};
 use crate::files::{Stamp, temporary_beside};
 use crate::output::{Outcome, Record};
 use crate::{Error, Result};
-
-/// Longest line that is read, in bytes: a record with a million regions would be longer, and is not one of ours.
-const LONGEST_LINE: u64 = 64 << 20;
 
 /// The state of a picture's file, by which a finished one is known again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -175,7 +173,7 @@ impl Finished {
             return None;
         }
         let bytes = line_at(&mut self.file.lock().unwrap_or_else(|e| e.into_inner()), line.offset).ok()?;
-        let record: Record = serde_json::from_slice(&bytes).ok()?;
+        let record = Record::parse(&bytes).ok()?;
         (record.input.name == name).then_some(record)
     }
 
@@ -183,40 +181,6 @@ impl Finished {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// Calls `each` with every whole line and where it begins; returns where the last one ends.
-fn for_each_line(
-    file: &File,
-    path: &Path,
-    mut each: impl FnMut(u64, Record) -> io::Result<()>,
-) -> Result<u64> {
-    let io = |e| Error::io("read", path, e);
-    let damaged = |line, reason| BatchError::Damaged { path: path.to_owned(), line, reason };
-    let mut reader = BufReader::new(file);
-    reader.seek(SeekFrom::Start(0)).map_err(io)?;
-    let (mut line, mut end) = (Vec::new(), 0);
-    for number in 1.. {
-        line.clear();
-        reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(io)?;
-        if line.len() as u64 == LONGEST_LINE {
-            return Err(damaged(number, "the line is too long".to_owned()).into());
-        }
-        if line.last() != Some(&b'\n') {
-            break;
-        }
-        let record = serde_json::from_slice(&line).map_err(|e| damaged(number, e.to_string()))?;
-        each(end, record).map_err(io)?;
-        end += line.len() as u64;
-    }
-    Ok(end)
-}
-
-fn line_at(file: &mut File, offset: u64) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(offset))?;
-    let mut line = Vec::new();
-    BufReader::with_capacity(4 << 10, file).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
-    Ok(line)
 }
 
 #[cfg(test)]

@@ -46,21 +46,41 @@ impl Manifest {
     /// Results of other settings or of unknown ones; a folder that cannot be written.
     pub fn claim(&self, folder: &Path, shard: Option<Shard>, journal: &Path) -> Result<()> {
         let path = folder.join(Self::file_name(shard));
-        match files::read_limited(&path, LONGEST) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !journal.exists() => self.write(&path),
-            other => {
-                let there = other
-                    .map_err(|e| e.to_string())
-                    .and_then(|bytes| serde_json::from_slice::<Self>(&bytes).map_err(|e| e.to_string()));
-                let there = there.map_err(|reason| BatchError::NoManifest {
-                    folder: folder.to_owned(),
-                    manifest: Self::file_name(shard),
-                    reason,
-                })?;
+        let unknown = |reason| BatchError::NoManifest {
+            folder: folder.to_owned(),
+            manifest: Self::file_name(shard),
+            reason,
+        };
+        match Self::load(&path).map_err(unknown)? {
+            None if journal.exists() => Err(unknown("it is missing".to_owned()).into()),
+            None => self.write(&path),
+            Some(there) => {
                 self.compare(&there, folder)?;
                 // The same run may have been started from elsewhere.
                 if there.started_in == self.started_in { Ok(()) } else { self.write(&path) }
             }
+        }
+    }
+
+    /// Reads the manifest of a run; `None` if there is none.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no manifest or one of another schema.
+    pub fn read(path: &Path) -> Result<Option<Self>, BatchError> {
+        let wrong = |reason| BatchError::Manifest { path: path.to_owned(), reason };
+        match Self::load(path).map_err(wrong)? {
+            Some(there) if there.schema != SCHEMA_VERSION => {
+                Err(wrong(format!("schema {}, expected {SCHEMA_VERSION}", there.schema)))
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn load(path: &Path) -> Result<Option<Self>, String> {
+        match files::read_limited(path, LONGEST) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e.to_string()),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| e.to_string()),
         }
     }
 

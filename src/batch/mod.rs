@@ -7,6 +7,7 @@
 mod error;
 mod filter;
 mod journal;
+mod lines;
 mod listing;
 mod manifest;
 mod shard;
@@ -15,6 +16,7 @@ mod watch;
 pub use error::{BatchError, ListingProblem};
 pub use filter::Filter;
 pub use journal::{FileState, Finished, Journal};
+pub use lines::read_records;
 pub use listing::{Input, Listing, Root};
 pub use manifest::Manifest;
 pub use shard::Shard;

@@ -1,12 +1,16 @@
 //! What the page's script reads: one JSON text inside the page, short and safe there.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
 use super::links::{Links, Place, Places};
-use super::results::{DetectRun, Judged, Outcome, ShownPicture, ShownRegion};
+use super::results::{DetectRun, ShownPicture};
 use super::thumbs::{Thumbs, saved_file};
+use crate::Components;
+use crate::map::Region;
+use crate::output::{Outcome, Record};
 
 /// Bins of the scores that are counted on the page but not shown.
 const BINS: usize = 1000;
@@ -17,10 +21,10 @@ pub(super) struct PageData<'a> {
     /// The folder of thumbnails, relative to the page.
     thumbs: &'a str,
     /// The threshold that all scored pictures share.
-    threshold: Option<f64>,
-    judged: Vec<(&'a str, &'a str, &'a str, Option<f64>)>,
+    threshold: Option<f32>,
+    judged: Vec<(&'a str, &'a str, &'a str, Option<f32>)>,
     /// Sets of names of components.
-    components: Vec<Vec<&'a str>>,
+    components: Vec<Vec<&'static str>>,
     places: Vec<[String; 2]>,
     /// Scores that are not shown: number of the bin, pictures in it, anomalous ones among them.
     rest: Vec<(usize, usize, usize)>,
@@ -30,12 +34,12 @@ pub(super) struct PageData<'a> {
 /// One picture, by position.
 #[derive(Serialize)]
 struct Row<'a>(
-    &'a str,
-    Option<f64>,
+    Cow<'a, str>,
+    Option<f32>,
     Option<u8>,
     usize,
-    u64,
-    u64,
+    usize,
+    usize,
     Option<&'a str>,
     Option<&'a str>,
     /// The path as recorded, then addresses: picture, overlay, heatmap.
@@ -49,11 +53,11 @@ struct Row<'a>(
 
 /// A region as a list.
 #[derive(Serialize)]
-struct Flat(u64, u64, u64, u64, u64, Rounded);
+struct Flat(usize, usize, usize, usize, usize, Rounded);
 
-impl From<&ShownRegion> for Flat {
-    fn from(r: &ShownRegion) -> Self {
-        Self(r.x, r.y, r.width, r.height, r.area, Rounded(r.peak))
+impl From<&Region> for Flat {
+    fn from(r: &Region) -> Self {
+        Self(r.x, r.y, r.width, r.height, r.area, Rounded(r.peak.into()))
     }
 }
 
@@ -104,9 +108,9 @@ impl<'a> Selection<'a> {
         let (mut scored, mut failed): (Vec<_>, Vec<_>) = pictures.iter().partition(|p| p.score().is_some());
         scored.sort_by(|a, b| {
             let score = |p: &ShownPicture| p.score().unwrap_or_default();
-            score(b).total_cmp(&score(a)).then_with(|| a.name.cmp(&b.name))
+            score(b).total_cmp(&score(a)).then_with(|| a.key().cmp(b.key()))
         });
-        failed.sort_by(|a, b| a.name.cmp(&b.name));
+        failed.sort_by(|a, b| a.key().cmp(b.key()));
         failed.truncate(most.saturating_sub(scored.len()).max(most / 4));
         let rest = scored.split_off(scored.len().min(most - failed.len()));
         scored.extend(failed);
@@ -115,8 +119,8 @@ impl<'a> Selection<'a> {
 }
 
 /// The threshold that all scored pictures share.
-pub(super) fn common_threshold(run: &DetectRun) -> Option<f64> {
-    let mut thresholds = run.pictures.iter().filter(|p| p.score().is_some()).map(|p| p.judged.threshold);
+pub(super) fn common_threshold(run: &DetectRun) -> Option<f32> {
+    let mut thresholds = run.pictures.iter().filter(|p| p.score().is_some()).map(|p| p.record.threshold);
     let first = thresholds.next()?;
     thresholds.all(|t| t == first).then_some(first)?
 }
@@ -140,27 +144,31 @@ impl<'a> PageData<'a> {
             };
             let (overlay, heatmap) = (saved("overlay"), saved("heatmap"));
             let picture = thumbs.has_file.then(|| links.to(&p.file)).flatten();
-            let mut place = |text: String| places.place(text, &p.name);
-            let Judged { model, method, class, threshold } = p.judged.as_ref();
-            let (width, height) = p.size.unwrap_or_default();
+            let name = p.name();
+            let mut place = |text: String| places.place(text, &name);
+            let Record { input, model, method, class, threshold, outcome, .. } = &p.record;
+            let addresses = [Some(input.path.clone()), picture, overlay, heatmap];
+            let addresses = addresses.map(|text| text.map(&mut place));
+            let (scored, failure) = match outcome {
+                Outcome::Scored(scored) => (Some(scored), None),
+                Outcome::Failed(failure) => (None, Some(failure)),
+            };
+            let parts = scored.map_or_else(Vec::new, |s| named(&s.components));
             Row(
-                &p.name,
+                name,
                 p.score(),
                 p.anomalous().map(u8::from),
                 judged.number((model.as_str(), method.as_str(), class.as_str(), *threshold)),
-                width,
-                height,
+                scored.map_or(0, |s| s.size.width),
+                scored.map_or(0, |s| s.size.height),
                 thumbs.picture.as_deref(),
                 thumbs.heat.as_deref(),
-                [Some(p.path.clone()), picture, overlay, heatmap].map(|text| text.map(&mut place)),
+                addresses,
                 p.region_count,
-                p.regions.iter().map(Flat::from).collect(),
-                components.number(p.components.keys().map(String::as_str).collect()),
-                p.components.values().copied().map(Rounded).collect(),
-                match &p.outcome {
-                    Outcome::Failed { kind, message } => Some((kind.as_str(), message.as_str())),
-                    Outcome::Scored { .. } => None,
-                },
+                scored.map_or_else(Vec::new, |s| s.regions.iter().map(Flat::from).collect()),
+                components.number(parts.iter().map(|(name, _)| *name).collect()),
+                parts.into_iter().map(|(_, value)| Rounded(value.into())).collect(),
+                failure.map(|f| (f.kind.as_str(), f.message.as_str())),
             )
         };
         let pictures = selection.shown.iter().zip(made).map(|(p, t)| row(p, t)).collect();
@@ -195,11 +203,26 @@ impl<'a> PageData<'a> {
     }
 }
 
+/// The components that a method has, with the names they have in records.
+fn named(components: &Components) -> Vec<(&'static str, f32)> {
+    let Components { text_prob, image_pred, map_min, map_max, map_mean } = *components;
+    let all = [
+        ("text_prob", text_prob),
+        ("image_pred", image_pred),
+        ("map_min", Some(map_min)),
+        ("map_max", Some(map_max)),
+        ("map_mean", Some(map_mean)),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
 fn bins(rest: &[&ShownPicture]) -> Vec<(usize, usize, usize)> {
     let mut bins: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for picture in rest {
         let Some(score) = picture.score() else { continue };
-        let bin = ((score.clamp(0.0, 1.0) * BINS as f64) as usize).min(BINS - 1);
+        // Through the decimals that the page's script reads, so that a score at a threshold falls on its side.
+        let decimal = score.to_string().parse().unwrap_or(0.0f64);
+        let bin = ((decimal.clamp(0.0, 1.0) * BINS as f64) as usize).min(BINS - 1);
         let count = bins.entry(bin).or_default();
         count.0 += 1;
         count.1 += usize::from(picture.anomalous() == Some(true));

@@ -6,7 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::GallerySummary;
 use super::data::common_threshold;
-use super::results::{DetectRun, Judged};
+use super::results::DetectRun;
+use crate::output::Record;
 use crate::page::{Text, fingerprint, unix_lines};
 
 /// Distinct values of a fact that are named.
@@ -70,17 +71,17 @@ pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, d
 }
 
 fn header(title: &str, run: &DetectRun, summary: &GallerySummary) -> Markup {
-    let distinct = |of: fn(&Judged) -> &str| -> BTreeSet<&str> {
-        run.pictures.iter().map(|p| of(&p.judged)).filter(|text| !text.is_empty()).collect()
+    let distinct = |of: fn(&Record) -> &str| -> BTreeSet<&str> {
+        run.pictures.iter().map(|p| of(&p.record)).filter(|text| !text.is_empty()).collect()
     };
     let facts = [
-        ("Model", distinct(|j| &j.model)),
-        ("Method", distinct(|j| &j.method)),
-        ("Class", distinct(|j| &j.class)),
+        ("Model", distinct(|r| &r.model)),
+        ("Method", distinct(|r| &r.method)),
+        ("Class", distinct(|r| &r.class)),
     ];
     let threshold = match common_threshold(run) {
         Some(threshold) => threshold.to_string(),
-        None if run.pictures.iter().any(|p| p.judged.threshold.is_some()) => "several".to_owned(),
+        None if run.pictures.iter().any(|p| p.record.threshold.is_some()) => "several".to_owned(),
         None => "none".to_owned(),
     };
     let all = summary.scored + summary.failed;

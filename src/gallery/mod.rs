@@ -12,7 +12,6 @@ mod data;
 mod document;
 mod error;
 mod links;
-mod manifest;
 mod results;
 #[cfg(test)]
 mod tests;
@@ -21,7 +20,7 @@ mod thumbs;
 use std::path::{Path, PathBuf};
 
 pub use error::GalleryError;
-pub use results::{DetectRun, Judged, MOST_REGIONS, Outcome, ShownPicture, ShownRegion};
+pub use results::{DetectRun, MOST_REGIONS, ShownPicture};
 
 use crate::image::DecodeOptions;
 use crate::progress::Progress;

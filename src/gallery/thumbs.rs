@@ -14,7 +14,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::results::{Outcome, ShownPicture};
+use super::results::ShownPicture;
 use crate::image::{DecodeOptions, decode};
 use crate::progress::Progress;
 use crate::{Error, Result, files};
@@ -110,7 +110,7 @@ impl<'a> ThumbFolder<'a> {
         let found = picture.file.metadata().ok().filter(Metadata::is_file);
         thumbs.has_file = found.is_some();
         // What could not be decoded then is not tried again.
-        if matches!(picture.outcome, Outcome::Failed { .. }) {
+        if picture.record.scored().is_none() {
             return Ok(thumbs);
         }
         if let Some(about) = found {
@@ -205,7 +205,7 @@ fn own_name(file: &str) -> Option<&str> {
 
 /// A file that the run saved for a picture; `None` where the record names one outside the run's folder.
 pub(super) fn saved_file(picture: &ShownPicture, kind: &str, run: &Path) -> Option<PathBuf> {
-    let relative = picture.recorded_path(picture.files.get(kind)?);
+    let relative = picture.recorded_path(picture.record.scored()?.files.get(kind)?);
     let inside = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
     relative.components().all(inside).then(|| run.join(&relative))
 }

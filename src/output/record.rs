@@ -121,6 +121,23 @@ pub struct StageTimes {
 }
 
 impl Record {
+    /// Reads one line of results, with or without its end. Fields that are not known are ignored.
+    ///
+    /// # Errors
+    /// In words, what is wrong with it.
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        serde_json::from_slice(line).map_err(|e| match serde_json::from_slice(line) {
+            // Whatever else it lacks is a consequence.
+            Ok(Version { schema }) if schema != SCHEMA_VERSION => other_schema(schema),
+            // There is only one line here.
+            _ => e.to_string().replace(" at line 1 column ", ", column "),
+        })
+    }
+
     /// What was measured, if anything was.
     pub fn scored(&self) -> Option<&Scored> {
         match &self.outcome {
@@ -136,6 +153,10 @@ impl Record {
             Outcome::Failed(_) => None,
         }
     }
+}
+
+fn other_schema(schema: u32) -> String {
+    format!("a record of schema {schema}, this program knows schema {SCHEMA_VERSION}")
 }
 
 /// A record as it is written: one level of named fields, always the same ones.
@@ -222,7 +243,7 @@ impl TryFrom<Fields> for Record {
 
     fn try_from(f: Fields) -> Result<Self, String> {
         if f.schema != SCHEMA_VERSION {
-            return Err(format!("a record of schema {}, this program writes {SCHEMA_VERSION}", f.schema));
+            return Err(other_schema(f.schema));
         }
         let name = match f.name_base64 {
             Some(text) => BASE64.decode(text).map_err(|e| format!("name_base64: {e}"))?,
@@ -339,5 +360,16 @@ pub mod tests {
             let error = serde_json::from_value::<Record>(value).unwrap_err().to_string();
             assert!(error.contains(needle), "{error}");
         }
+        for (line, needle) in [
+            ("{\"schema\": 1}\n", "a record of schema 1, this program knows schema 2"),
+            ("{\"schema\": 2}", "missing field"),
+            ("{}", "missing field `schema`"),
+            ("{\"sch", "EOF while parsing a string, column 5"),
+        ] {
+            let error = Record::parse(line.as_bytes()).unwrap_err();
+            assert!(error.contains(needle), "{error}");
+        }
+        let newer = serde_json::to_string(&record("a")).unwrap().replacen('{', "{\"hue\": [1],", 1);
+        assert_eq!(Record::parse(newer.as_bytes()), Ok(record("a")));
     }
 }
