@@ -32,7 +32,7 @@ while read -r target share more; do
     # In pieces: on a busy machine time on the clock says little, so it only ends what would never end.
     while [ "$used" -lt "$end" ] && [ $(($(date +%s) - started)) -lt $((8 * share * minutes / 60 + 60)) ]; do
         left=$((end - used))
-        "$built/$target" -max_total_time=$((left < 60 ? left + 1 : 60)) -rss_limit_mb=2048 -timeout=20 \
+        "$built/$target" -max_total_time=$((left < 300 ? left + 1 : 300)) -rss_limit_mb=2048 -timeout=20 \
             -print_final_stats=1 -artifact_prefix="artifacts/$target-" \
             "corpus/$target" "../tests/fuzz/seeds/$target" $more >> "$log" 2>&1 || true
         measure

@@ -12,7 +12,8 @@ use aaclip::{Detector, Error, Result};
 use clap::ValueEnum;
 
 use super::classes::{self, ClassArgs};
-use super::detector_args::{DetectorArgs, Verbosity};
+use super::detector_args::DetectorArgs;
+use super::messages;
 use super::scoring::{self, Job};
 use super::session::Session;
 use super::{EXIT_ERROR, inputs};
@@ -64,9 +65,6 @@ pub struct CalibrateArgs {
 
     #[command(flatten)]
     detector: DetectorArgs,
-
-    #[command(flatten)]
-    verbosity: Verbosity,
 }
 
 /// How a threshold is chosen.
@@ -93,7 +91,7 @@ struct Known {
 }
 
 pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
-    let session = Session::open(&args.detector, args.verbosity.progress())?;
+    let session = Session::open(&args.detector, messages::progress())?;
     let mut failed = 0;
     let mut fail = |reason: String| {
         failed += 1;
@@ -107,7 +105,7 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     let jobs: Vec<Job<'_>> = (pictures.iter())
         .filter_map(|p| Some(Job { path: &p.path, detector: detectors.get(&p.class.text)? }))
         .collect();
-    let bar = args.verbosity.progress().items(jobs.len() as u64, "scoring");
+    let bar = messages::progress().items(jobs.len() as u64, "scoring");
     let mut scores: BTreeMap<&str, (Vec<f32>, Vec<bool>)> = BTreeMap::new();
     scoring::score(&jobs, &args.detector.decode_options(), |i, found| {
         let known = &pictures[i];
@@ -168,9 +166,7 @@ fn pictures(args: &CalibrateArgs, session: &Session, fail: &mut impl FnMut(Strin
             if pictures.is_empty() {
                 return Err(nothing(&args.root));
             }
-            if !args.verbosity.quiet {
-                anstream::eprintln!("aaclip: taking all {} pictures as good", pictures.len());
-            }
+            messages::warn(format!("taking all {} pictures as good", pictures.len()));
             let known = |path| Known { path, class: class.clone(), anomalous: false };
             Ok(pictures.into_iter().map(known).collect())
         }

@@ -80,7 +80,7 @@ pub fn run(args: DataArgs) -> Result<ExitCode> {
     }
     let mut problems = data.problems.clone();
     if !fast {
-        let bar = messages::verbosity().progress().items(data.samples.len() as u64, "decoding");
+        let bar = messages::progress().items(data.samples.len() as u64, "decoding");
         let mut options = DecodeOptions::default();
         options.limits.max_pixels = max_megapixels.saturating_mul(1_000_000);
         problems.extend(data.check(&options, || bar.inc(1)));

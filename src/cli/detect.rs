@@ -1,6 +1,5 @@
 //! `aaclip detect`.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -14,6 +13,7 @@ use aaclip::pipeline::ahead;
 
 use super::detect_args::DetectArgs;
 use super::detect_output::{Looker, Place, Results, failure};
+use super::messages;
 use super::scorers::{ScorerOptions, Scorers};
 use super::stop::{self, EXIT_STOPPED};
 use super::{EXIT_ERROR, in_flight, inputs, stats};
@@ -40,7 +40,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     }
     let place = Place::open(&args)?;
     let options = ScorerOptions { scale: args.scale.into(), hash: args.many.hash };
-    let scorers = Scorers::open(&args.scoring, options, args.verbosity.progress())?;
+    let scorers = Scorers::open(&args.scoring, options, messages::progress())?;
     let scorer = scorers.default_class()?;
     let journal = match &place {
         Some(place) if many => Some(place.journal(&args, scorers.provenance(&scorer)?)?),
@@ -70,7 +70,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn go(&self, looker: &Looker<'_>, mut results: Results<'_>) -> Result<()> {
         let Self { tally, args, .. } = self;
-        let progress = args.verbosity.progress();
+        let progress = messages::progress();
         let bar = if args.watching() {
             progress.count("scored")
         } else {
@@ -84,12 +84,11 @@ impl Run<'_> {
             |input| looker.look(input),
             |_, looked| {
                 bar.suspend(|| {
-                    if looked.clipped && !args.verbosity.quiet {
-                        anstream::eprintln!(
-                            "aaclip: {}: 16-bit values above 255 became white, as in the reference; --gray16 scale \
-                             keeps them",
+                    if looked.clipped {
+                        messages::warn(format!(
+                            "{}: 16-bit values above 255 became white, as in the reference; --gray16 scale keeps them",
                             looked.record.input.path
-                        );
+                        ));
                     }
                     // A picture that cannot be read is reported; the others are finished.
                     tally.take(&looked.record, looked.old);
@@ -103,15 +102,13 @@ impl Run<'_> {
         results.finish()?;
         if stop.load(Ordering::Relaxed) && !args.watching() && tally.counts().done() < self.count {
             tally.stop();
-            anstream::eprintln!(
-                "aaclip: stopped: {} of {} done; the same command goes on",
+            messages::warn(format!(
+                "stopped: {} of {} done; the same command goes on",
                 tally.counts().done(),
                 self.count
-            );
+            ));
         }
-        if args.verbosity.verbose {
-            report(&tally.counts(), started);
-        }
+        messages::note(|| cost(&tally.counts(), started));
         Ok(())
     }
 
@@ -194,17 +191,14 @@ impl Tally {
     }
 }
 
-fn report(counts: &Counts, started: Instant) {
+fn cost(counts: &Counts, started: Instant) -> String {
     let seconds = started.elapsed().as_secs_f64();
     let memory = stats::peak_memory_mb().map_or(String::new(), |mb| format!(", peak memory {mb:.0} MB"));
     let old = if counts.old > 0 { format!(" ({} of them before)", counts.old) } else { String::new() };
-    let _ = writeln!(
-        std::io::stderr(),
-        "aaclip: {} scored{old}, {} anomalous, {} failed in {seconds:.2} s{memory}",
-        counts.scored,
-        counts.anomalous,
-        counts.failed
-    );
+    format!(
+        "{} scored{old}, {} anomalous, {} failed in {seconds:.2} s{memory}",
+        counts.scored, counts.anomalous, counts.failed
+    )
 }
 
 /// The output folder if only the kinds of files are named.

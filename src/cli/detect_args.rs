@@ -7,7 +7,6 @@ use aaclip::batch::{Shard, WatchBy};
 use aaclip::output::{Artefact, ColourScale, RecordFormat};
 use aaclip::{Error, Result};
 
-use super::detector_args::Verbosity;
 use super::names;
 use super::scoring_args::ScoringArgs;
 
@@ -83,9 +82,6 @@ pub struct DetectArgs {
 
     #[command(flatten)]
     pub many: ManyArgs,
-
-    #[command(flatten)]
-    pub verbosity: Verbosity,
 }
 
 /// What concerns runs over many pictures.

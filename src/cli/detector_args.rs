@@ -11,7 +11,6 @@ use aaclip::device::DeviceChoice;
 use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
 use aaclip::map::Sigma;
 use aaclip::methods::aa_sdp::Fusion;
-use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
 use aaclip::{Detector, Error, Result};
 use clap::ValueEnum;
@@ -153,24 +152,6 @@ pub struct DetectorArgs {
     /// 16-bit grey pictures: clip values above 255 (as the reference does) or scale them to 8 bits
     #[arg(long, value_enum, default_value_t = Gray16Name::Clip)]
     pub gray16: Gray16Name,
-}
-
-/// How much a run says. Every command takes these.
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
-pub struct Verbosity {
-    /// Say nothing but errors: no progress, no warnings
-    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = super::global::HEADING)]
-    pub quiet: bool,
-
-    /// Say what was chosen, and at the end what it cost
-    #[arg(long, short, global = true, help_heading = super::global::HEADING)]
-    pub verbose: bool,
-}
-
-impl Verbosity {
-    pub fn progress(&self) -> Progress {
-        if self.quiet { Progress::Silent } else { Progress::Auto }
-    }
 }
 
 names!(ActivationName => Activation {

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::eval_args::EvalArgs;
+use super::messages;
 use super::scoring::{self, Job};
 use super::session::Session;
 use super::{EXIT_ERROR, classes, eval_report, stats};
@@ -31,7 +32,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let mut problems = Problems::default();
     data.problems.iter().for_each(|p| problems.add(p.to_string()));
 
-    let session = Session::open(&args.detector, args.verbosity.progress())?;
+    let session = Session::open(&args.detector, messages::progress())?;
     let named = classes::name(&data, &args.naming, &session)?;
     let published = Published::load()?;
     let mut manifest = Manifest::new(
@@ -81,20 +82,20 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     };
     page.write(&args.out.join("report.html"))?;
     let saved: Vec<_> = args.save.iter().map(|&kind| kind.into()).collect();
-    page.save_pictures(&saved, args.save_top, &args.out.join("pictures"), args.verbosity.progress())?;
+    page.save_pictures(&saved, args.save_top, &args.out.join("pictures"), messages::progress())?;
     print(&table, &about, compared.as_ref(), args.format.into())?;
 
-    if args.verbosity.verbose {
+    messages::note(|| {
         let memory = stats::peak_memory_mb().map_or(String::new(), |mb| format!(", peak memory {mb:.0} MB"));
-        anstream::eprintln!(
-            "aaclip: {scored} scored in {:.2} s ({:.2} a second), {} taken from {}, {:.2} s in all{memory}",
+        format!(
+            "{scored} scored in {:.2} s ({:.2} a second), {} taken from {}, {:.2} s in all{memory}",
             looked.as_secs_f64(),
             scored as f64 / looked.as_secs_f64().max(1e-9),
             data.samples.len().saturating_sub(scored),
             args.out.display(),
             started.elapsed().as_secs_f64()
-        );
-    }
+        )
+    });
     let code = if problems.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) };
     if args.discard_maps {
         store.discard_maps()?;
@@ -150,7 +151,7 @@ fn look(
     let jobs: Vec<Job<'_>> = (pending.iter())
         .filter_map(|(s, _)| Some(Job { path: &s.path, detector: detectors.get(&s.class)? }))
         .collect();
-    let bar = args.verbosity.progress().items(data.samples.len() as u64, "scoring");
+    let bar = messages::progress().items(data.samples.len() as u64, "scoring");
     bar.inc((data.samples.len() - pending.len()) as u64);
     bar.reset_eta();
     let mut scored = 0;

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use super::classes::ClassArgs;
 use super::detect_args::ArtefactName;
-use super::detector_args::{DetectorArgs, Verbosity};
+use super::detector_args::DetectorArgs;
 use super::names;
 
 const EXAMPLES: &str = "\
@@ -101,9 +101,6 @@ pub struct EvalArgs {
     /// Form of the table on stdout
     #[arg(long, value_enum, default_value_t = TableFormatName::Text)]
     pub format: TableFormatName,
-
-    #[command(flatten)]
-    pub verbosity: Verbosity,
 }
 
 names!(TableFormatName => TableFormat {

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use aaclip::progress::Progress;
 use clap::ValueEnum;
 
-use super::detector_args::Verbosity;
 use super::messages;
 use super::settings::Selection;
 
@@ -36,6 +36,24 @@ pub struct Global {
     /// Read no settings file
     #[arg(long, global = true, help_heading = HEADING)]
     pub no_config: bool,
+}
+
+/// How much a run says.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Verbosity {
+    /// Say nothing but errors: no progress, no warnings
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = HEADING)]
+    pub quiet: bool,
+
+    /// Say what was chosen, and at the end what it cost
+    #[arg(long, short, global = true, help_heading = HEADING)]
+    pub verbose: bool,
+}
+
+impl Verbosity {
+    pub fn progress(&self) -> Progress {
+        if self.quiet { Progress::Silent } else { Progress::Auto }
+    }
 }
 
 /// When to colour.

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
+use aaclip::progress::Progress;
 use aaclip::{Error, Result};
 
-use super::detector_args::Verbosity;
+use super::global::Verbosity;
 
 static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
 
@@ -17,6 +18,11 @@ pub fn set(verbosity: Verbosity) {
 /// How much the run says: what the command line and the settings files asked for.
 pub fn verbosity() -> Verbosity {
     VERBOSITY.get().copied().unwrap_or_default()
+}
+
+/// How long work shows its progress.
+pub fn progress() -> Progress {
+    verbosity().progress()
 }
 
 /// Something to know that is no error: on stderr, unless `--quiet`.

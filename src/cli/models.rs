@@ -67,7 +67,7 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
         Action::List { json: true } => list_json(registry.entries(), &hub),
         Action::List { json: false } => list(registry.entries(), &hub)?,
         Action::Pull { name } => {
-            let progress = messages::verbosity().progress();
+            let progress = messages::progress();
             let (folder, state) = hub.pull(registry.find(&name)?, progress)?;
             if state == FileState::Recorded {
                 messages::warn("no digest was known; this download's is recorded and checked from now on");

@@ -1,13 +1,13 @@
 //! `aaclip report`.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use aaclip::Result;
 use aaclip::gallery::{DetectRun, Gallery};
 use aaclip::image::DecodeLimits;
-use aaclip::progress::Progress;
-use aaclip::{Error, Result};
+
+use super::messages;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,9 +46,6 @@ pub struct ReportArgs {
     /// The largest picture that is decoded, in megapixels
     #[arg(long, value_name = "N", default_value_t = DecodeLimits::default().max_pixels / 1_000_000)]
     max_megapixels: u64,
-    /// No progress and no summary
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 pub fn run(args: ReportArgs) -> Result<ExitCode> {
@@ -61,28 +58,18 @@ pub fn run(args: ReportArgs) -> Result<ExitCode> {
     if let Some(page) = args.output {
         gallery.page = page;
     }
-    let summary = gallery.write(&run, if args.quiet { Progress::Silent } else { Progress::Auto })?;
-    if !args.quiet {
-        anstream::eprintln!(
-            "aaclip: {} scored, {} anomalous, {} failed; {} on the page, {} thumbnails made",
-            summary.scored,
-            summary.anomalous,
-            summary.failed,
-            summary.shown,
-            summary.made
-        );
-        let bare = summary.without_thumbnail.saturating_sub(summary.failed);
-        if bare > 0 {
-            anstream::eprintln!(
-                "aaclip: {bare} scored pictures are gone or cannot be read, and have no overlay: \
-                 the page shows their figures alone"
-            );
-        }
+    let summary = gallery.write(&run, messages::progress())?;
+    messages::warn(format!(
+        "{} scored, {} anomalous, {} failed; {} on the page, {} thumbnails made",
+        summary.scored, summary.anomalous, summary.failed, summary.shown, summary.made
+    ));
+    let bare = summary.without_thumbnail.saturating_sub(summary.failed);
+    if bare > 0 {
+        messages::warn(format!(
+            "{bare} scored pictures are gone or cannot be read, and have no overlay: the page shows their figures alone"
+        ));
     }
     // The one thing a script wants to know.
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", gallery.page.display())
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::io("write to", "stdout", e))?;
+    messages::print(format!("{}\n", gallery.page.display()))?;
     Ok(ExitCode::SUCCESS)
 }

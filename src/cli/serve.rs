@@ -119,7 +119,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
         ));
     }
     let options = ScorerOptions { scale: args.scale.into(), ..ScorerOptions::default() };
-    let progress = messages::verbosity().progress();
+    let progress = messages::progress();
     let mut scorers = Scorers::open(&args.scoring, options, progress)?;
     scorers.default_class()?;
     // What strangers ask for is remembered in memory, not on disk.

@@ -16,7 +16,8 @@ use aaclip::train::{
 use aaclip::{Error, Result};
 use candle_core::{Device, Tensor};
 
-use super::train_args::{AaClipArgs, Action, CommonArgs, SdpPlusArgs, StageName, TrainArgs};
+use super::messages;
+use super::train_args::{AaClipArgs, Action, SdpPlusArgs, StageName, TrainArgs};
 use super::train_setup::{Place, Setup, StagePlan};
 use super::{EXIT_ERROR, train_plot};
 
@@ -105,11 +106,11 @@ fn aa_clip(args: &AaClipArgs) -> Result<ExitCode> {
         }
         steps_left = run.steps_left;
         if ended == Ended::Stopped {
-            return stopped(&setup.place, common);
+            return stopped(&setup.place);
         }
     }
     if args.stage == StageName::Text {
-        return done(&setup.place.text(), common);
+        return done(&setup.place.text());
     }
 
     // Stage 2, with the anchors of stage 1.
@@ -146,8 +147,8 @@ fn aa_clip(args: &AaClipArgs) -> Result<ExitCode> {
         write(&setup.place.latest(), header, &text, stage.adam())
     })?;
     match ended {
-        Ended::Stopped => stopped(&setup.place, common),
-        Ended::Finished => done(&setup.place.latest(), common),
+        Ended::Stopped => stopped(&setup.place),
+        Ended::Finished => done(&setup.place.latest()),
     }
 }
 
@@ -180,8 +181,8 @@ fn sdp_plus(args: &SdpPlusArgs) -> Result<ExitCode> {
         write(&setup.place.latest(), header, &[], stage.adam())
     })?;
     match ended {
-        Ended::Stopped => stopped(&setup.place, common),
-        Ended::Finished => done(&setup.place.latest(), common),
+        Ended::Stopped => stopped(&setup.place),
+        Ended::Finished => done(&setup.place.latest()),
     }
 }
 
@@ -284,16 +285,12 @@ fn columns(anchors: &Anchors, setup: &Setup) -> Result<Tensor> {
     Ok(Tensor::from_iter(values, &setup.device)?.reshape((anchors.normal.len(), 2))?)
 }
 
-fn stopped(place: &Place, common: &CommonArgs) -> Result<ExitCode> {
-    if !common.verbosity.quiet {
-        anstream::eprintln!("aaclip: stopped; `--resume` goes on from {}", place.state().display());
-    }
+fn stopped(place: &Place) -> Result<ExitCode> {
+    messages::warn(format!("stopped; `--resume` goes on from {}", place.state().display()));
     Ok(ExitCode::from(EXIT_ERROR))
 }
 
-fn done(adapters: &Path, common: &CommonArgs) -> Result<ExitCode> {
-    if !common.verbosity.quiet {
-        anstream::println!("{}", adapters.display());
-    }
+fn done(adapters: &Path) -> Result<ExitCode> {
+    messages::print(format!("{}\n", adapters.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use aaclip::adapters::Share;
 use aaclip::train::TrainingFidelity;
 use clap::{Subcommand, ValueEnum};
 
-use super::detector_args::{ActivationName, Verbosity};
+use super::detector_args::ActivationName;
 use super::names;
 
 const EXAMPLES: &str = "\
@@ -111,9 +111,6 @@ pub struct CommonArgs {
     /// Where to compute: cpu, cuda, cuda:N or metal
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: aaclip::device::DeviceChoice,
-
-    #[command(flatten)]
-    pub verbosity: Verbosity,
 }
 
 /// `aaclip train aa-clip`

@@ -12,6 +12,7 @@ use aaclip::train::{Augmentation, Batches, Example, Run, TrainingState};
 use aaclip::{Error, Provenance, Result, quarters};
 use candle_core::Device;
 
+use super::messages;
 use super::train_args::CommonArgs;
 use super::{model, stop, train_data};
 
@@ -159,7 +160,7 @@ impl Setup {
             settings: self.settings.clone(),
             stop: &self.stop,
             steps_left: common.max_steps,
-            progress: common.verbosity.progress(),
+            progress: messages::progress(),
         }
     }
 
