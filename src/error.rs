@@ -73,6 +73,12 @@ pub enum Error {
         /// What was computed.
         what: &'static str,
     },
+    /// This program failed on a picture where it should have said what is wrong.
+    #[error("a fault of aaclip, not of {}: please report it with the message above and the picture", path.display())]
+    Bug {
+        /// The picture.
+        path: PathBuf,
+    },
     /// Settings that contradict each other or the model.
     #[error("{0}")]
     Setting(String),
@@ -92,11 +98,12 @@ impl Error {
     }
 
     /// The kind of problem in one word, for programs that read records: that of the picture ([`ImageError::kind`]),
-    /// `io`, `computation` or `setup`.
+    /// `io`, `computation`, `bug` or `setup`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Image(error) => error.kind(),
             Self::Io { .. } => "io",
+            Self::Bug { .. } => "bug",
             Self::NotFinite { .. } | Self::Tensor(_) => "computation",
             _ => "setup",
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ndarray::Array2;
 
 use crate::files::{Stamp, sha256};
+use crate::guard::survive;
 use crate::image::{self, DecodeOptions, Picture, decode_bytes};
 use crate::map::{Region, regions};
 use crate::output::{
@@ -102,18 +103,26 @@ impl Scorer {
         self.settings.region_threshold.or(self.settings.threshold).unwrap_or(0.5)
     }
 
-    /// Looks at a picture; `name` is what errors call it.
+    /// Looks at a picture; `name` is what errors call it. Whatever goes wrong is an error of this picture alone.
     ///
     /// # Errors
     /// A picture that cannot be read, decoded or scored.
     pub fn look(&self, source: Source<'_>, name: &str) -> Result<Look> {
+        let path = match source {
+            Source::File(path) => path,
+            Source::Bytes(_) => Path::new(name),
+        };
+        survive(path, || self.look_unguarded(source, path))
+    }
+
+    fn look_unguarded(&self, source: Source<'_>, path: &Path) -> Result<Look> {
         let started = Instant::now();
         let file;
-        let (bytes, stamp, path) = match source {
-            Source::Bytes(bytes) => (bytes, None, Path::new(name)),
+        let (bytes, stamp) = match source {
+            Source::Bytes(bytes) => (bytes, None),
             Source::File(path) => {
                 file = image::read(path, &self.settings.decoding.limits)?;
-                (&file.bytes[..], Some(file.stamp), path)
+                (&file.bytes[..], Some(file.stamp))
             }
         };
         let sha256 = self.settings.hash.then(|| sha256(bytes));
