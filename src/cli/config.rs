@@ -49,7 +49,8 @@ Form:
 
 Safety:
   Anybody may have written a project's file. It cannot set what removes files or lets others in
-  (fresh, restart, discard-maps, addresses to listen on), and its `out` must lie below its own folder.
+  (fresh, restart, discard-maps, addresses to listen on), and its `out` and `output` must lie
+  below its own folder.
 
 Exit codes: 0 if all files can be used, else 2.";
 

@@ -258,6 +258,7 @@ fn a_project_can_set_but_not_harm() {
         ("[detect]\nout = \"../elsewhere\"".to_owned(), "leads out of"),
         ("[detect]\nout = \"away/elsewhere\"".to_owned(), "leads out of"),
         ("[detect]\nout = \".git\"".to_owned(), "leads out of"),
+        ("[report]\noutput = \"../page.html\"".to_owned(), "leads out of"),
         ("[eval]\nfresh = true".to_owned(), "may not set this"),
         ("[eval]\ndiscard-maps = true".to_owned(), "may not set this"),
         ("[serve]\nhost = \"0.0.0.0\"".to_owned(), "may not set this"),

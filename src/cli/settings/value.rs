@@ -11,8 +11,11 @@ use clap::{Arg, ArgAction, Command};
 use super::{Level, SettingsFile, Value};
 
 /// Flags that a project's file may not set: they remove what is there or let others in, and anybody may have written
-/// such a file. `out` is a case of its own, see [`inside`].
+/// such a file. Those that say where to write are a case of their own, see [`WRITES`].
 const NOT_FOR_PROJECTS: [&str; 5] = ["fresh", "restart", "discard-maps", "host", "allow-host"];
+
+/// Flags that say where to write. What a project's file says there must lie [`inside`] its folder.
+const WRITES: [&str; 2] = ["out", "output"];
 
 /// The arguments (`--key`, `--key=value`) that `value` stands for. None for `false` and for an empty list.
 ///
@@ -52,9 +55,9 @@ pub fn arguments(arg: &Arg, value: &Value, file: &SettingsFile) -> Result<Vec<Os
     let mut found = Vec::new();
     for text in texts {
         let raw = located(arg, &text, file);
-        if key == "out" && file.level == Level::Project && !inside(Path::new(&text), file.folder()) {
+        if WRITES.contains(&key) && file.level == Level::Project && !inside(Path::new(&text), file.folder()) {
             return Err(format!(
-                "`{text}` leads out of {}: a project's file may only name a folder below its own",
+                "`{text}` leads out of {}: a project's file may only name places below its own folder",
                 file.folder().display()
             ));
         }
