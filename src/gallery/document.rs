@@ -8,7 +8,7 @@ use super::GallerySummary;
 use super::data::common_threshold;
 use super::results::DetectRun;
 use crate::output::Record;
-use crate::page::{Text, fingerprint, unix_lines};
+use crate::page::{Inline, Text};
 
 /// Distinct values of a fact that are named.
 const NAMED: usize = 4;
@@ -28,29 +28,12 @@ const SCRIPT: &str = concat!(
 
 /// The whole document; `data` is JSON that is safe inside a script element.
 pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, data: &str) -> Markup {
-    let style = unix_lines(STYLE);
-    let script = unix_lines(SCRIPT);
-    // `file:` for a page from disk, where nothing has an origin; 'self' for one from a server.
-    let policy = format!(
-        "default-src 'none'; img-src 'self' file: data:; style-src '{}'; script-src '{}'; base-uri 'none'; \
-         form-action 'none'",
-        fingerprint(&style),
-        fingerprint(&script)
-    );
+    let inline = Inline::new(STYLE, SCRIPT);
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="generator" content={ "aaclip " (env!("CARGO_PKG_VERSION")) };
-                meta name="referrer" content="no-referrer";
-                // Without it a browser asks the server for one.
-                link rel="icon" href="data:,";
-                title { (Text(title)) }
-                style { (PreEscaped(&style)) }
-            }
+            // `file:` for a page from disk, where nothing has an origin; 'self' for one from a server.
+            (inline.head(title, "img-src 'self' file: data:"))
             body {
                 (header(title, run, summary))
                 main {
@@ -64,7 +47,7 @@ pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, d
                 (viewer())
                 (help())
                 script id="data" type="application/json" { (PreEscaped(data)) }
-                script { (PreEscaped(&script)) }
+                script { (PreEscaped(inline.script())) }
             }
         }
     }

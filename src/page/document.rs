@@ -1,12 +1,11 @@
 //! The page around its parts: head, contents, facts and footer.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
 
 use super::{
     EvaluationPage, Mistake, class,
     histogram::Histogram,
+    inline::Inline,
     table,
     text::Text,
     thin::{MOST_POINTS, TOLERANCE},
@@ -15,26 +14,12 @@ use super::{
 
 /// A whole page: its head with the policy, and what it shows.
 pub(super) fn shell(title: &str, header: &Markup, main: &Markup, footer: &Markup) -> Markup {
-    let style = unix_lines(concat!(include_str!("palette.css"), include_str!("page.css")));
-    let script = unix_lines(include_str!("page.js"));
-    let policy = format!(
-        "default-src 'none'; img-src data:; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
-        fingerprint(&style),
-        fingerprint(&script)
-    );
+    let inline =
+        Inline::new(concat!(include_str!("palette.css"), include_str!("page.css")), include_str!("page.js"));
     html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="generator" content={ "aaclip " (env!("CARGO_PKG_VERSION")) };
-                // Without it a browser asks the server for one.
-                link rel="icon" href="data:,";
-                title { (Text(title)) }
-                style { (PreEscaped(&style)) }
-            }
+            (inline.head(title, "img-src data:"))
             body {
                 header {
                     h1 { (Text(title)) }
@@ -42,7 +27,7 @@ pub(super) fn shell(title: &str, header: &Markup, main: &Markup, footer: &Markup
                 }
                 main { (main) }
                 footer { p { "Written by aaclip " (env!("CARGO_PKG_VERSION")) ". " (footer) } }
-                script { (PreEscaped(&script)) }
+                script { (PreEscaped(inline.script())) }
             }
         }
     }
@@ -125,14 +110,4 @@ fn facts(facts: &[(String, String)]) -> Markup {
             }
         }
     }
-}
-
-/// A checkout may have turned the line ends; a browser turns them back before it compares the fingerprint.
-pub(crate) fn unix_lines(text: &str) -> String {
-    text.replace("\r\n", "\n")
-}
-
-/// How a content security policy names one inline text: its SHA-256.
-pub(crate) fn fingerprint(text: &str) -> String {
-    format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
 }

@@ -12,13 +12,14 @@ mod chart;
 mod class;
 mod document;
 mod histogram;
+mod inline;
 mod table;
 mod text;
 mod thin;
 mod training;
 mod worst;
 
-pub(crate) use document::{fingerprint, unix_lines};
+pub(crate) use inline::{Inline, unix_lines};
 pub(crate) use text::Text;
 pub use training::{TrainingPage, TrainingSeries};
 

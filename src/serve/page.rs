@@ -4,9 +4,8 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use sha2::{Digest, Sha256};
+
+use crate::page::{Inline, unix_lines};
 
 /// The page and the policy that holds a browser to it.
 struct Page {
@@ -15,22 +14,13 @@ struct Page {
 }
 
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
-    // A checkout may have turned the line ends; a browser turns them back before it compares the fingerprint.
-    let unix_lines = |text: &str| text.replace("\r\n", "\n");
-    let style = unix_lines(concat!(include_str!("../page/palette.css"), include_str!("page/style.css")));
-    let script = unix_lines(include_str!("page/script.js"));
-    let policy = format!(
-        "default-src 'none'; style-src '{}'; script-src '{}'; img-src data: blob:; connect-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        fingerprint(&style),
-        fingerprint(&script)
-    );
-    let html = unix_lines(include_str!("page/index.html")).replacen("/*style*/", &style, 1).replacen(
-        "/*script*/",
-        &script,
-        1,
-    );
-    Page { html, policy }
+    let style = concat!(include_str!("../page/palette.css"), include_str!("page/style.css"));
+    let inline = Inline::new(style, include_str!("page/script.js"));
+    let page = unix_lines(include_str!("page/index.html"));
+    Page {
+        html: page.replacen("/*style*/", inline.style(), 1).replacen("/*script*/", inline.script(), 1),
+        policy: inline.policy("img-src data: blob:; connect-src 'self'; frame-ancestors 'none'"),
+    }
 });
 
 /// `GET /`.
@@ -41,9 +31,4 @@ pub async fn page() -> Response {
         HeaderValue::from_str(&page.policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, policy)], page.html.as_str())
         .into_response()
-}
-
-/// How a content security policy names one inline text: its SHA-256.
-fn fingerprint(text: &str) -> String {
-    format!("sha256-{}", BASE64.encode(Sha256::digest(text.as_bytes())))
 }
