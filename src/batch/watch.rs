@@ -1,6 +1,7 @@
 //! Pictures that appear in folders while they are watched.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -42,8 +43,10 @@ pub struct Watch<'a> {
     found: Box<dyn Iterator<Item = Result<Input, ListingProblem>> + Send + 'a>,
     /// Files that may still be written, and since when they have not changed.
     unsettled: HashMap<PathBuf, (Option<Stamp>, Instant)>,
-    /// The last state of the files that were handed out, so that two events of one change count once.
-    seen: HashMap<PathBuf, Stamp>,
+    /// Hashes of the files that were handed out and of their last state, so that two events of one change count once:
+    /// some 30 bytes a file, for a watch may go on for months.
+    seen: HashMap<u64, u64>,
+    hasher: RandomState,
     _watcher: Box<dyn Watcher + Send>,
 }
 
@@ -90,6 +93,7 @@ impl<'a> Watch<'a> {
             found: Box::new(listing.iter()),
             unsettled: HashMap::new(),
             seen: HashMap::new(),
+            hasher: RandomState::new(),
             _watcher: watcher,
         })
     }
@@ -175,7 +179,9 @@ impl<'a> Watch<'a> {
 
     /// Whether a file is in another state than when it was handed out last.
     fn is_news(&mut self, path: &Path) -> bool {
-        stamp(path).is_none_or(|now| self.seen.insert(path.to_owned(), now) != Some(now))
+        let Some(now) = stamp(path) else { return true };
+        let (path, now) = (self.hasher.hash_one(path), self.hasher.hash_one(now));
+        self.seen.insert(path, now) != Some(now)
     }
 }
 
