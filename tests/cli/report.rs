@@ -1,7 +1,5 @@
 //! `aaclip report`: the results of a folder as a page.
 
-use serde_json::json;
-
 use super::Workplace;
 
 /// A run's folder `night` with two scored pictures and a failed one.
@@ -9,19 +7,8 @@ fn night() -> Workplace {
     let work = Workplace::new();
     work.picture("photos/a.png", 400, 300);
     work.picture("photos/sub/b c.png", 64, 64);
-    let record = |name: &str, score: f64| {
-        json!({"schema": 2, "path": format!("photos/{name}"), "name": name, "model": "builtin", "method": "aa-clip",
-               "class": "object", "score": score, "anomalous": score >= 0.5, "threshold": 0.5, "components": {"map_max": 1.0},
-               "regions": [], "size": {"width": 64, "height": 64}, "files": {}, "error": null})
-    };
-    let failed = json!({"schema": 2, "path": "photos/c.png", "name": "c.png", "score": null,
-                        "error": {"kind": "image", "message": "photos/c.png is empty"}});
-    let lines = format!("{}\n{}\n{failed}\n", record("a.png", 0.8), record("sub/b c.png", 0.1));
-    std::fs::create_dir(work.path("night")).unwrap();
-    std::fs::write(work.path("night/results.jsonl"), lines).unwrap();
-    let manifest =
-        json!({"schema": 2, "program": "aaclip 0.1.0", "started_in": work.path(""), "settings": {}});
-    std::fs::write(work.path("night/manifest.json"), manifest.to_string()).unwrap();
+    std::fs::write(work.path("photos/c.png"), b"").unwrap();
+    assert_eq!(work.detect(&["photos", "-o", "night", "--threshold", "0"]).code, 2);
     work
 }
 
@@ -31,7 +18,7 @@ fn a_folder_of_results_becomes_a_page() {
     let ran = work.run(&["report", "night"]).ok();
     assert_eq!(ran.stdout.trim(), "night/report.html");
     assert!(
-        ran.stderr.contains("2 scored, 1 anomalous, 1 failed; 3 on the page, 2 thumbnails made"),
+        ran.stderr.contains("2 scored, 2 anomalous, 1 failed; 3 on the page, 4 thumbnails made"),
         "{}",
         ran.stderr
     );
@@ -55,7 +42,7 @@ fn a_folder_of_results_becomes_a_page() {
     assert!(ran.stderr.is_empty(), "{}", ran.stderr);
     let page = std::fs::read_to_string(work.path("elsewhere/www/x.html")).unwrap();
     assert!(page.contains(r#""../../photos/""#) && page.contains("<title>T</title>"));
-    assert_eq!(std::fs::read_dir(work.path("elsewhere/www/x-thumbs")).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(work.path("elsewhere/www/x-thumbs")).unwrap().count(), 4);
 }
 
 #[test]
