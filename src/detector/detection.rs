@@ -62,7 +62,7 @@ pub struct Timing {
 impl Detection {
     /// The probability of "abnormal" for every pixel of the picture, `[H, W]`; see [`methods::probability`].
     ///
-    /// Pixels the model did not see (those cut off by [`Fit::Crop`]) are 0.
+    /// Pixels the model did not see (those cut off by [`Fit::Crop`](crate::image::Fit::Crop)) are 0.
     pub fn probabilities(&self) -> Array2<f32> {
         probabilities(self.map.view(), &self.geometry, self.method, self.levels)
     }

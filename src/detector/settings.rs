@@ -8,7 +8,7 @@ use crate::map::Sigma;
 use crate::methods::aa_sdp::Fusion;
 use crate::tiles::Tiling;
 
-/// How a [`Detector`] looks at pictures. The defaults are those of the reference of each method.
+/// How a [`Detector`](super::Detector) looks at pictures. The defaults are those of the reference of each method.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetectorSettings {
     /// Side of the square the model looks at, in pixels; `None`: what the weights were trained at, for AA-CLIP with
@@ -63,7 +63,7 @@ pub enum DetectorMethod {
     SdpPlus(LinearLayers),
     /// AA-CLIP.
     AaClip(ImageAdapter),
-    /// The dual path with residual adapters, see [`methods::aa_sdp`].
+    /// The dual path with residual adapters, see [`methods::aa_sdp`](crate::methods::aa_sdp).
     AaSdp(ImageAdapter),
 }
 
