@@ -6,6 +6,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::BatchError;
 use crate::image::{PICTURE_ENDINGS, is_picture_name};
+use crate::output::is_artefact_name;
 
 /// Patterns for the names below a folder. `*` and `?` stay within one name, `**` crosses folders; a pattern without `/`
 /// is compared with the last name alone.
@@ -35,9 +36,10 @@ impl Filter {
         Ok(Self { include: Patterns::new(include)?, exclude: Patterns::new(exclude)?, said })
     }
 
-    /// Whether a file is taken, by its path below the folder that is searched.
+    /// Whether a file is taken, by its path below the folder that is searched. What earlier runs painted is not.
     pub fn takes(&self, relative: &Path) -> bool {
         is_picture_name(relative)
+            && !is_artefact_name(relative)
             && self.include.as_ref().is_none_or(|p| p.match_(relative))
             && !self.exclude.as_ref().is_some_and(|p| p.match_(relative))
     }
@@ -45,6 +47,11 @@ impl Filter {
     /// Whether a folder is searched, by its path below the one that is searched: not if it is excluded itself.
     pub fn enters(&self, relative: &Path) -> bool {
         !self.exclude.as_ref().is_some_and(|p| p.match_(relative))
+    }
+
+    /// Whether anything was asked for.
+    pub fn is_set(&self) -> bool {
+        !self.said.is_empty()
     }
 
     /// What is taken, in words.
@@ -96,7 +103,15 @@ mod tests {
     fn taken(include: &[&str], exclude: &[&str]) -> Vec<&'static str> {
         let owned = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
         let filter = Filter::new(&owned(include), &owned(exclude)).unwrap();
-        let all = ["a.png", "b.JPG", "notes.txt", "sub/a.png", "sub/deep/c.webp"];
+        let all = [
+            "a.png",
+            "a.png.heatmap.png",
+            "b.JPG",
+            "notes.txt",
+            "sub/a.png",
+            "sub/b.JPG.mask.png",
+            "sub/deep/c.webp",
+        ];
         let inside = |p: &Path| p.ancestors().skip(1).all(|f| f.as_os_str().is_empty() || filter.enters(f));
         all.into_iter().filter(|p| filter.takes(Path::new(p)) && inside(Path::new(p))).collect()
     }

@@ -1,12 +1,13 @@
 //! Which pictures a run looks at, in which order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Component, Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::{BatchError, Filter, ListingProblem, Shard};
+use crate::output::is_artefact_name;
 
 /// A picture to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,28 +64,59 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The pictures, folders in the order of their names, and what could not be searched.
+    /// The pictures, each once, folders in the order of their names, and what could not be searched.
     pub fn iter(&self) -> impl Iterator<Item = Result<Input, ListingProblem>> + Send + '_ {
+        // Where results are kept, they are kept under names.
+        self.walk(if self.skip.is_some() { Self::by_name } else { Self::by_path })
+    }
+
+    /// The pictures, those of one `key` once.
+    fn walk(
+        &self,
+        key: fn(&Input, &RandomState) -> u64,
+    ) -> impl Iterator<Item = Result<Input, ListingProblem>> + Send + '_ {
         let skip = self.skip.as_ref().and_then(|folder| folder.canonicalize().ok());
         let roots = self.roots.iter().flat_map(move |root| -> Box<dyn Iterator<Item = _> + Send + '_> {
             match root {
                 Root::Folder(folder) => Box::new(Search::new(folder, &self.filter, skip.clone())),
-                Root::Files(files) => Box::new(files.iter().cloned().map(Ok)),
+                Root::Files(files) => Box::new(files.iter().filter(|file| !self.made(file)).cloned().map(Ok)),
             }
         });
-        roots.filter(|found| match (found, self.shard) {
-            (Ok(input), Some(shard)) => shard.holds(&input.name()),
-            _ => true,
+        // In one folder nothing is found twice.
+        let mut seen = (!self.is_one_folder()).then(|| (HashSet::new(), RandomState::new()));
+        roots.filter(move |found| {
+            let Ok(input) = found else { return true };
+            let is_new = seen.as_mut().is_none_or(|(seen, hasher)| seen.insert(key(input, hasher)));
+            is_new && self.shard.is_none_or(|shard| shard.holds(&input.name()))
         })
+    }
+
+    fn by_name(input: &Input, hasher: &RandomState) -> u64 {
+        hasher.hash_one(input.name())
+    }
+
+    fn by_path(input: &Input, hasher: &RandomState) -> u64 {
+        let parts = input.path.components().filter(|part| *part != Component::CurDir);
+        hasher.hash_one(parts.collect::<PathBuf>())
+    }
+
+    /// Whether this run or one before it made the file.
+    fn made(&self, input: &Input) -> bool {
+        is_artefact_name(&input.path) && self.skip.as_ref().is_some_and(|out| lies_in(&input.path, out))
+    }
+
+    fn is_one_folder(&self) -> bool {
+        matches!(self.roots[..], [Root::Folder(_)])
+    }
+
+    /// How many pictures there are.
+    pub fn count(&self) -> usize {
+        self.iter().filter(Result::is_ok).count()
     }
 
     /// Whether a file of one of the folders belongs to the run, as if it had been found by a search.
     pub fn takes(&self, input: &Input) -> bool {
-        let skipped = || {
-            let skip = self.skip.as_ref().and_then(|folder| folder.canonicalize().ok());
-            let folder = input.path.parent().and_then(|folder| folder.canonicalize().ok());
-            skip.zip(folder).is_some_and(|(skip, folder)| folder.starts_with(skip))
-        };
+        let skipped = || self.skip.as_ref().is_some_and(|folder| lies_in(&input.path, folder));
         let folders = || input.relative.ancestors().skip(1).filter(|f| !f.as_os_str().is_empty());
         self.filter.takes(&input.relative)
             && folders().all(|folder| self.filter.enters(folder))
@@ -99,24 +131,24 @@ impl Listing {
     /// # Errors
     /// Two pictures of one name.
     pub fn check(&self) -> Result<usize, BatchError> {
-        if let [Root::Folder(_)] = self.roots[..] {
-            return Ok(self.iter().filter(Result::is_ok).count());
+        if self.is_one_folder() {
+            return Ok(self.count());
         }
         let hasher = RandomState::new();
         let mut names: HashMap<u64, u64> = HashMap::new();
-        let mut count = 0;
-        for input in self.iter().filter_map(Result::ok) {
-            count += 1;
-            let (name, path) = (hasher.hash_one(input.name()), hasher.hash_one(&input.path));
+        for input in self.walk(Self::by_path).filter_map(Result::ok) {
+            let (name, path) = (Self::by_name(&input, &hasher), Self::by_path(&input, &hasher));
             if names.insert(name, path).is_some_and(|other| other != path) {
-                let namesake = |i: &Input| i.path != input.path && i.name() == input.name();
-                // Nobody, if only the hashes were the same.
-                if let Some(first) = self.iter().filter_map(Result::ok).find(namesake) {
+                let namesake = |i: &Input| {
+                    i.path != input.path && i.name() == input.name() && !is_same_file(&i.path, &input.path)
+                };
+                // Nobody, if only the hashes were the same, or two paths lead to one file.
+                if let Some(first) = self.walk(Self::by_path).filter_map(Result::ok).find(namesake) {
                     return Err(BatchError::Collision { first: first.path, second: input.path });
                 }
             }
         }
-        Ok(count)
+        Ok(self.count())
     }
 
     /// Makes sure that results in `out` are never taken for pictures: leaves it out of the search.
@@ -134,6 +166,18 @@ impl Listing {
         self.skip = Some(out.to_owned());
         Ok(())
     }
+}
+
+/// Whether a file lies in a folder or below it.
+fn lies_in(file: &Path, folder: &Path) -> bool {
+    let parent = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let resolved = parent.canonicalize().ok().zip(folder.canonicalize().ok());
+    resolved.is_some_and(|(parent, folder)| parent.starts_with(folder))
+}
+
+/// Whether two paths lead to the same file.
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The pictures below one folder.
@@ -264,7 +308,8 @@ mod tests {
             roots: vec![Root::Files(paths.iter().map(|p| Input::named(p.into())).collect())],
             ..Listing::default()
         };
-        assert_eq!(files(&["d/a.png", "d/a.jpg", "d/a.png"]).check().unwrap(), 3);
+        // The same picture again is no second one.
+        assert_eq!(files(&["d/a.png", "d/a.jpg", "d/a.png", "./d/a.png"]).check().unwrap(), 2);
         let error = files(&["d/a.png", "b.png", "e/a.png"]).check().unwrap_err().to_string();
         assert!(error.contains("d/a.png") && error.contains("e/a.png"), "{error}");
     }
@@ -276,6 +321,25 @@ mod tests {
         listing.keep_out(&dir.path().join("out")).unwrap();
         assert_eq!(listing.check().unwrap(), 1);
         assert!(matches!(listing.keep_out(dir.path()), Err(BatchError::OutputIsInput { .. })));
+    }
+
+    #[test]
+    fn each_picture_once_and_none_that_was_painted() {
+        let dir = tree(&["a.png", "sub/b.png", "sub/b.png.overlay.png", "b.png.overlay.png"]);
+        let named = |names: &[&str]| names.iter().map(|n| Input::named(dir.path().join(n))).collect();
+        let mut listing = Listing {
+            roots: vec![
+                Root::Files(named(&["sub/b.png", "b.png.overlay.png"])),
+                Root::Folder(dir.path().to_owned()),
+                Root::Folder(dir.path().to_owned()),
+            ],
+            ..Listing::default()
+        };
+        // What is named outright is looked at, unless this run writes there.
+        assert_eq!(found(&listing).0, ["b.png", "b.png.overlay.png", "a.png"]);
+        listing.roots.truncate(1);
+        listing.skip = Some(dir.path().to_owned());
+        assert_eq!(found(&listing).0, ["b.png"]);
     }
 
     #[test]

@@ -157,9 +157,14 @@ pub struct PictureFile {
 /// Reads a picture file, which may be no picture at all.
 ///
 /// # Errors
-/// A file that cannot be read, or is larger than the limits.
+/// A file that cannot be read, is no regular one, or is larger than the limits.
 pub fn read(path: &Path, limits: &DecodeLimits) -> Result<PictureFile, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
+    // Before it is opened: opening a pipe waits for whoever writes to it. What a shell hands over as a file is read.
+    let handed_over = path.starts_with("/dev/fd") || path == Path::new("/dev/stdin");
+    if !handed_over && !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(ImageError::NotAFile { path: path.to_owned() });
+    }
     let file = std::fs::File::open(path).map_err(io)?;
     let stamp = Stamp::of(&file.metadata().map_err(io)?);
     let allowed = limits.max_bytes;

@@ -54,6 +54,12 @@ pub enum ImageError {
         /// The limit.
         allowed: u64,
     },
+    /// A pipe, a device or a folder: reading one may never end.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The content is damaged, cut off or uses a feature no decoder here knows.
     #[error("{} is damaged or not supported ({format}): {reason}", path.display())]
     Damaged {
@@ -80,7 +86,7 @@ impl ImageError {
     /// The kind of problem in one word, for programs that read records.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Io { .. } => "unreadable",
+            Self::Io { .. } | Self::NotAFile { .. } => "unreadable",
             Self::Empty { .. } => "empty",
             Self::NotAPicture { .. } => "not_a_picture",
             Self::TooLarge { .. } | Self::FileTooLarge { .. } => "too_large",

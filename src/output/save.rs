@@ -9,6 +9,7 @@ use ndarray::{Array2, ArrayView2};
 use ndarray_npy::WriteNpyExt;
 
 use super::paint::{self, ColourScale};
+use crate::image::is_picture_name;
 use crate::{Error, Result, files};
 
 /// A kind of file a run can write for each picture.
@@ -46,6 +47,16 @@ impl Artefact {
             Self::Raw => "npy",
         }
     }
+}
+
+/// Whether a name is one that this program gives to pictures it makes: `a.png.heatmap.png`.
+pub fn is_artefact_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    Artefact::ALL.iter().any(|artefact| {
+        let stem = name.strip_suffix(artefact.ending().as_bytes()).and_then(|s| s.strip_suffix(b"."));
+        stem.and_then(|s| std::str::from_utf8(s.rsplit(|b| *b == b'.').next()?).ok())
+            .is_some_and(|ending| is_picture_name(&Path::new("a").with_extension(ending)))
+    })
 }
 
 /// Where the files of one picture go: a folder and the part of their names they share.
