@@ -14,6 +14,18 @@ pub enum ListingProblem {
         /// The reason, with the entry.
         reason: String,
     },
+    /// A picture that came while folders were watched, whose results would have the name of another one's.
+    #[error("{} is not scored: its results would replace those of its namesake in another folder", path.display())]
+    Namesake {
+        /// The picture.
+        path: PathBuf,
+    },
+    /// A folder that was watched is there no more.
+    #[error("{} is gone: waiting for it to come back", folder.display())]
+    Gone {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A folder without a picture.
     #[error("{}: no picture in this folder ({looked_for})", folder.display())]
     NoPictures {
@@ -38,16 +50,48 @@ pub enum BatchError {
     },
     /// The output folder holds results of other settings.
     #[error(
-        "{} holds results of other settings:\n  {}\nname another folder with --out, or begin anew in this one with \
-         --restart",
+        "{} holds results of other settings ({manifest}):\n  {}\nname another folder with --out, or begin anew in this \
+         one with --restart, all parts of a split run",
         folder.display(),
         differences.join("\n  ")
     )]
     OtherSettings {
         /// The output folder.
         folder: PathBuf,
+        /// The manifest's name.
+        manifest: String,
         /// One line per setting.
         differences: Vec<String>,
+    },
+    /// The output folder holds parts of a run that was split otherwise.
+    #[error(
+        "{} holds results of {there}, this is {here}: the parts of one run have one number; name another folder with \
+         --out, or remove those results",
+        folder.display()
+    )]
+    OtherParts {
+        /// The output folder.
+        folder: PathBuf,
+        /// Which part is there.
+        there: String,
+        /// Which part this is.
+        here: String,
+    },
+    /// A result in the output folder is that of another picture.
+    #[error(
+        "{} holds the result of {}, which that of {} would replace: name another folder with --out, or begin anew in \
+         this one with --restart",
+        folder.display(),
+        there.display(),
+        here.display()
+    )]
+    OtherPicture {
+        /// The output folder.
+        folder: PathBuf,
+        /// The picture that has the result.
+        there: PathBuf,
+        /// The picture of the same name.
+        here: PathBuf,
     },
     /// The output folder holds results that nothing says the settings of.
     #[error(
@@ -82,7 +126,11 @@ pub enum BatchError {
         path: PathBuf,
     },
     /// A line of the journal that is no record.
-    #[error("{}, line {line}: {reason}; begin anew with `aaclip detect --restart`", path.display())]
+    #[error(
+        "{}, line {line}: {reason}; remove the line (its picture is scored again), or begin anew with `aaclip detect \
+         --restart`",
+        path.display()
+    )]
     Damaged {
         /// The journal.
         path: PathBuf,
@@ -104,8 +152,11 @@ pub enum BatchError {
         second: PathBuf,
     },
     /// Something else than folders is to be watched.
-    #[error("--watch takes folders only")]
-    OnlyFolders,
+    #[error("{} is no folder: --watch takes folders only", path.display())]
+    OnlyFolders {
+        /// What was named.
+        path: PathBuf,
+    },
     /// A folder that cannot be watched.
     #[error(
         "cannot watch {}: {reason}; --poll SECONDS searches it again and again instead",

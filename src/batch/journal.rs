@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::lines::{for_each_line, line_at};
+use super::listing::is_same_file;
 use super::{BatchError, Shard};
 use crate::files::{Stamp, temporary_beside};
 use crate::output::{Outcome, Record};
@@ -34,9 +35,17 @@ pub struct Journal {
     known: RandomState,
 }
 
-/// What a journal held when it was opened: some 60 bytes of memory a line.
+/// A journal that no other process can write to, not read yet.
+pub struct LockedJournal {
+    path: PathBuf,
+    file: File,
+}
+
+/// What a journal held when it was opened: some 70 bytes of memory a line.
 pub struct Finished {
     path: PathBuf,
+    /// The folder that paths in it start from.
+    started_in: PathBuf,
     file: Mutex<File>,
     lines: HashMap<u64, Line>,
     hasher: RandomState,
@@ -45,6 +54,8 @@ pub struct Finished {
 
 struct Line {
     offset: u64,
+    /// Hash of the picture's path.
+    path: u64,
     /// Hash of the file's state; `None`: the picture failed, and is tried again.
     state: Option<u64>,
 }
@@ -52,40 +63,33 @@ struct Line {
 impl Journal {
     /// The name of the file: `results.jsonl`, or `results-I-of-N.jsonl`.
     pub fn file_name(shard: Option<Shard>) -> String {
-        shard.map_or("results.jsonl".to_owned(), |part| format!("results-{part}.jsonl"))
+        Shard::file_name(shard, "results", "jsonl")
     }
 
-    /// Opens the journal `path`, which is created if it is not there. What follows the last whole line, left by a process
-    /// that was killed, is cut off. `by_hash` tells whether pictures are known again by content rather than by time.
+    /// Which part of a run a file of this name holds the results of (`Some(None)`: of all of it); `None` if it is no
+    /// journal.
+    pub fn part_of(file_name: &str) -> Option<Option<Shard>> {
+        Shard::of_file(file_name, "results", "jsonl")
+    }
+
+    /// Opens the journal `path`, which is created if it is not there, for this process alone.
     ///
     /// # Errors
-    /// A file that cannot be opened, is another process's, or holds a line that is no record.
-    pub fn open(path: &Path, by_hash: bool) -> Result<(Self, Finished)> {
+    /// A file that cannot be opened, or is another process's.
+    pub fn lock(path: &Path) -> Result<LockedJournal> {
         let io = |e| Error::io("open", path, e);
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                return Err(BatchError::Locked { path: path.to_owned() }.into());
-            }
+            Err(TryLockError::WouldBlock) => Err(BatchError::Locked { path: path.to_owned() }.into()),
             // Some network file systems know no locks.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(LockedJournal { path: path.to_owned(), file }),
         }
-        let mut finished = Finished {
-            path: path.to_owned(),
-            file: Mutex::new(File::open(path).map_err(io)?),
-            lines: HashMap::new(),
-            hasher: RandomState::new(),
-            by_hash,
-        };
-        let mut superseded = false;
-        let end = for_each_line(&file, path, |offset, record| {
-            superseded |= finished.note(offset, &record);
-            Ok(())
-        })?;
-        file.set_len(end).map_err(io)?;
-        let known = finished.hasher.clone();
-        Ok((Self { path: path.to_owned(), file, end, superseded, known }, finished))
+    }
+
+    /// From now on one name may have several results: the last one counts in the end.
+    pub fn expect_repeats(&mut self) {
+        self.superseded = true;
     }
 
     /// Appends a result: one write of a whole line. If that fails what was written of it is taken back.
@@ -138,6 +142,51 @@ impl Journal {
     }
 }
 
+impl LockedJournal {
+    /// Whether it holds anything.
+    ///
+    /// # Errors
+    /// A file the system says nothing of.
+    pub fn has_results(&self) -> Result<bool> {
+        let about = self.file.metadata().map_err(|e| Error::io("read", &self.path, e))?;
+        Ok(about.len() > 0)
+    }
+
+    /// Forgets what it holds.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn clear(&self) -> Result<()> {
+        self.file.set_len(0).map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// Reads it. What follows the last whole line, left by a process that was killed, is cut off. `by_hash` tells
+    /// whether pictures are known again by content rather than by time, `started_in` where relative paths start.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds a line that is no record.
+    pub fn read(self, by_hash: bool, started_in: &Path) -> Result<(Journal, Finished)> {
+        let Self { path, file } = self;
+        let io = |e| Error::io("open", &path, e);
+        let mut finished = Finished {
+            path: path.clone(),
+            started_in: started_in.to_owned(),
+            file: Mutex::new(File::open(&path).map_err(io)?),
+            lines: HashMap::new(),
+            hasher: RandomState::new(),
+            by_hash,
+        };
+        let mut superseded = false;
+        let end = for_each_line(&file, &path, |offset, record| {
+            superseded |= finished.note(offset, &record);
+            Ok(())
+        })?;
+        file.set_len(end).map_err(io)?;
+        let known = finished.hasher.clone();
+        Ok((Journal { path, file, end, superseded, known }, finished))
+    }
+}
+
 impl Finished {
     /// Notes a line; tells whether its name had one already.
     fn note(&mut self, offset: u64, record: &Record) -> bool {
@@ -147,7 +196,11 @@ impl Finished {
             _ if self.by_hash => None,
             (_, Some(stamp), _) => Some(FileState::Stamp(stamp)),
         };
-        let line = Line { offset, state: state.map(|state| self.hasher.hash_one(state)) };
+        let line = Line {
+            offset,
+            path: self.hasher.hash_one(self.started_in.join(&record.input.path)),
+            state: state.map(|state| self.hasher.hash_one(state)),
+        };
         self.lines.insert(self.hasher.hash_one(&record.input.name), line).is_some()
     }
 
@@ -172,9 +225,25 @@ impl Finished {
         if line.state != Some(self.hasher.hash_one(state)) {
             return None;
         }
+        self.record(line).filter(|record| record.input.name == name)
+    }
+
+    /// The picture that has the result of this name, if it is not the one at `path` and still exists.
+    pub fn namesake(&self, name: &[u8], path: &Path) -> Option<PathBuf> {
+        let here = std::path::absolute(path).ok()?;
+        let line = self.lines.get(&self.hasher.hash_one(name))?;
+        if line.path == self.hasher.hash_one(&here) {
+            return None;
+        }
+        let record = self.record(line)?;
+        let there = self.started_in.join(&record.input.path);
+        let other = record.input.name == name && there.exists() && !is_same_file(&there, &here);
+        other.then_some(there)
+    }
+
+    fn record(&self, line: &Line) -> Option<Record> {
         let bytes = line_at(&mut self.file.lock().unwrap_or_else(|e| e.into_inner()), line.offset).ok()?;
-        let record = Record::parse(&bytes).ok()?;
-        (record.input.name == name).then_some(record)
+        Record::parse(&bytes).ok()
     }
 
     /// The journal.
@@ -196,6 +265,10 @@ mod tests {
         record
     }
 
+    fn open(path: &Path, by_hash: bool) -> Result<(Journal, Finished)> {
+        Journal::lock(path)?.read(by_hash, path.parent().unwrap())
+    }
+
     fn names(path: &Path) -> Vec<(String, bool)> {
         let text = std::fs::read_to_string(path).unwrap();
         let lines = text.lines().map(|l| serde_json::from_str::<Record>(l).unwrap());
@@ -206,15 +279,15 @@ mod tests {
     fn finished_pictures_are_known_again_and_failed_ones_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.jsonl");
-        let (mut journal, before) = Journal::open(&path, false).unwrap();
+        let (mut journal, before) = open(&path, false).unwrap();
         assert!(before.is_empty());
         journal.append(&record("a", true), &before).unwrap();
         journal.append(&record("b", false), &before).unwrap();
         journal.append(&record("c", true), &before).unwrap();
-        assert!(matches!(Journal::open(&path, false), Err(Error::Batch(BatchError::Locked { .. }))));
+        assert!(matches!(open(&path, false), Err(Error::Batch(BatchError::Locked { .. }))));
         journal.finish().unwrap();
 
-        let (mut journal, before) = Journal::open(&path, false).unwrap();
+        let (mut journal, before) = open(&path, false).unwrap();
         assert_eq!(before.get(b"a", FileState::Stamp(STATE)), Some(record("a", true)));
         let later = Stamp { modified: Some(8), ..STATE };
         assert_eq!(before.get(b"a", FileState::Stamp(later)), None);
@@ -235,27 +308,50 @@ mod tests {
         let whole = serde_json::to_string(&record("a", true)).unwrap() + "\n";
         for cut in [1, whole.len() / 2, whole.len() - 1] {
             std::fs::write(&path, format!("{whole}{}", &whole[..cut])).unwrap();
-            let (mut journal, before) = Journal::open(&path, false).unwrap();
+            let (mut journal, before) = open(&path, false).unwrap();
             journal.append(&record("b", true), &before).unwrap();
             drop(journal);
             assert_eq!(names(&path), [("a".to_owned(), true), ("b".to_owned(), true)]);
         }
         std::fs::write(&path, format!("{whole}nonsense\n{whole}")).unwrap();
-        let Err(error) = Journal::open(&path, false) else { panic!("opened") };
+        let Err(error) = open(&path, false) else { panic!("opened") };
         assert!(error.to_string().contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_result_is_that_of_one_picture() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["one/a", "two/a", "results.jsonl"] {
+            std::fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(dir.path().join(name), b"").unwrap();
+        }
+        let path = dir.path().join("results.jsonl");
+        let (mut journal, before) = open(&path, false).unwrap();
+        let mut of_one = record("a", true);
+        of_one.input.path = "one/a".into();
+        journal.append(&of_one, &before).unwrap();
+        drop((journal, before));
+        let (_, before) = open(&path, false).unwrap();
+        let namesake = |path: &str| before.namesake(b"a", &dir.path().join(path));
+        assert_eq!(namesake("two/a"), Some(dir.path().join("one/a")));
+        assert_eq!((namesake("one/a"), namesake("one/../one/a")), (None, None));
+        assert_eq!(before.namesake(b"b", &dir.path().join("two/b")), None);
+        // A picture that is gone, or was moved, does not mind.
+        std::fs::remove_file(dir.path().join("one/a")).unwrap();
+        assert_eq!(namesake("two/a"), None);
     }
 
     #[test]
     fn by_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.jsonl");
-        let (mut journal, before) = Journal::open(&path, true).unwrap();
+        let (mut journal, before) = open(&path, true).unwrap();
         let mut hashed = record("a", true);
         hashed.input.sha256 = Some("ab".into());
         journal.append(&hashed, &before).unwrap();
         journal.append(&record("b", true), &before).unwrap();
         drop(journal);
-        let (_, before) = Journal::open(&path, true).unwrap();
+        let (_, before) = open(&path, true).unwrap();
         assert!(before.get(b"a", FileState::Hash(5, "ab")).is_some());
         assert!(before.get(b"a", FileState::Hash(5, "cd")).is_none());
         assert!(!before.has(b"b") && before.len() == 2 && before.path() == path);

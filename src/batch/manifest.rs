@@ -37,14 +37,17 @@ impl Manifest {
 
     /// The name of the file: `manifest.json`, or `manifest-I-of-N.json`.
     pub fn file_name(shard: Option<Shard>) -> String {
-        shard.map_or("manifest.json".to_owned(), |part| format!("manifest-{part}.json"))
+        Shard::file_name(shard, "manifest", "json")
     }
 
-    /// Takes `folder` for a run: writes the manifest there, or finds that the one there has the same settings.
+    /// Takes `folder` for a run: writes the manifest there, or finds that the one there has the same settings, as have
+    /// those of the run's other parts. Returns the folder that paths in its results start from: where a run was started
+    /// first. `has_results` tells whether its journal holds any.
     ///
     /// # Errors
-    /// Results of other settings or of unknown ones; a folder that cannot be written.
-    pub fn claim(&self, folder: &Path, shard: Option<Shard>, journal: &Path) -> Result<()> {
+    /// Results of other settings or of unknown ones, or of a run split otherwise; a folder that cannot be written.
+    pub fn claim(&self, folder: &Path, shard: Option<Shard>, has_results: bool) -> Result<PathBuf> {
+        self.compare_parts(folder, shard)?;
         let path = folder.join(Self::file_name(shard));
         let unknown = |reason| BatchError::NoManifest {
             folder: folder.to_owned(),
@@ -52,14 +55,35 @@ impl Manifest {
             reason,
         };
         match Self::load(&path).map_err(unknown)? {
-            None if journal.exists() => Err(unknown("it is missing".to_owned()).into()),
-            None => self.write(&path),
+            None if has_results => Err(unknown("it is missing".to_owned()).into()),
+            None => self.write(&path).map(|()| self.started_in.clone()),
             Some(there) => {
-                self.compare(&there, folder)?;
-                // The same run may have been started from elsewhere.
-                if there.started_in == self.started_in { Ok(()) } else { self.write(&path) }
+                self.compare(&there, folder, &Self::file_name(shard))?;
+                Ok(there.started_in)
             }
         }
+    }
+
+    /// The manifests of other parts in a folder.
+    fn compare_parts(&self, folder: &Path, shard: Option<Shard>) -> Result<()> {
+        let entries = std::fs::read_dir(folder).map_err(|e| Error::io("read", folder, e))?;
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        for name in names {
+            let Some(other) = Shard::of_file(&name, "manifest", "json").filter(|other| *other != shard)
+            else {
+                continue;
+            };
+            // One that is no manifest is its owner's concern.
+            let Ok(Some(there)) = Self::load(&folder.join(&name)) else { continue };
+            if other.map(Shard::count) != shard.map(Shard::count) {
+                let run =
+                    |part: Option<Shard>| part.map_or("a whole run".to_owned(), |p| format!("part {p}"));
+                let (there, here) = (run(other), run(shard));
+                return Err(BatchError::OtherParts { folder: folder.to_owned(), there, here }.into());
+            }
+            self.compare(&there, folder, &name)?;
+        }
+        Ok(())
     }
 
     /// Reads the manifest of a run; `None` if there is none.
@@ -89,7 +113,7 @@ impl Manifest {
         files::write_atomic(path, format!("{text}\n").as_bytes()).map_err(|e| Error::io("write", path, e))
     }
 
-    fn compare(&self, there: &Self, folder: &Path) -> Result<(), BatchError> {
+    fn compare(&self, there: &Self, folder: &Path, manifest: &str) -> Result<(), BatchError> {
         let mut differences = self.settings.differences(&there.settings);
         if (self.schema, &self.program) != (there.schema, &there.program) {
             let named = |m: &Self| format!("{} (schema {})", m.program, m.schema);
@@ -97,7 +121,11 @@ impl Manifest {
         }
         match differences.is_empty() {
             true => Ok(()),
-            false => Err(BatchError::OtherSettings { folder: folder.to_owned(), differences }),
+            false => Err(BatchError::OtherSettings {
+                folder: folder.to_owned(),
+                manifest: manifest.to_owned(),
+                differences,
+            }),
         }
     }
 }
@@ -115,9 +143,11 @@ mod tests {
     #[test]
     fn a_folder_belongs_to_its_settings() {
         let dir = tempfile::tempdir().unwrap();
-        let claim = |m: &Manifest| m.claim(dir.path(), None, &dir.path().join("results.jsonl"));
-        claim(&manifest("bottle")).unwrap();
-        claim(&manifest("bottle")).unwrap();
+        let claim = |m: &Manifest| m.claim(dir.path(), None, false);
+        let first = Manifest { started_in: "/first".into(), ..manifest("bottle") };
+        assert_eq!(claim(&first).unwrap(), Path::new("/first"));
+        // The same run may be started from elsewhere: what its results say holds from where it was started first.
+        assert_eq!(claim(&manifest("bottle")).unwrap(), Path::new("/first"));
         let error = claim(&manifest("screw")).unwrap_err().to_string();
         assert!(error.contains("class: bottle there, screw here") && error.contains("--restart"), "{error}");
         let newer = Manifest { program: "aaclip 99".into(), ..manifest("bottle") };
@@ -128,14 +158,29 @@ mod tests {
     #[test]
     fn results_without_a_readable_manifest_are_not_touched() {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, path) = (dir.path().join("results.jsonl"), dir.path().join("manifest.json"));
-        std::fs::write(&journal, "").unwrap();
         assert!(matches!(
-            manifest("a").claim(dir.path(), None, &journal),
+            manifest("a").claim(dir.path(), None, true),
             Err(Error::Batch(BatchError::NoManifest { .. }))
         ));
-        std::fs::write(&path, "{").unwrap();
-        let error = manifest("a").claim(dir.path(), None, &journal).unwrap_err().to_string();
+        std::fs::write(dir.path().join("manifest.json"), "{").unwrap();
+        let error = manifest("a").claim(dir.path(), None, false).unwrap_err().to_string();
         assert!(error.contains("manifest.json"), "{error}");
+    }
+
+    #[test]
+    fn the_parts_of_a_run_have_the_same_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let part = |index, count| Shard::new(index, count);
+        let claim = |class: &str, shard| {
+            manifest(class).claim(dir.path(), shard, false).map_err(|error| error.to_string())
+        };
+        claim("nut", part(0, 2)).unwrap();
+        claim("nut", part(1, 2)).unwrap();
+        let error = claim("screw", part(1, 2)).unwrap_err();
+        assert!(error.contains("manifest-0-of-2.json") && error.contains("nut there, screw here"), "{error}");
+        for (shard, here) in [(None, "a whole run"), (part(0, 3), "part 0-of-3")] {
+            let error = claim("nut", shard).unwrap_err();
+            assert!(error.contains("-of-2") && error.contains(here), "{error}");
+        }
     }
 }

@@ -15,7 +15,7 @@ mod watch;
 
 pub use error::{BatchError, ListingProblem};
 pub use filter::Filter;
-pub use journal::{FileState, Finished, Journal};
+pub use journal::{FileState, Finished, Journal, LockedJournal};
 pub use lines::read_records;
 pub use listing::{Input, Listing, Root};
 pub use manifest::Manifest;

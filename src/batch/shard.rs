@@ -21,6 +21,33 @@ impl Shard {
         (index < count).then_some(Self { index, count })
     }
 
+    /// Part number, counted from 0.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// How many parts there are.
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
+    /// The name of a file that each part has one of: `KIND.ENDING`, or `KIND-I-of-N.ENDING`.
+    pub(super) fn file_name(part: Option<Self>, kind: &str, ending: &str) -> String {
+        part.map_or_else(|| format!("{kind}.{ending}"), |part| format!("{kind}-{part}.{ending}"))
+    }
+
+    /// Which part such a file is of (`Some(None)`: of a run that is not split); `None` if it is none.
+    pub(super) fn of_file(name: &str, kind: &str, ending: &str) -> Option<Option<Self>> {
+        let rest = name.strip_prefix(kind)?.strip_suffix(ending)?.strip_suffix('.')?;
+        if rest.is_empty() {
+            return Some(None);
+        }
+        let (index, count) = rest.strip_prefix('-')?.split_once("-of-")?;
+        let part = Self::new(index.parse().ok()?, count.parse().ok()?)?;
+        // Not `+1-of-02`.
+        (rest.strip_prefix('-') == Some(part.to_string().as_str())).then_some(Some(part))
+    }
+
     /// Whether a picture of this name belongs to it.
     pub fn holds(self, name: &[u8]) -> bool {
         let digest = Sha256::digest(name);
@@ -79,5 +106,14 @@ mod tests {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
         assert_eq!(Shard { index: 0, count: 4 }.to_string(), "0-of-4");
+        for part in [None, Shard::new(3, 10)] {
+            let name = Shard::file_name(part, "results", "jsonl");
+            assert_eq!(Shard::of_file(&name, "results", "jsonl"), Some(part));
+        }
+        for wrong in
+            ["results-a-of-2.jsonl", "results-01-of-2.jsonl", "results-1.jsonl", "results-2-of-2.jsonl"]
+        {
+            assert_eq!(Shard::of_file(wrong, "results", "jsonl"), None, "{wrong}");
+        }
     }
 }

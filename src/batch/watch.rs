@@ -47,7 +47,11 @@ pub struct Watch<'a> {
     /// some 30 bytes a file, for a watch may go on for months.
     seen: HashMap<u64, u64>,
     hasher: RandomState,
-    _watcher: Box<dyn Watcher + Send>,
+    /// Where results are kept under names and there are several folders: the path that has each name.
+    names: HashMap<u64, u64>,
+    /// Folders that are gone, by their place in `folders`.
+    lost: Vec<usize>,
+    watcher: Box<dyn Watcher + Send>,
 }
 
 impl<'a> Watch<'a> {
@@ -62,12 +66,12 @@ impl<'a> Watch<'a> {
             }
             Root::Files(_) => None,
         };
-        let folders: Option<Vec<_>> = listing.roots.iter().map(whole).collect();
-        let Some((folders, first)) =
-            folders.and_then(|f| f.first().map(|(named, _)| named.clone()).map(|n| (f, n)))
-        else {
-            return Err(BatchError::OnlyFolders);
-        };
+        if let Some(Root::Files(files)) = listing.roots.iter().find(|root| matches!(root, Root::Files(_))) {
+            let path = files.first().map(|input| input.path.clone()).unwrap_or_default();
+            return Err(BatchError::OnlyFolders { path });
+        }
+        let folders: Vec<_> = listing.roots.iter().filter_map(whole).collect();
+        let first = folders.first().map(|(named, _)| named.clone()).unwrap_or_default();
         let (sender, events) = channel();
         let (mut watcher, closes): (Box<dyn Watcher + Send>, bool) = match by {
             WatchBy::Events => {
@@ -94,7 +98,9 @@ impl<'a> Watch<'a> {
             unsettled: HashMap::new(),
             seen: HashMap::new(),
             hasher: RandomState::new(),
-            _watcher: watcher,
+            names: HashMap::new(),
+            lost: Vec::new(),
+            watcher,
         })
     }
 
@@ -102,33 +108,66 @@ impl<'a> Watch<'a> {
     fn wait(&mut self) -> Option<Result<Input, ListingProblem>> {
         while !self.stop.load(Ordering::Relaxed) {
             match self.found.next() {
-                Some(Ok(input)) if self.is_news(&input.path) => return Some(Ok(input)),
-                Some(Ok(_) | Err(ListingProblem::NoPictures { .. })) => continue,
+                Some(Ok(input)) => match self.look(input) {
+                    None => continue,
+                    found => return found,
+                },
+                Some(Err(ListingProblem::NoPictures { .. })) => continue,
                 Some(problem) => return Some(problem),
                 None => {}
             }
-            if let Some(input) = self.settled() {
-                return Some(Ok(input));
+            let found = self.settled().and_then(|input| self.hand_out(input));
+            if found.is_some() {
+                return found;
             }
             match self.events.recv_timeout(PATIENCE) {
                 Ok(Ok(event)) => {
-                    if let Some(input) = self.take(&event) {
-                        return Some(Ok(input));
+                    let found = self.take(&event);
+                    if found.is_some() {
+                        return found;
                     }
                 }
                 Ok(Err(e)) => {
                     let folder = e.paths.first().cloned().unwrap_or_default();
-                    return Some(Err(ListingProblem::Search { folder, reason: e.to_string() }));
+                    let reason = notify::Error { paths: Vec::new(), ..e }.to_string();
+                    return Some(Err(ListingProblem::Search { folder, reason }));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.return_to_lost(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
         None
     }
 
+    /// A picture that a search found: one that was written just now may still be.
+    fn look(&mut self, input: Input) -> Option<Result<Input, ListingProblem>> {
+        if is_young(&input.path) {
+            let path = std::path::absolute(&input.path).unwrap_or_else(|_| input.path.clone());
+            self.unsettled.insert(path, (stamp(&input.path), Instant::now()));
+            return None;
+        }
+        self.hand_out(input)
+    }
+
+    /// A picture that is complete, unless it was handed out like this already.
+    fn hand_out(&mut self, input: Input) -> Option<Result<Input, ListingProblem>> {
+        if !self.is_news(&input.path) {
+            return None;
+        }
+        if self.folders.len() > 1 && self.listing.skip.is_some() {
+            let (name, path) = (self.hasher.hash_one(input.name()), self.hasher.hash_one(&input.path));
+            if *self.names.entry(name).or_insert(path) != path {
+                return Some(Err(ListingProblem::Namesake { path: input.path }));
+            }
+        }
+        Some(Ok(input))
+    }
+
     /// What an event tells of.
-    fn take(&mut self, event: &Event) -> Option<Input> {
+    fn take(&mut self, event: &Event) -> Option<Result<Input, ListingProblem>> {
+        if let Some(problem) = self.lose(event) {
+            return Some(Err(problem));
+        }
         // The system dropped events, or a folder came with files in it: look for oneself.
         let folder_came = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)))
             && event.paths.last().is_some_and(|path| path.is_dir());
@@ -136,22 +175,56 @@ impl<'a> Watch<'a> {
             self.found = Box::new(self.listing.iter());
             return None;
         }
+        let path = event.paths.last()?;
         let complete = matches!(
             event.kind,
             EventKind::Access(AccessKind::Close(AccessMode::Write))
                 | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both))
         );
-        let written = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_));
-        let path = event.paths.last()?;
-        match (complete, written && !self.closes) {
-            (true, _) => self.input(path).filter(|input| self.is_news(&input.path)),
-            (false, true) => {
-                if self.input(path).is_some() {
-                    self.unsettled.insert(path.clone(), (stamp(path), Instant::now()));
-                }
-                None
-            }
-            (false, false) => None,
+        if complete {
+            return self.input(path).and_then(|input| self.hand_out(input));
+        }
+        let written = match event.kind {
+            // A link to a file is not closed after writing: nobody wrote it here.
+            EventKind::Create(_) => !self.closes || is_link(path),
+            EventKind::Modify(_) => !self.closes,
+            _ => false,
+        };
+        if written && self.input(path).is_some() {
+            self.unsettled.insert(path.clone(), (stamp(path), Instant::now()));
+        }
+        None
+    }
+
+    /// Notes that a watched folder itself is gone: the system says nothing more of it, even if another one takes its
+    /// place.
+    fn lose(&mut self, event: &Event) -> Option<ListingProblem> {
+        let away = matches!(
+            event.kind,
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
+        );
+        let is_it = |(_, absolute): &(PathBuf, PathBuf)| event.paths.contains(absolute);
+        let lost = self.folders.iter().position(is_it).filter(|_| self.closes && away)?;
+        if self.lost.contains(&lost) {
+            return None;
+        }
+        let (named, absolute) = &self.folders[lost];
+        // It may be watched no more already.
+        let _ = self.watcher.unwatch(absolute);
+        self.lost.push(lost);
+        Some(ListingProblem::Gone { folder: named.clone() })
+    }
+
+    /// Watches folders again that have come back.
+    fn return_to_lost(&mut self) {
+        let (folders, watcher) = (&self.folders, &mut self.watcher);
+        let before = self.lost.len();
+        self.lost.retain(|&lost| {
+            let (_, absolute) = &folders[lost];
+            !(absolute.is_dir() && watcher.watch(absolute, RecursiveMode::Recursive).is_ok())
+        });
+        if self.lost.len() < before {
+            self.found = Box::new(self.listing.iter());
         }
     }
 
@@ -164,7 +237,7 @@ impl<'a> Watch<'a> {
             self.unsettled.insert(due, (Some(now), Instant::now()));
             return None;
         }
-        self.input(&due).filter(|input| self.is_news(&input.path))
+        self.input(&due)
     }
 
     /// A path as an input, if the run takes such.
@@ -195,6 +268,23 @@ impl Iterator for Watch<'_> {
 
 fn stamp(path: &Path) -> Option<Stamp> {
     std::fs::metadata(path).ok().map(|m| Stamp::of(&m))
+}
+
+/// Whether a file was written so lately that whoever writes it may not be done.
+fn is_young(path: &Path) -> bool {
+    let modified = std::fs::metadata(path).and_then(|about| about.modified());
+    // A time to come is one of another clock, and says nothing.
+    modified.is_ok_and(|time| time.elapsed().map_or(true, |age| age < SETTLED))
+}
+
+/// Whether a path is a link to a file that has another name as well.
+fn is_link(path: &Path) -> bool {
+    let Ok(about) = path.symlink_metadata() else { return false };
+    #[cfg(unix)]
+    let more_names = std::os::unix::fs::MetadataExt::nlink(&about) > 1;
+    #[cfg(not(unix))]
+    let more_names = false;
+    about.is_symlink() || more_names
 }
 
 fn unwatchable(folder: &Path, e: &notify::Error) -> BatchError {

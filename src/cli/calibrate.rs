@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use aaclip::anchors::ClassName;
 use aaclip::calibration::{ClassThreshold, Rule, ThresholdFile, from_good, from_labels};
 use aaclip::dataset::{Dataset, DatasetError, Label, Layout};
+use aaclip::files::temporary_beside;
 use aaclip::{Detector, Error, Result};
 use clap::ValueEnum;
 
@@ -91,11 +92,16 @@ struct Known {
 }
 
 pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
+    // Before an hour of work rather than after it.
+    let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| temporary_beside(folder).map(drop))
+        .map_err(|e| Error::io("write", &args.out, e))?;
     let session = Session::open(&args.detector, messages::progress())?;
     let mut failed = 0;
     let mut fail = |reason: String| {
         failed += 1;
-        anstream::eprintln!("aaclip: {reason}");
+        messages::error(reason);
     };
     let pictures = pictures(&args, &session, &mut fail)?;
 

@@ -1,15 +1,16 @@
 //! `aaclip detect`.
 
+use std::io::StdoutLock;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use aaclip::Result;
-use aaclip::batch::{Filter, Input, Listing, Watch};
+use aaclip::batch::{Filter, Input, Listing, Root, Watch};
 use aaclip::output::{Record, RecordWriter};
 use aaclip::pipeline::ahead;
+use aaclip::{Error, Result};
 
 use super::detect_args::DetectArgs;
 use super::detect_output::{Looker, Place, Results, failure};
@@ -28,28 +29,41 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     found.listing.filter = Filter::new(&args.many.include, &args.many.exclude)?;
     found.listing.shard = args.many.shard;
     let tally = Tally::default();
-    found.problems.iter().for_each(|problem| tally.fail(problem));
+    found.problems.iter().for_each(|problem| tally.problem(problem));
     // Everything that can be wrong with names and folders is said before any work.
     if let Some(out) = args.output_folder() {
         found.listing.keep_out(&out)?;
     }
-    let count = found.listing.check()?;
-    if count == 0 && !args.watching() {
-        found.listing.iter().filter_map(Result::err).for_each(|problem| tally.fail(&problem.to_string()));
-        return Ok(tally.exit_code(&args));
+    let folders = found.listing.roots.iter().any(|root| matches!(root, Root::Folder(_)));
+    if found.listing.filter.is_set() && !folders {
+        return Err(Error::Setting("--include and --exclude have no effect without a folder".to_owned()));
     }
-    let place = Place::open(&args)?;
+    let count = if args.output_folder().is_some() { found.listing.check()? } else { found.listing.count() };
+    if count == 0 && !args.watching() {
+        found.listing.iter().filter_map(Result::err).for_each(|problem| tally.problem(&problem.to_string()));
+        if tally.counts().problems > 0 {
+            // A form that has a beginning has one without a picture, too.
+            writer(&args, many).finish().map_err(|e| Error::io("write to", "stdout", e))?;
+            return Ok(tally.exit_code(&args));
+        }
+    }
+    let mut place = Place::open(&args)?;
     let options = ScorerOptions { scale: args.scale.into(), hash: args.many.hash };
     let scorers = Scorers::open(&args.scoring, options, messages::progress())?;
     let scorer = scorers.default_class()?;
-    let journal = match &place {
-        Some(place) if many => Some(place.journal(&args, scorers.provenance(&scorer)?)?),
-        _ => None,
+    let (mut journal, finished) = match &mut place {
+        Some(place) if many => {
+            let (journal, finished) = place.journal(&args, scorers.provenance(&scorer)?)?;
+            place.check(&found.listing, &finished)?;
+            (Some(journal), Some(finished))
+        }
+        _ => (None, None),
     };
-    let (journal, finished) =
-        journal.map_or((None, None), |(journal, finished)| (Some(journal), Some(finished)));
+    if let Some(journal) = journal.as_mut().filter(|_| args.watching()) {
+        journal.expect_repeats();
+    }
     let results = Results {
-        stdout: RecordWriter::new(std::io::stdout().lock(), args.format.into(), many),
+        stdout: writer(&args, many),
         place: place.as_ref(),
         journal: journal.zip(finished.as_ref()),
     };
@@ -57,6 +71,10 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     let run = Run { listing: &found.listing, count, tally: &tally, args: &args };
     run.go(&looker, results)?;
     Ok(tally.exit_code(&args))
+}
+
+fn writer(args: &DetectArgs, many: bool) -> RecordWriter<StdoutLock<'static>> {
+    RecordWriter::new(std::io::stdout().lock(), args.format.into(), many)
 }
 
 /// A run over pictures.
@@ -125,7 +143,7 @@ impl Run<'_> {
         Ok(found.filter_map(|found| match found {
             Ok(input) => Some(input),
             Err(problem) => {
-                bar.suspend(|| self.tally.fail(&problem.to_string()));
+                bar.suspend(|| self.tally.problem(&problem.to_string()));
                 None
             }
         }))
@@ -143,6 +161,8 @@ struct Counts {
     old: usize,
     anomalous: usize,
     failed: usize,
+    /// What could not even be listed.
+    problems: usize,
     stopped: bool,
 }
 
@@ -173,7 +193,12 @@ impl Tally {
 
     fn fail(&self, reason: &str) {
         self.lock().failed += 1;
-        anstream::eprintln!("aaclip: {reason}");
+        messages::error(reason);
+    }
+
+    fn problem(&self, reason: &str) {
+        self.lock().problems += 1;
+        messages::error(reason);
     }
 
     fn stop(&self) {
@@ -184,7 +209,7 @@ impl Tally {
         let counts = self.counts();
         match () {
             () if counts.stopped => ExitCode::from(EXIT_STOPPED),
-            () if counts.failed > 0 => ExitCode::from(EXIT_ERROR),
+            () if counts.failed + counts.problems > 0 => ExitCode::from(EXIT_ERROR),
             () if args.fail_on_anomaly && counts.anomalous > 0 => ExitCode::from(EXIT_ANOMALY),
             () => ExitCode::SUCCESS,
         }
@@ -197,7 +222,9 @@ fn cost(counts: &Counts, started: Instant) -> String {
     let old = if counts.old > 0 { format!(" ({} of them before)", counts.old) } else { String::new() };
     format!(
         "{} scored{old}, {} anomalous, {} failed in {seconds:.2} s{memory}",
-        counts.scored, counts.anomalous, counts.failed
+        counts.scored,
+        counts.anomalous,
+        counts.failed + counts.problems
     )
 }
 

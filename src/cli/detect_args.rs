@@ -29,7 +29,8 @@ Many pictures with --out:
   DIR/NAME.png.heatmap.png   files of NAME.png, in the folders of the pictures
   With --shard the two are called results-I-of-N.jsonl and manifest-I-of-N.json. A run that was
   killed loses what was in flight, at most; the same command goes on. Pictures that failed are tried
-  again. DIR may lie inside the folder that is searched; it is left out.
+  again, and so are those whose files are gone. DIR may lie inside the folder that is searched: it is
+  left out, as is every NAME.png.heatmap.png and the like.
 
 Score:
   The score of a picture lies in 0..1 and depends on that picture, the model, the prompts and the
@@ -43,7 +44,7 @@ Score:
   A probability of 0.5 means as near to normal as to damaged.
 
 Exit codes:
-  0  all inputs were scored
+  0  all inputs were scored; also of a watch that Ctrl-C ended
   1  an anomaly was found (only with --fail-on-anomaly)
   2  any error: usage, set-up, or at least one input that could not be scored
   130  stopped by Ctrl-C or a termination signal, after finishing what was in flight";
@@ -84,6 +85,11 @@ pub struct DetectArgs {
     pub many: ManyArgs,
 }
 
+fn parse_poll(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.ok_or_else(|| "expected whole seconds from 1 to 86400".to_owned())
+}
+
 /// What concerns runs over many pictures.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Many pictures")]
@@ -115,7 +121,7 @@ pub struct ManyArgs {
     pub watch: bool,
 
     /// Watch by searching the folders every so many seconds: for network shares, which tell of no changes
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_poll)]
     pub poll: Option<u64>,
 
     /// Part I, counted from 0, of N: the pictures whose name hashes to it. Parts may share one --out

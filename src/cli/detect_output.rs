@@ -3,7 +3,7 @@
 use std::io::StdoutLock;
 use std::path::{Path, PathBuf};
 
-use aaclip::batch::{FileState, Finished, Input, Journal, Manifest};
+use aaclip::batch::{BatchError, FileState, Finished, Input, Journal, Listing, Manifest};
 use aaclip::files::{self, Stamp, is_hopeless};
 use aaclip::output::{Artefact, ArtefactNames, Outcome, Record, RecordWriter};
 use aaclip::{Error, PictureName, Provenance, Result, Scorer, Source, image};
@@ -14,6 +14,8 @@ use super::detect_args::DetectArgs;
 pub struct Place {
     pub folder: PathBuf,
     artefacts: Vec<Artefact>,
+    /// The folder that relative paths in its journal start from, where it is not the current one.
+    elsewhere: Option<PathBuf>,
 }
 
 impl Place {
@@ -23,35 +25,77 @@ impl Place {
     /// It cannot.
     pub fn open(args: &DetectArgs) -> Result<Option<Self>> {
         let Some(folder) = args.output_folder() else { return Ok(None) };
+        if folder.exists() && !folder.is_dir() {
+            let path = folder.display();
+            return Err(Error::Setting(format!("{path} is no folder: name another one with --out")));
+        }
         std::fs::create_dir_all(&folder)
             .and_then(|()| files::temporary_beside(&folder).map(drop))
             .map_err(|e| Error::io("write to the output folder", &folder, e))?;
-        Ok(Some(Self { folder, artefacts: args.artefacts() }))
+        Ok(Some(Self { folder, artefacts: args.artefacts(), elsewhere: None }))
     }
 
     /// Opens the journal of a run over many pictures.
     ///
     /// # Errors
     /// Results of other settings; a folder that another process writes to.
-    pub fn journal(&self, args: &DetectArgs, mut settings: Provenance) -> Result<(Journal, Finished)> {
+    pub fn journal(&mut self, args: &DetectArgs, mut settings: Provenance) -> Result<(Journal, Finished)> {
         let names: Vec<&str> = self.artefacts.iter().map(|a| a.name()).collect();
         settings.set("save", names.join(","));
         settings.set("scale", format!("{:?}", args.scale));
         settings.set("hash", args.many.hash);
         let shard = args.many.shard;
-        let path = self.folder.join(Journal::file_name(shard));
+        // Nobody else may be at work here, whatever is forgotten.
+        let locked = Journal::lock(&self.folder.join(Journal::file_name(shard)))?;
         if args.many.restart {
-            for old in [path.clone(), self.folder.join(Manifest::file_name(shard))] {
-                match std::fs::remove_file(&old) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(Error::io("remove", old, e));
-                    }
-                    _ => {}
+            let manifest = self.folder.join(Manifest::file_name(shard));
+            match std::fs::remove_file(&manifest) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", manifest, e));
                 }
+                _ => locked.clear()?,
             }
         }
-        Manifest::new(settings).claim(&self.folder, shard, &path)?;
-        Journal::open(&path, args.many.hash)
+        let manifest = Manifest::new(settings);
+        let started_in = manifest.claim(&self.folder, shard, locked.has_results()?)?;
+        let read = locked.read(args.many.hash, &started_in)?;
+        self.elsewhere = (started_in != manifest.started_in).then_some(manifest.started_in);
+        Ok(read)
+    }
+
+    /// Makes sure that no picture of the run has the name of another one whose result is here.
+    ///
+    /// # Errors
+    /// The first that has.
+    pub fn check(&self, listing: &Listing, finished: &Finished) -> Result<()> {
+        if finished.is_empty() {
+            return Ok(());
+        }
+        for input in listing.iter().filter_map(Result::ok) {
+            if let Some(there) = finished.namesake(&input.name(), &input.path) {
+                let here = input.path;
+                return Err(BatchError::OtherPicture { folder: self.folder.clone(), there, here }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every file that is wanted of a picture is there.
+    fn has_files(&self, input: &Input) -> bool {
+        let names = self.names(input);
+        self.artefacts.iter().all(|&wanted| names.path(wanted).is_file())
+    }
+
+    fn names(&self, input: &Input) -> ArtefactNames {
+        ArtefactNames { stem: self.folder.join(input.inside()) }
+    }
+
+    /// A picture's path as the journal names it.
+    fn kept_path(&self, path: &str) -> String {
+        match &self.elsewhere {
+            Some(here) if Path::new(path).is_relative() => here.join(path).to_string_lossy().into_owned(),
+            _ => path.to_owned(),
+        }
     }
 
     /// `a` as results on stdout name a file of this folder.
@@ -62,7 +106,9 @@ impl Place {
     /// A file as the journal names it, so that the folder can be moved.
     fn kept(&self, file: &str) -> String {
         let inside = Path::new(file).strip_prefix(&self.folder);
-        inside.map_or_else(|_| file.to_owned(), |p| p.to_string_lossy().replace('\\', "/"))
+        let inside = inside.map_or(file.into(), Path::to_string_lossy);
+        // Where it stands between folders; elsewhere it is part of a name.
+        if cfg!(windows) { inside.replace('\\', "/") } else { inside.into_owned() }
     }
 }
 
@@ -104,7 +150,8 @@ impl Looker<'_> {
     }
 
     fn earlier(&self, finished: &Finished, input: &Input, name: &PictureName) -> Option<Record> {
-        if !finished.has(&name.name) {
+        // What somebody removed is made again.
+        if !finished.has(&name.name) || !self.place.is_none_or(|place| place.has_files(input)) {
             return None;
         }
         let settings = self.scorer.settings();
@@ -119,10 +166,7 @@ impl Looker<'_> {
     fn fresh(&self, input: &Input, name: &PictureName) -> Result<(Record, bool)> {
         let look = self.scorer.look(Source::File(&input.path), &name.path)?;
         let files = match self.place {
-            Some(place) => {
-                let names = ArtefactNames { stem: place.folder.join(input.inside()) };
-                self.scorer.save(&look, &place.artefacts, &names)?
-            }
+            Some(place) => self.scorer.save(&look, &place.artefacts, &place.names(input))?,
             None => Default::default(),
         };
         let clipped = look.picture.was_clipped();
@@ -154,6 +198,7 @@ impl Results<'_> {
                 false => {
                     let mut kept = looked.record.clone();
                     rename(&mut kept, &|file| place.kept(file));
+                    kept.input.path = place.kept_path(&kept.input.path);
                     journal.append(&kept, before)?;
                 }
             }

@@ -109,7 +109,7 @@ struct Problems(Vec<String>);
 
 impl Problems {
     fn add(&mut self, problem: String) {
-        anstream::eprintln!("aaclip: {problem}");
+        messages::error(&problem);
         self.0.push(problem);
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
+use aaclip::output::printable;
 use aaclip::progress::Progress;
 use aaclip::{Error, Result};
 
@@ -25,10 +26,17 @@ pub fn progress() -> Progress {
     verbosity().progress()
 }
 
+/// Something that went wrong, while the run goes on: on stderr, whatever was asked for.
+pub fn error(message: impl std::fmt::Display) {
+    let message = message.to_string();
+    let lines: Vec<_> = message.lines().map(printable).collect();
+    anstream::eprintln!("aaclip: {}", lines.join("\n"));
+}
+
 /// Something to know that is no error: on stderr, unless `--quiet`.
 pub fn warn(message: impl std::fmt::Display) {
     if !verbosity().quiet {
-        anstream::eprintln!("aaclip: {message}");
+        error(message);
     }
 }
 

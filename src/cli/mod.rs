@@ -137,7 +137,7 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            anstream::eprintln!("aaclip: {e}");
+            messages::error(&e);
             parse::explain(&e.to_string(), &parsed.applied);
             ExitCode::from(EXIT_ERROR)
         }

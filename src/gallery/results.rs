@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::GalleryError;
-use crate::batch::{Manifest, read_records};
+use crate::batch::{Journal, Manifest, read_records};
 use crate::output::{Outcome, Record};
 use crate::{Error, Result};
 
@@ -125,34 +125,15 @@ fn joined(parts: &[&[u8]]) -> PathBuf {
     String::from_utf8_lossy(&parts.concat()).into_owned().into()
 }
 
-/// The files of results in a folder, each with the manifest that belongs to it, in the order of shards.
+/// The files of results in a folder, each with the manifest that belongs to it, in the order of their parts.
 fn sources(folder: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let io = |e| Error::io("read", folder, e);
-    let mut shards = Vec::new();
+    let mut parts = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
-        let Some(shard) = name.to_str().and_then(|n| n.strip_prefix("results")) else { continue };
-        let Some(shard) = shard.strip_suffix(".jsonl") else { continue };
-        if let Some(order) = shard_order(shard) {
-            shards.push((order, shard.to_owned()));
-        }
+        parts.extend(name.to_str().and_then(Journal::part_of));
     }
-    shards.sort();
-    let paths = |shard: &str| {
-        (folder.join(format!("results{shard}.jsonl")), folder.join(format!("manifest{shard}.json")))
-    };
-    Ok(shards.iter().map(|(_, shard)| paths(shard)).collect())
-}
-
-/// How many shards and which one: of `""` (a whole run) or `"-I-of-N"`.
-fn shard_order(shard: &str) -> Option<(u64, u64)> {
-    if shard.is_empty() {
-        return Some((0, 0));
-    }
-    let (index, count) = shard.strip_prefix('-')?.split_once("-of-")?;
-    let number = |digits: &str| {
-        let plain = digits.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| digits.parse::<u64>().ok()).flatten()
-    };
-    Some((number(count)?, number(index)?))
+    parts.sort_by_key(|part| part.map(|part| (part.count(), part.index())));
+    let path = |name: String| folder.join(name);
+    Ok(parts.into_iter().map(|p| (path(Journal::file_name(p)), path(Manifest::file_name(p)))).collect())
 }

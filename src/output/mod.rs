@@ -1,11 +1,13 @@
 //! What a run leaves behind: records and pictures.
 
 mod paint;
+mod printable;
 mod record;
 mod save;
 mod writer;
 
 pub use paint::{ColourScale, heatmap, mask, outline, overlay};
+pub use printable::printable;
 pub use record::{Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
 pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save};
 pub use writer::{COLUMNS, RecordFormat, RecordWriter};

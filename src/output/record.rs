@@ -165,8 +165,8 @@ struct Fields {
     schema: u32,
     path: String,
     name: String,
-    /// The name's bytes in base64, where they are no Unicode text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The name's bytes in base64, where they are no Unicode text, else null.
+    #[serde(default)]
     name_base64: Option<String>,
     bytes: Option<u64>,
     modified: Option<i64>,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::{Outcome, Record};
+use super::{Outcome, Record, printable};
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,10 +21,11 @@ pub enum RecordFormat {
 }
 
 /// The columns of the CSV form: the fields of the JSON form, a dot before the field of a field; `regions` is JSON.
-pub const COLUMNS: [&str; 35] = [
+pub const COLUMNS: [&str; 36] = [
     "schema",
     "path",
     "name",
+    "name_base64",
     "bytes",
     "modified",
     "sha256",
@@ -114,8 +115,14 @@ impl<W: Write> RecordWriter<W> {
     /// # Errors
     /// Those of the underlying writer.
     pub fn finish(mut self) -> io::Result<()> {
-        if self.format == RecordFormat::Json && self.array {
-            self.out.write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
+        match self.format {
+            RecordFormat::Json if self.array => {
+                self.out.write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
+            }
+            RecordFormat::Csv if self.written == 0 => {
+                csv::Writer::from_writer(&mut self.out).write_record(COLUMNS)?;
+            }
+            _ => {}
         }
         self.out.flush()
     }
@@ -128,7 +135,7 @@ fn text_line(record: &Record) -> Option<String> {
         Some(true) => "ANOMALOUS  ",
         Some(false) => "normal     ",
     };
-    Some(format!("{:.4}  {verdict}{}", scored.score, record.input.path))
+    Some(format!("{:.4}  {verdict}{}", scored.score, printable(&record.input.path)))
 }
 
 /// The values of [`COLUMNS`].

@@ -1,4 +1,4 @@
-//! Folders: journal, resuming, shards, filters, watching.
+//! Folders: journal, resuming, shards, filters.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{Ran, Workplace, support};
 
 /// Records without what differs from run to run.
-fn steady(text: &str) -> Vec<Value> {
+pub fn steady(text: &str) -> Vec<Value> {
     let record = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         value.as_object_mut().unwrap().remove("timing_ms");
@@ -20,24 +20,24 @@ fn steady(text: &str) -> Vec<Value> {
 }
 
 impl Workplace {
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    fn folder(&self, names: &[&str]) {
+    pub fn folder(&self, names: &[&str]) {
         for (i, name) in names.iter().enumerate() {
             self.picture(name, 20 + i as u32, 24);
         }
     }
 
-    fn start(&self, arguments: &[&str]) -> Child {
+    pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command();
         command.arg("detect").arg("--model").arg(support::tiny_model()).args(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 }
 
-fn names(lines: &[Value]) -> Vec<&str> {
+pub fn names(lines: &[Value]) -> Vec<&str> {
     lines.iter().map(|l| l["name"].as_str().unwrap()).collect()
 }
 
@@ -260,7 +260,7 @@ fn killed_at_any_moment_it_goes_on() {
 }
 
 #[cfg(unix)]
-fn terminate(child: &Child) {
+pub fn terminate(child: &Child) {
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
 }
@@ -284,46 +284,4 @@ fn a_signal_ends_it_in_good_order() {
         assert!(ran.stderr.contains("the same command goes on"), "{}", ran.stderr);
     }
     assert_eq!(steady(&here.read("out/results.jsonl")).len(), rest + 1);
-}
-
-#[cfg(unix)]
-#[test]
-fn watching_scores_what_comes() {
-    for more in [&["--watch"][..], &["--poll", "1"]] {
-        let here = Workplace::new();
-        here.folder(&["in/old.png"]);
-        let mut child =
-            here.start(&[&["in", "--save", "raw", "--out", "in/out", "--format", "jsonl"], more].concat());
-        let (sender, lines) = std::sync::mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || stdout.lines().try_for_each(|line| sender.send(line.unwrap())));
-        let next = || {
-            let line = lines.recv_timeout(std::time::Duration::from_secs(120));
-            steady(&line.unwrap_or_else(|_| panic!("nothing came, {more:?}"))).remove(0)
-        };
-        assert_eq!(next()["name"], "old.png");
-        // Written slowly under its own name, and renamed after it was complete.
-        let bytes = std::fs::read(here.path("in/old.png")).unwrap();
-        {
-            use std::io::Write;
-            let mut slow = std::fs::File::create(here.path("in/slow.png")).unwrap();
-            slow.write_all(&bytes[..40]).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            slow.write_all(&bytes[40..]).unwrap();
-        }
-        let slow = next();
-        assert_eq!((&slow["name"], &slow["error"]), (&"slow.png".into(), &Value::Null), "{more:?}");
-        std::fs::create_dir(here.path("in/sub")).unwrap();
-        std::fs::write(here.path("in/sub/x.part"), &bytes).unwrap();
-        std::fs::rename(here.path("in/sub/x.part"), here.path("in/sub/moved.png")).unwrap();
-        assert_eq!(next()["name"], "sub/moved.png");
-        terminate(&child);
-        let ran = Ran::from(child.wait_with_output().unwrap()).ok();
-        assert!(ran.stderr.contains("finishing"), "{}", ran.stderr);
-        assert_eq!(steady(&here.read("in/out/results.jsonl")).len(), 3);
-    }
-    let here = Workplace::new();
-    here.folder(&["a.png"]);
-    let ran = here.detect(&["a.png", "--watch"]);
-    assert!(ran.code == 2 && ran.stderr.contains("folders only"), "{}", ran.stderr);
 }

@@ -27,6 +27,7 @@ fn one_picture_gives_one_object_with_every_field() {
         "model",
         "modified",
         "name",
+        "name_base64",
         "path",
         "region_threshold",
         "regions",

@@ -18,6 +18,7 @@ mod formats;
 mod golden;
 mod hard_places;
 mod mutants;
+mod output_folder;
 mod prompts;
 mod report;
 mod serve;
@@ -26,6 +27,7 @@ mod settings;
 mod shell;
 mod tiles;
 mod train;
+mod watch;
 mod worker;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! What runs over many pictures read: requests of a worker, results of an earlier run.
 
+use std::path::Path;
+
 use aaclip::batch::Journal;
 use aaclip::gallery::DetectRun;
 use aaclip::worker::{Line, Lines, Request, RequestPicture};
@@ -32,8 +34,9 @@ pub fn journal(data: &[u8]) {
     let path = scratch::file("run/results.jsonl", data);
     let _ = path.parent().map(DetectRun::read);
     for by_hash in [false, true] {
-        let Ok((journal, before)) = Journal::open(&path, by_hash) else { return };
-        let _ = (before.len(), before.has(b"a.png"));
+        let locked = Journal::lock(&path).expect("nobody else has it");
+        let Ok((journal, before)) = locked.read(by_hash, Path::new("/")) else { return };
+        let _ = (before.len(), before.has(b"a.png"), before.namesake(b"a.png", &path));
         journal.finish().expect("what can be opened can be finished");
     }
     let text = std::fs::read(&path).expect("the journal");
