@@ -46,7 +46,8 @@ impl Place {
         settings.set("hash", args.many.hash);
         let shard = args.many.shard;
         // Nobody else may be at work here, whatever is forgotten.
-        let locked = Journal::lock(&self.folder.join(Journal::file_name(shard)))?;
+        let path = self.folder.join(Journal::file_name(shard));
+        let locked = Journal::lock(&path)?;
         if args.many.restart {
             let manifest = self.folder.join(Manifest::file_name(shard));
             match std::fs::remove_file(&manifest) {
@@ -57,7 +58,13 @@ impl Place {
             }
         }
         let manifest = Manifest::new(settings);
-        let started_in = manifest.claim(&self.folder, shard, locked.has_results()?)?;
+        let has_results = locked.has_results()?;
+        let started_in = manifest.claim(&self.folder, shard, has_results).inspect_err(|_| {
+            if !has_results {
+                // Perhaps made just now.
+                let _ = std::fs::remove_file(&path);
+            }
+        })?;
         let read = locked.read(args.many.hash, &started_in)?;
         self.elsewhere = (started_in != manifest.started_in).then_some(manifest.started_in);
         Ok(read)

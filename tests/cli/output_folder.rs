@@ -77,6 +77,7 @@ fn parts_of_one_folder_belong_together() {
         let ran = run(more);
         assert!(ran.code == 2 && ran.stderr.contains(needle), "{}", ran.stderr);
     }
+    assert!(!here.path("out/results.jsonl").exists());
     run(&["--shard", "1/2"]).ok();
     // A part without a picture has run, too.
     std::fs::create_dir(here.path("one")).unwrap();
