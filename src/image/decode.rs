@@ -161,7 +161,7 @@ pub struct PictureFile {
 pub fn read(path: &Path, limits: &DecodeLimits) -> Result<PictureFile, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
     // Before it is opened: opening a pipe waits for whoever writes to it. What a shell hands over as a file is read.
-    let handed_over = path.starts_with("/dev/fd") || path == Path::new("/dev/stdin");
+    let handed_over = ["/dev/fd", "/proc/self/fd", "/dev/stdin"].iter().any(|place| path.starts_with(place));
     if !handed_over && !std::fs::metadata(path).map_err(io)?.is_file() {
         return Err(ImageError::NotAFile { path: path.to_owned() });
     }

@@ -165,6 +165,17 @@ fn odd_things_among_pictures() {
         }
     }
     assert_eq!(steady(&first.stdout).iter().filter(|r| r["error"].is_null()).count(), 2);
+    // What a shell hands over is no file either, and meant.
+    let picture = std::fs::File::open(here.path("in/back\\slash.png")).unwrap();
+    let ran = crate::Ran::from(
+        here.command()
+            .args(["detect", "/dev/stdin", "--model"])
+            .arg(support::tiny_model())
+            .stdin(picture)
+            .output()
+            .unwrap(),
+    );
+    assert!(ran.code == 0 && ran.stdout.contains("/dev/stdin"), "{}", ran.stderr);
     let ran = here.detect(&["in"]);
     assert!(!ran.stdout.contains('\u{1b}') && ran.stdout.contains("esc\\u{1b}[31m.png"), "{}", ran.stdout);
 }
