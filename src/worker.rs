@@ -1,28 +1,58 @@
 //! The protocol of `aaclip worker`: a request per line in, a record per line out, for engines that start programs and
 //! talk to them through pipes (Spark's `pipe`, Ray, GNU parallel, Kubernetes jobs).
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::files::path_of_bytes;
 use crate::output::Record;
 use crate::{PictureName, Source};
+
+/// Characters of a line that is no request which its answer repeats.
+const SHOWN: usize = 200;
+
+/// Whatever the asker knows a request by, as JSON. It comes back as it was written: no number of it is rounded, no
+/// string decoded.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct RequestId(Box<RawValue>);
+
+impl RequestId {
+    fn new(raw: &RawValue) -> Option<Self> {
+        // A null id and none are the same. Outside of strings a return is a space, and an answer is one line.
+        let text = raw.get().replace('\r', " ");
+        (text != "null").then(|| RawValue::from_string(text).ok().map(Self)).flatten()
+    }
+
+    /// The JSON text.
+    pub fn as_json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for RequestId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_json() == other.as_json()
+    }
+}
 
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// Whatever the asker knows it by; comes back with the answer.
-    pub id: Option<Value>,
+    /// Comes back with the answer.
+    pub id: Option<RequestId>,
     /// What the picture shows; `None`: the worker's own class.
     pub class: Option<String>,
     /// The picture.
     pub picture: RequestPicture,
-    /// What the answer calls the picture: its path, or the name that was given with its content.
-    pub name: String,
+    /// What the answer calls the picture: its path, or the name that was given.
+    pub name: PictureName,
 }
 
 /// The picture of a request.
@@ -38,7 +68,9 @@ pub enum RequestPicture {
 #[derive(Debug, Clone, PartialEq)]
 pub struct BadRequest {
     /// Its id, if it has one.
-    pub id: Option<Value>,
+    pub id: Option<RequestId>,
+    /// What the answer calls the picture: as in a request where that much can be read, else how the line begins.
+    pub name: PictureName,
     /// What is wrong.
     pub reason: String,
 }
@@ -46,8 +78,9 @@ pub struct BadRequest {
 /// A request as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Fields {
-    id: Option<Value>,
+struct Fields<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     path: Option<String>,
     b64: Option<String>,
     class: Option<String>,
@@ -55,40 +88,41 @@ struct Fields {
 }
 
 impl Request {
-    /// Reads a line: a JSON object `{"path" | "b64", "class"?, "id"?, "name"?}`, or anything else as a path.
+    /// Reads a line: a JSON object `{"path" | "b64", "class"?, "id"?, "name"?}`, or anything else as a path, which on
+    /// Unix may be any bytes.
     ///
     /// # Errors
     /// A line that is neither.
     pub fn parse(line: &[u8]) -> Result<Self, BadRequest> {
-        let bad = |id: Option<Value>, reason: &str| BadRequest { id, reason: reason.to_owned() };
-        let text = std::str::from_utf8(line).map_err(|_| bad(None, "the line is not UTF-8"))?;
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        if text.trim().is_empty() {
-            return Err(bad(None, "the line is empty"));
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.trim_ascii().is_empty() {
+            return Err(BadRequest::of_line(line, "the line is empty"));
         }
-        if !text.trim_start().starts_with('{') {
-            let picture = RequestPicture::File(PathBuf::from(text));
-            return Ok(Self { id: None, class: None, picture, name: text.to_owned() });
+        if !line.trim_ascii_start().starts_with(b"{") {
+            let path = path_of_bytes(line);
+            let name =
+                PictureName { path: String::from_utf8_lossy(line).into_owned(), name: line.to_owned() };
+            return Ok(Self { id: None, class: None, picture: RequestPicture::File(path), name });
         }
-        let fields: Fields = serde_json::from_str(text).map_err(|e| {
-            // The id is worth having even where the rest is wrong.
-            let id = serde_json::from_str::<Value>(text).ok().and_then(|mut v| Some(v.get_mut("id")?.take()));
-            bad(id, &e.to_string())
-        })?;
-        let picture = match (fields.path, fields.b64) {
-            (Some(path), None) => Ok((path.clone(), RequestPicture::File(PathBuf::from(path)))),
+        let text =
+            std::str::from_utf8(line).map_err(|_| BadRequest::of_line(line, "the line is not UTF-8"))?;
+        Self::from_json(text).map_err(|reason| BadRequest::of_json(text, reason))
+    }
+
+    fn from_json(text: &str) -> Result<Self, String> {
+        let fields: Fields<'_> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let (name, picture) = match (fields.path, fields.b64) {
+            (Some(path), None) => (path.clone(), RequestPicture::File(PathBuf::from(path))),
             (None, Some(content)) => match BASE64.decode(content.as_bytes()) {
-                Ok(bytes) => Ok(("picture".to_owned(), RequestPicture::Bytes(bytes))),
-                Err(e) => Err(format!("`b64` is no base64: {e}")),
+                Ok(bytes) => (UNNAMED.to_owned(), RequestPicture::Bytes(bytes)),
+                Err(e) => return Err(format!("`b64` is no base64: {e}")),
             },
-            _ => Err("expected either `path` or `b64`".to_owned()),
+            _ => return Err("expected either `path` or `b64`".to_owned()),
         };
-        match picture {
-            Err(reason) => Err(BadRequest { id: fields.id, reason }),
-            Ok((name, picture)) => {
-                Ok(Self { id: fields.id, class: fields.class, picture, name: fields.name.unwrap_or(name) })
-            }
-        }
+        // An empty class is none.
+        let class = fields.class.map(|class| class.trim().to_owned()).filter(|class| !class.is_empty());
+        let name = PictureName::plain(&fields.name.unwrap_or(name));
+        Ok(Self { id: fields.id.and_then(RequestId::new), class, picture, name })
     }
 
     /// The picture, as a scorer takes it.
@@ -98,10 +132,33 @@ impl Request {
             RequestPicture::Bytes(bytes) => Source::Bytes(bytes),
         }
     }
+}
 
-    /// How the answer names the picture.
-    pub fn picture_name(&self) -> PictureName {
-        PictureName::plain(&self.name)
+/// What an answer calls a picture that came without a name.
+const UNNAMED: &str = "picture";
+
+impl BadRequest {
+    /// A line, or its beginning, of which nothing can be known.
+    pub fn of_line(line: &[u8], reason: impl Into<String>) -> Self {
+        // No character has more than four bytes.
+        let start = String::from_utf8_lossy(line.get(..4 * SHOWN).unwrap_or(line));
+        let path = start.trim().chars().take(SHOWN).collect();
+        Self { id: None, name: PictureName { path, name: Vec::new() }, reason: reason.into() }
+    }
+
+    /// An object that is no request. What can be read of it is worth having.
+    fn of_json(text: &str, reason: String) -> Self {
+        // Raw values are not decoded: a string with half a character in it spoils nothing but itself.
+        let Ok(fields) = serde_json::from_str::<HashMap<String, &RawValue>>(text) else {
+            return Self::of_line(text.as_bytes(), reason);
+        };
+        let string = |key: &str| serde_json::from_str::<String>(fields.get(key)?.get()).ok();
+        let id = fields.get("id").and_then(|raw| RequestId::new(raw));
+        let name = string("name").or_else(|| string("path"));
+        match name.or_else(|| fields.contains_key("b64").then(|| UNNAMED.to_owned())) {
+            Some(name) => Self { id, name: PictureName::plain(&name), reason },
+            None => Self { id, ..Self::of_line(text.as_bytes(), reason) },
+        }
     }
 }
 
@@ -110,43 +167,51 @@ impl Request {
 pub struct Answer {
     /// The request's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<Value>,
+    pub id: Option<RequestId>,
     /// What came of the picture.
     #[serde(flatten)]
     pub record: Record,
 }
 
-/// The lines of a stream, none longer than a limit.
+/// The lines of a stream, none longer than a limit, without the mark that some editors put before the first.
 pub struct Lines<R> {
     input: R,
     longest: u64,
+    begun: bool,
     ended: bool,
 }
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
     /// Its bytes without the line end.
     Whole(Vec<u8>),
-    /// It was longer than the limit; the rest of it was passed over.
-    TooLong,
+    /// It was longer than the limit: how it begins. The rest of it was passed over.
+    TooLong(Vec<u8>),
 }
 
 impl<R: BufRead> Lines<R> {
     /// The lines of `input`; memory holds at most `longest` bytes of one.
     pub fn new(input: R, longest: u64) -> Self {
-        Self { input, longest, ended: false }
+        Self { input, longest, begun: false, ended: false }
     }
 
     fn read(&mut self) -> io::Result<Option<Line>> {
         let mut line = Vec::new();
         let count = self.input.by_ref().take(self.longest.saturating_add(1)).read_until(b'\n', &mut line)?;
-        if count == 0 {
+        let marked = !std::mem::replace(&mut self.begun, true) && line.starts_with(BYTE_ORDER_MARK);
+        if marked {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
+        if line.is_empty() {
             return Ok(None);
         }
-        if line.pop_if(|&mut last| last == b'\n').is_none() && line.len() as u64 > self.longest {
+        if line.pop_if(|&mut last| last == b'\n').is_none() && count as u64 > self.longest {
             self.input.skip_until(b'\n')?;
-            return Ok(Some(Line::TooLong));
+            line.truncate(4 * SHOWN);
+            return Ok(Some(Line::TooLong(line)));
         }
         Ok(Some(Line::Whole(line)))
     }
@@ -169,32 +234,81 @@ impl<R: BufRead> Iterator for Lines<R> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn requests_in_both_forms() {
-        let path = Request::parse(b"a b/c.png\r").unwrap();
-        assert_eq!((path.picture, &path.name[..]), (RequestPicture::File("a b/c.png".into()), "a b/c.png"));
-        let full = br#" {"b64": "AAEC", "class": "nut", "id": {"row": 7}, "name": "x"}"#;
-        let full = Request::parse(full).unwrap();
-        assert_eq!(full.picture, RequestPicture::Bytes(vec![0, 1, 2]));
-        assert_eq!((full.class.as_deref(), &full.name[..]), (Some("nut"), "x"));
-        assert_eq!(full.id, Some(serde_json::json!({"row": 7})));
+    fn id(of: &Option<RequestId>) -> Option<&str> {
+        of.as_ref().map(RequestId::as_json)
     }
 
     #[test]
-    fn bad_requests_keep_their_id() {
-        for (line, id, needle) in [
-            (&b""[..], false, "empty"),
-            (b"\xff", false, "UTF-8"),
-            (b"{", false, "EOF"),
-            (br#"{"id": 1}"#, true, "either `path` or `b64`"),
-            (br#"{"id": 1, "path": "a", "b64": ""}"#, true, "either"),
-            (br#"{"id": 1, "b64": "?"}"#, true, "base64"),
-            (br#"{"id": 1, "path": "a", "clas": "x"}"#, true, "clas"),
-            (br#"{"id": 1, "path": 5}"#, true, "string"),
+    fn requests_in_both_forms() {
+        let path = Request::parse(b"a b/c.png\r").unwrap();
+        assert_eq!(
+            (path.picture, &path.name.path[..]),
+            (RequestPicture::File("a b/c.png".into()), "a b/c.png")
+        );
+        let full = br#" {"b64": "AAEC", "class": " nut ", "id": {"row": 7}, "name": "x"}"#;
+        let full = Request::parse(full).unwrap();
+        assert_eq!(full.picture, RequestPicture::Bytes(vec![0, 1, 2]));
+        assert_eq!((full.class.as_deref(), full.name), (Some("nut"), PictureName::plain("x")));
+        assert_eq!(id(&full.id), Some(r#"{"row": 7}"#));
+        for none in [r#"{"path": "a", "class": ""}"#, r#"{"path": "a", "class": " \t", "id": null}"#] {
+            let none = Request::parse(none.as_bytes()).unwrap();
+            assert_eq!((none.class, none.id), (None, None));
+        }
+    }
+
+    #[test]
+    fn ids_come_back_as_they_were_written() {
+        for text in [
+            "123456789012345678901234567890",
+            "1.10",
+            "1E5",
+            "-0.0",
+            "1e999",
+            r#""\ud800 \u00e9""#,
+            r#"[1, {"b": 1.0, "a": []}]"#,
+        ] {
+            for rest in [r#""path": "a""#, r#""path": 7"#, r#""pth": "a""#, r#""path": "\udcff""#] {
+                let line = format!("{{\"id\": {text}, {rest}}}");
+                let found = Request::parse(line.as_bytes()).map_or_else(|bad| bad.id, |good| good.id);
+                assert_eq!(id(&found), Some(text), "{line}");
+                assert_eq!(serde_json::to_string(&found).unwrap(), text);
+            }
+        }
+        let split = Request::parse(b"{\"path\": \"a\", \"id\": [1,\r2]}").unwrap();
+        assert_eq!(id(&split.id), Some("[1, 2]"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_may_be_any_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+        let found = Request::parse(b"sub/\xff.png").unwrap();
+        let RequestPicture::File(path) = &found.picture else { panic!("{found:?}") };
+        assert_eq!(path.as_os_str().as_bytes(), b"sub/\xff.png");
+        assert_eq!((&found.name.path[..], &found.name.name[..]), ("sub/\u{fffd}.png", &b"sub/\xff.png"[..]));
+    }
+
+    #[test]
+    fn bad_requests_keep_what_can_be_known() {
+        let long = format!("{{{}", "é".repeat(1000));
+        let shown: String = long.chars().take(SHOWN).collect();
+        for (line, id, path, needle) in [
+            (&b""[..], false, "", "empty"),
+            (b" {\xff", false, "{\u{fffd}", "UTF-8"),
+            (b"{", false, "{", "EOF"),
+            (long.as_bytes(), false, &shown, "key"),
+            (br#"{"id": 1}"#, true, r#"{"id": 1}"#, "either `path` or `b64`"),
+            (br#"{"id": 1, "path": "a", "b64": ""}"#, true, "a", "either"),
+            (br#"{"id": 1, "b64": "?"}"#, true, "picture", "base64"),
+            (br#"{"id": 1, "b64": "?", "name": "n"}"#, true, "n", "base64"),
+            (br#"{"id": 1, "path": "a", "clas": "x"}"#, true, "a", "clas"),
+            (br#"{"id": 1, "path": "a", "class": 5}"#, true, "a", "string"),
+            (br#"{"id": 1, "path": 5}"#, true, r#"{"id": 1, "path": 5}"#, "string"),
+            (br#"{"id": 1, "path": "\udcff"}"#, true, r#"{"id": 1, "path": "\udcff"}"#, "surrogate"),
         ] {
             let bad = Request::parse(line).unwrap_err();
             assert!(bad.reason.contains(needle), "{bad:?}");
-            assert_eq!(bad.id.is_some(), id, "{bad:?}");
+            assert_eq!((bad.id.is_some(), &bad.name.path[..]), (id, path), "{bad:?}");
         }
     }
 
@@ -204,11 +318,16 @@ mod tests {
             Lines::new(text.as_bytes(), longest).map(Result::unwrap).collect()
         };
         let whole = |s: &str| Line::Whole(s.as_bytes().to_vec());
+        let long = |s: &str| Line::TooLong(s.as_bytes().to_vec());
         assert_eq!(
             read("ab\n\nabc\nabcd\nx", 3),
-            [whole("ab"), whole(""), whole("abc"), Line::TooLong, whole("x")]
+            [whole("ab"), whole(""), whole("abc"), long("abcd"), whole("x")]
         );
-        assert_eq!(read("abcd", 3), [Line::TooLong]);
+        assert_eq!(read("abcdef", 3), [long("abcd")]);
         assert_eq!(read("", 3), []);
+        // A mark before the first line is none of it.
+        assert_eq!(read("\u{feff}ab\n\u{feff}", 9), [whole("ab"), whole("\u{feff}")]);
+        assert_eq!(read("\u{feff}", 9), []);
+        assert_eq!(read("\u{feff}\n", 9), [whole("")]);
     }
 }

@@ -46,6 +46,8 @@ class Worker:
     def __init__(
         self, command: Sequence[str], *, restarts: int = 0, window: int = 16, timeout: float | None = 900
     ) -> None:
+        if window < 1:
+            raise ValueError(f"window is {window}, and at least one request must be sent before its answer comes")
         self.command, self.restarts, self.window, self.timeout = list(command), restarts, window, timeout
         self._running: _Process | None = None
 
@@ -56,7 +58,8 @@ class Worker:
         self.close()
 
     def score(self, requests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-        """One line per request, in their order; a request without an `id` is answered all the same."""
+        """One line per request, in their order; a request without an `id` is answered all the same. One that the worker
+        cannot read (a path that is no Unicode, a line that is too long) is answered with an error and its id."""
         source, owed = iter(requests), collections.deque()
         sent = deaths = 0
         try:
@@ -79,8 +82,7 @@ class Worker:
                     continue
                 sent, deaths = sent - 1, 0
                 expected, _ = owed.popleft()
-                self._check(answer, expected)
-                yield answer.decode().rstrip("\n")
+                yield self._checked(answer, expected)
         finally:
             # Answers that nobody waits for any more must not be taken for those of the next requests.
             if owed:
@@ -92,14 +94,24 @@ class Worker:
         if running is not None:
             running.end(kill)
 
-    def _check(self, answer: bytes, expected: Any) -> None:
+    def _checked(self, answer: bytes, expected: Any) -> str:
+        """The answer, if it is the one that is due."""
+        # What became of the id as JSON: tuples are lists there, and keys are strings.
+        text = json.dumps(expected)
+        expected = json.loads(text)
         try:
-            found = json.loads(answer).get("id")
+            line = answer.decode().rstrip("\n")
+            record = json.loads(line)
+            found, error = record.get("id"), record.get("error")
         except (ValueError, AttributeError):
             raise WorkerError(f"`{self.command[0]}` wrote a line that is no record: {answer[:200]!r}") from None
         # A null id and none are the same to the worker.
-        if found != expected:
-            raise WorkerError(f"`{self.command[0]}` answered {found!r} where {expected!r} was due")
+        if found == expected:
+            return line
+        # Answers come in order: where the worker could not read the id, it is that of the request whose turn it is.
+        if found is None and isinstance(error, dict) and error.get("kind") == "bad_request":
+            return f'{{"id":{text},{line[1:]}'
+        raise WorkerError(f"`{self.command[0]}` answered {found!r} where {expected!r} was due")
 
 
 class _Process:

@@ -44,8 +44,9 @@ Form:
       image-epochs = 10
 
   A relative path starts from the folder of the file. Where a flag takes a name or a path (--model,
-  --prompts, --threshold), write ./NAME for a path; one with a dot or slash in it that exists there
-  is a path as well. Anything else, and ROOT of --data DATASET:ROOT, is as on the command line.
+  --prompts), write ./NAME for a path; one with a dot or slash in it that exists there is a path as
+  well. Anything else, and ROOT of --data DATASET:ROOT, is as on the command line. A --threshold
+  that is no number is a path.
 
 Safety:
   Anybody may have written a project's file. It cannot set what removes files or lets others in

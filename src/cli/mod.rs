@@ -20,6 +20,7 @@ mod man;
 mod messages;
 mod model;
 mod models;
+mod number;
 mod parse;
 mod prompts;
 mod report;

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser, ValueEnum};
@@ -35,9 +36,9 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
         color.choose();
     }
     // What is given, whatever is missing: a file may have it.
-    let given = C::command().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| end(&e))?;
+    let given = command::<C>().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| end(&e))?;
     let (path, leaf) = leaf(&given);
-    let (settings, applied) = match settings(&C::command(), &selection(&given), &path, leaf) {
+    let (settings, applied) = match settings(&command::<C>(), &selection(&given), &path, leaf) {
         Ok(found) => found,
         Err(_) if path.first().is_some_and(|name| WITHOUT_FAIL.contains(name)) => Default::default(),
         Err(e) => {
@@ -46,12 +47,12 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
         }
     };
     let completed = complete(arguments, &applied);
-    let parsed = C::command().try_get_matches_from(completed).and_then(|matches| {
-        let cli = C::from_arg_matches(&matches).map_err(|e| e.format(&mut C::command()))?;
+    let parsed = command::<C>().try_get_matches_from(completed).and_then(|matches| {
+        let cli = C::from_arg_matches(&matches).map_err(|e| e.format(&mut command::<C>()))?;
         // clap looks for contradictions on each side of the command's name alone.
         let on = |id| matches.try_get_one::<bool>(id).ok().flatten() == Some(&true);
         match on("quiet") && on("verbose") {
-            true => Err(C::command().error(ErrorKind::ArgumentConflict, "--quiet contradicts --verbose")),
+            true => Err(command::<C>().error(ErrorKind::ArgumentConflict, "--quiet contradicts --verbose")),
             false => Ok(cli),
         }
     });
@@ -68,7 +69,7 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
 /// Says on stderr which flags of a message come from files: nobody has typed them.
 pub fn explain(message: &str, applied: &[Applied]) {
     for setting in applied.iter().filter(|s| !s.arguments.is_empty()) {
-        if message.contains(&format!("--{}", setting.flag)) {
+        if message.contains(&format!("--{}", setting.flag)) || names_file(message, setting) {
             anstream::eprintln!(
                 "aaclip: --{} comes from {} ({})",
                 setting.flag,
@@ -77,6 +78,27 @@ pub fn explain(message: &str, applied: &[Applied]) {
             );
         }
     }
+}
+
+/// Whether a message is about the file that a setting names.
+fn names_file(message: &str, setting: &Applied) -> bool {
+    let start = format!("--{}=", setting.flag);
+    let values = setting.arguments.iter().filter_map(|a| a.to_str()?.strip_prefix(&start));
+    let mut files = values.filter(|v| v.contains(['/', '\\', '.']) && v.parse::<f64>().is_err());
+    files.any(|file| message.contains(file))
+}
+
+/// The command line; an environment variable that is empty is none.
+fn command<C: Parser>() -> Command {
+    fn without_empty(command: Command) -> Command {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let known = command.mut_args(|arg| match arg.get_env().is_some_and(is_empty) {
+            true => arg.env(Resettable::Reset),
+            false => arg,
+        });
+        known.mut_subcommands(without_empty)
+    }
+    without_empty(C::command())
 }
 
 /// Where the value of a flag comes from.
@@ -108,12 +130,12 @@ pub struct Effective {
 /// Settings files that cannot be used.
 pub fn effective<C: Parser>(path: &[&str], selection: &Selection) -> Result<Vec<Effective>, SettingsError> {
     let arguments = ["aaclip"].iter().chain(path);
-    let Ok(given) = C::command().ignore_errors(true).try_get_matches_from(arguments) else {
+    let Ok(given) = command::<C>().ignore_errors(true).try_get_matches_from(arguments) else {
         return Ok(Vec::new());
     };
     let (found, leaf) = leaf(&given);
-    let (_, applied) = settings(&C::command(), selection, &found, leaf)?;
-    let mut root = C::command();
+    let (_, applied) = settings(&command::<C>(), selection, &found, leaf)?;
+    let mut root = command::<C>();
     root.build();
     let Some(command) = path.iter().try_fold(&root, |c, name| c.find_subcommand(name)) else {
         return Ok(Vec::new());
@@ -152,10 +174,11 @@ pub fn effective<C: Parser>(path: &[&str], selection: &Selection) -> Result<Vec<
 pub fn rehearse<C: Parser>(arguments: &[&str], selection: &Selection) -> Result<C, String> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let given =
-        C::command().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| e.to_string())?;
+        command::<C>().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| e.to_string())?;
     let (path, leaf) = leaf(&given);
-    let (_, applied) = settings(&C::command(), selection, &path, leaf).map_err(|e| e.to_string())?;
-    C::try_parse_from(complete(arguments, &applied)).map_err(|e| e.to_string())
+    let (_, applied) = settings(&command::<C>(), selection, &path, leaf).map_err(|e| e.to_string())?;
+    let matches = command::<C>().try_get_matches_from(complete(arguments, &applied));
+    matches.and_then(|found| C::from_arg_matches(&found)).map_err(|e| e.to_string())
 }
 
 /// The files, and what they say about a command.

@@ -1,7 +1,6 @@
 //! `aaclip serve`.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use aaclip::serve::{Classes, Event, Log, ServeSettings, Server};
 use aaclip::{Error, Result, Scorer};
 
 use super::detect_args::ScaleName;
+use super::number::whole;
 use super::scorers::{ScorerOptions, Scorers};
 use super::scoring_args::ScoringArgs;
 use super::stop::EXIT_STOPPED;
@@ -34,6 +34,7 @@ Routes:
 
 Errors are {\"error\": {\"kind\", \"message\"}}: 400 a bad request, 403 and 421 a web page from elsewhere, 408 too
 slow, 413 too large, 415 not a picture, 422 a damaged one, 503 no room (try again after Retry-After seconds).
+What is no HTTP at all, or has a head that is too long, gets a plain 400 or 431 without a body.
 
 Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker 15 bytes per
 pixel of its picture, up to 40 with everything sent along.
@@ -55,7 +56,7 @@ pub struct ServeArgs {
     pub scale: ScaleName,
 
     /// Address to listen on. Anyone who can reach it can use it: there is no authentication
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Server")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = parse_address, help_heading = "Server")]
     pub host: String,
 
     /// Port to listen on; 0 takes a free one, which is printed
@@ -63,15 +64,15 @@ pub struct ServeArgs {
     pub port: u16,
 
     /// Pictures that are scored at a time [default: the threads, at most 4]
-    #[arg(long, value_name = "N", help_heading = "Server")]
-    pub workers: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=MOST_WORKERS), help_heading = "Server")]
+    pub workers: Option<usize>,
 
     /// Requests that may wait; one more is answered with 503
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = parse_queue, help_heading = "Server")]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = whole::<usize>(0..=LONGEST_QUEUE), help_heading = "Server")]
     pub queue: usize,
 
     /// Largest body of a request, in millions of bytes
-    #[arg(long, value_name = "MB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Server")]
+    #[arg(long, value_name = "MB", default_value_t = 64, value_parser = whole::<u32>(1..=4096), help_heading = "Server")]
     pub max_body: u32,
 
     /// Seconds a client may take to send its request, and to take its answer
@@ -79,12 +80,12 @@ pub struct ServeArgs {
     pub timeout: Duration,
 
     /// Connections at a time; more wait
-    #[arg(long, value_name = "N", default_value = "256", help_heading = "Server")]
-    pub max_connections: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = whole::<usize>(1..=MOST_CONNECTIONS), help_heading = "Server")]
+    pub max_connections: usize,
 
     /// A name the server goes by besides localhost: that of a reverse proxy. Without one, a server on a loopback
     /// address answers to localhost alone, and any other to every name
-    #[arg(long, value_name = "NAME", help_heading = "Server")]
+    #[arg(long, value_name = "NAME", value_parser = parse_host, help_heading = "Server")]
     pub allow_host: Vec<String>,
 
     /// Refuse requests that name a class. A class that was not asked for before costs as many passes through the text
@@ -93,13 +94,47 @@ pub struct ServeArgs {
     pub fixed_class: bool,
 }
 
+/// More workers than this only take memory.
+const MOST_WORKERS: u64 = 256;
 /// More waiting requests than this help nobody.
-const LONGEST_QUEUE: usize = 100_000;
+const LONGEST_QUEUE: u64 = 100_000;
+/// More connections than systems give a process.
+const MOST_CONNECTIONS: u64 = 1_000_000;
 
-fn parse_queue(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n @ 0..=LONGEST_QUEUE) => Ok(n),
-        _ => Err(format!("expected a number from 0 to {LONGEST_QUEUE}")),
+fn parse_address(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("expected an address or a name of this machine, such as 127.0.0.1 or 0.0.0.0".to_owned()),
+        address => Ok(address.to_owned()),
+    }
+}
+
+/// A name as it stands in a `Host` header, without the port.
+fn parse_host(text: &str) -> Result<String, String> {
+    let expected =
+        |problem: &str| Err(format!("{problem}: expected a host's name alone, such as scores.example"));
+    let text = text.trim();
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let name = rest.split(['/', ':']).next().unwrap_or_default();
+        return Err(format!("expected a host's name without `{scheme}://`, such as {name}"));
+    }
+    if text.contains('/') {
+        return expected("this has a path");
+    }
+    if let Ok(address) = text.trim_start_matches('[').trim_end_matches(']').parse::<std::net::Ipv6Addr>() {
+        return Ok(format!("[{address}]"));
+    }
+    let (name, port) = text.rsplit_once(':').unwrap_or((text, "0"));
+    if port.parse::<u16>().is_err() {
+        return expected("what follows the colon is no port");
+    }
+    match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
+        Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => return Ok(name.to_owned()),
+        _ => {}
+    }
+    match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_')) {
+        Some(c) => expected(&format!("`{}` is in no host's name", c.escape_debug())),
+        None if name.is_empty() => expected("there is no name"),
+        None => Ok(name.to_owned()),
     }
 }
 
@@ -111,7 +146,14 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 }
 
 pub fn run(args: ServeArgs) -> Result<ExitCode> {
-    let server = Server::bind(address(&args.host, args.port)?, settings(&args))?;
+    let at = address(&args.host, args.port)?;
+    let server = Server::bind(at, settings(&args)).map_err(|e| match e {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            let advice = "take another port with --port N, or --port 0 for a free one";
+            Error::Setting(format!("cannot listen on {at}: another program does already; {advice}"))
+        }
+        e => e,
+    })?;
     if !server.address().ip().is_loopback() {
         messages::warn(format!(
             "{} can be reached from other machines, and there is no authentication",
@@ -137,11 +179,11 @@ fn address(host: &str, port: u16) -> Result<SocketAddr> {
 
 fn settings(args: &ServeArgs) -> ServeSettings {
     ServeSettings {
-        workers: args.workers.map_or_else(in_flight, NonZeroUsize::get),
+        workers: args.workers.unwrap_or_else(in_flight),
         queue: args.queue,
         max_body: args.max_body as usize * 1_000_000,
         timeout: args.timeout,
-        max_connections: args.max_connections.get(),
+        max_connections: args.max_connections,
         hosts: args.allow_host.clone(),
         any_class: !args.fixed_class,
         log: log(),
@@ -197,5 +239,38 @@ struct Served<'a>(Scorers<'a>);
 impl Classes for Served<'_> {
     fn scorer(&self, class: Option<&str>) -> Result<Arc<Scorer>> {
         class.map_or_else(|| self.0.default_class(), |class| self.0.of(class))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_hosts() {
+        for (text, expected) in [
+            ("scores.example", "scores.example"),
+            ("Camera_7:8080", "Camera_7"),
+            ("10.0.0.7:80", "10.0.0.7"),
+            ("[::1]:8080", "[::1]"),
+            ("::1", "[::1]"),
+            ("[2001:db8::7]", "[2001:db8::7]"),
+        ] {
+            assert_eq!(parse_host(text).as_deref(), Ok(expected), "{text}");
+        }
+        for (text, needle) in [
+            ("https://scores.example/x", "without `https://`, such as scores.example"),
+            ("scores.example/x", "has a path"),
+            ("scores.example:http", "no port"),
+            ("scores.example:99999", "no port"),
+            ("", "there is no name"),
+            (":80", "there is no name"),
+            ("*.example", "`*`"),
+            ("a b", "` `"),
+            ("a,b", "`,`"),
+        ] {
+            let refused = parse_host(text).unwrap_err();
+            assert!(refused.contains(needle), "{text}: {refused}");
+        }
     }
 }

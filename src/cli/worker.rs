@@ -1,14 +1,15 @@
 //! `aaclip worker`.
 
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
 
 use aaclip::output::{Failure, Outcome, Record};
 use aaclip::pipeline::ahead;
 use aaclip::progress::Progress;
 use aaclip::worker::{Answer, BadRequest, Line, Lines, Request};
-use aaclip::{Error, PictureName, Result, Scorer};
+use aaclip::{Error, Result, Scorer};
 
+use super::number::whole;
 use super::scorers::{ScorerOptions, Scorers};
 use super::scoring_args::ScoringArgs;
 
@@ -20,7 +21,8 @@ Examples:
   python tools/spark_score.py photos/ scores/           # Spark
   python tools/ray_score.py photos/ scores/             # Ray Data
 
-Lines in:   a path, or {\"path\" or \"b64\", \"class\"?, \"id\"?, \"name\"?}; b64 is a picture file in base64
+Lines in:   a path (on Unix any bytes), or {\"path\" or \"b64\", \"class\"?, \"id\"?, \"name\"?}; b64 is a picture file
+            in base64; the id is any JSON and comes back as it was written
 Lines out:  one JSON object per line, in the same order, flushed at once: the fields of `detect
             --format jsonl`, and the id. A line that cannot be answered becomes a record with an
             `error`, whatever is wrong with it.
@@ -31,7 +33,7 @@ where several workers share a machine.
 
 Exit codes:
   0  every line was answered
-  2  usage, or the model cannot be loaded (then no line is answered)";
+  2  usage, the model cannot be loaded (then no line is answered), or whoever reads the answers went away";
 
 /// Score pictures line by line: requests on stdin, records on stdout.
 #[derive(Debug, clap::Args)]
@@ -41,7 +43,7 @@ pub struct WorkerArgs {
     scoring: ScoringArgs,
 
     /// Longest line that is accepted, in megabytes
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = whole::<u64>(1..=4096))]
     max_line: u64,
 
     /// Note each picture's SHA-256 in its record
@@ -67,13 +69,21 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
         |line| Some(worker.answer(line.as_ref().ok()?)),
         |line, answer| {
             line.map_err(stdin)?;
-            let mut text =
-                serde_json::to_vec(&answer).map_err(|e| Error::io("write to", "stdout", e.into()))?;
+            let mut text = serde_json::to_vec(&answer).map_err(|e| stdout(e.into()))?;
             text.push(b'\n');
-            out.write_all(&text).and_then(|()| out.flush()).map_err(|e| Error::io("write to", "stdout", e))
+            out.write_all(&text).and_then(|()| out.flush()).map_err(stdout)
         },
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever asked wants every answer: a reader that went away is no success here.
+fn stdout(error: io::Error) -> Error {
+    let error = match error.kind() {
+        io::ErrorKind::BrokenPipe => io::Error::other("whoever reads the answers went away before the last"),
+        _ => error,
+    };
+    Error::io("write to", "stdout", error)
 }
 
 struct Worker<'a> {
@@ -87,16 +97,16 @@ impl Worker<'_> {
     fn answer(&self, line: &Line) -> Answer {
         let request = match line {
             Line::Whole(line) => Request::parse(line),
-            Line::TooLong => {
+            Line::TooLong(start) => {
                 let reason = format!("the line is longer than {} MB: raise --max-line", self.max_line);
-                Err(BadRequest { id: None, reason })
+                Err(BadRequest::of_line(start, reason))
             }
         };
         match request {
             Ok(request) => Answer { record: self.look(&request), id: request.id },
-            Err(BadRequest { id, reason }) => {
+            Err(BadRequest { id, name, reason }) => {
                 let failure = Failure { kind: "bad_request".to_owned(), message: reason };
-                Answer { id, record: self.scorer.record_of(PictureName::default(), Outcome::Failed(failure)) }
+                Answer { id, record: self.scorer.record_of(name, Outcome::Failed(failure)) }
             }
         }
     }
@@ -109,11 +119,11 @@ impl Worker<'_> {
                 own = scorer;
                 &own
             }
-            Some(Err(e)) => return self.scorer.failed(&e, request.picture_name(), None),
+            Some(Err(e)) => return self.scorer.failed(&e, request.name.clone(), None),
         };
-        match scorer.look(request.source(), &request.name) {
-            Ok(look) => scorer.record(look, request.picture_name(), Default::default()),
-            Err(e) => scorer.failed(&e, request.picture_name(), None),
+        match scorer.look(request.source(), &request.name.path) {
+            Ok(look) => scorer.record(look, request.name.clone(), Default::default()),
+            Err(e) => scorer.failed(&e, request.name.clone(), None),
         }
     }
 }

@@ -13,6 +13,9 @@ pub const LONGEST_UTF8: usize = 4 * LONGEST_TEXT;
 /// What a record calls a picture that came without a name.
 const UNNAMED: &str = "upload";
 
+/// Parameters that are texts; the others are pictures to send along.
+const TEXTS: [&str; 3] = ["class", "name", "threshold"];
+
 /// What is asked of one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
@@ -39,8 +42,25 @@ pub struct Params {
 }
 
 impl Params {
+    /// Refuses what is no parameter; `form`: it is a part of a form.
+    pub fn check_name(key: &str, form: bool) -> Result<(), Refusal> {
+        if TEXTS.contains(&key) || Artefact::ALL.iter().any(|artefact| artefact.name() == key) {
+            return Ok(());
+        }
+        let picture = match (form, key) {
+            (true, _) => "the picture goes into the part `image`; ",
+            (false, "image") => "the picture is the body, or the part `image` of a form; ",
+            (false, _) => "",
+        };
+        let known: Vec<&str> = TEXTS.into_iter().chain(Artefact::ALL.iter().map(|a| a.name())).collect();
+        let message = format!("no parameter `{}`: {picture}there are {}", shown(key), known.join(", "));
+        Err(Refusal::bad_request(message))
+    }
+
     /// Takes one parameter.
     pub fn set(&mut self, key: &str, value: String) -> Result<(), Refusal> {
+        // Programs that write a form out of files leave their line ends in it.
+        let value = value.trim_end_matches(['\r', '\n']).to_owned();
         if is_too_long(&value) {
             return Err(Refusal::bad_request(format!("`{}` is too long", shown(key))));
         }
@@ -52,9 +72,7 @@ impl Params {
             _ => {
                 let mut flags = Artefact::ALL.iter().zip(&mut self.flags);
                 let Some((_, flag)) = flags.find(|(artefact, _)| artefact.name() == key) else {
-                    let known = "class, name, threshold, heatmap, overlay, mask, raw";
-                    let message = format!("no parameter `{}`: there are {known}", shown(key));
-                    return Err(Refusal::bad_request(message));
+                    return Self::check_name(key, false);
                 };
                 let value = match value.as_str() {
                     "true" => true,
@@ -82,10 +100,11 @@ impl Params {
         Ok(())
     }
 
-    /// What all of it means. An empty text is none.
+    /// What all of it means. An empty text is none, and so is a class of spaces.
     pub fn wanted(self, headers: &HeaderMap) -> Result<Wanted, Refusal> {
         let given = |text: Option<String>| text.filter(|t| !t.is_empty());
-        let threshold = match given(self.threshold) {
+        let trimmed = |text: Option<String>| given(text.map(|t| t.trim().to_owned()));
+        let threshold = match trimmed(self.threshold) {
             None => None,
             Some(text) => match text.parse::<f32>() {
                 Ok(x) if (0.0..=1.0).contains(&x) => Some(x),
@@ -107,7 +126,7 @@ impl Params {
             }
         };
         Ok(Wanted {
-            class: given(self.class),
+            class: trimmed(self.class),
             name: given(self.name).or(given(self.file_name)).unwrap_or_else(|| UNNAMED.to_owned()),
             threshold,
             pictures,
@@ -189,6 +208,10 @@ mod tests {
         let none = HeaderMap::new();
         let plain = wanted(&[("class", ""), ("overlay", "false")], &none).unwrap();
         assert_eq!((plain.class, plain.name.as_str(), plain.pictures.len()), (None, "upload", 0));
+        let spaces = [("class", " \t"), ("threshold", " 0.5\r\n"), ("raw", "true\n"), ("name", " a \n")];
+        let spaces = wanted(&spaces, &none).unwrap();
+        assert_eq!((spaces.class, spaces.threshold, spaces.name.as_str()), (None, Some(0.5), " a "));
+        assert_eq!(wanted(&[("class", " metal nut\n")], &none).unwrap().class.unwrap(), "metal nut");
         let all =
             [("class", "nut"), ("name", "../a"), ("threshold", "0.5"), ("raw", "true"), ("mask", "true")];
         let all = wanted(&all, &none).unwrap();
@@ -202,6 +225,7 @@ mod tests {
         assert!(wanted(&[("name", &"ü".repeat(LONGEST_TEXT))], &none).is_ok());
         for (pairs, headers, message) in [
             (&[("overaly", "true")][..], &none, "no parameter `overaly`"),
+            (&[("image", "x")], &none, "the picture is the body"),
             (&[("overlay", "1")], &none, "`overlay` is either"),
             (&[("overlay", "true"), ("overlay", "true")], &none, "`overlay` is given twice"),
             (&[("class", "a"), ("class", "b")], &none, "`class` is given twice"),

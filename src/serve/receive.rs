@@ -18,6 +18,9 @@ pub struct Ask {
 
 /// Reads a request: the picture as the whole body, or as the part `image` of a form.
 pub async fn receive(request: Request, upload: &Upload, max_body: usize) -> Result<Ask, Refusal> {
+    if !is_utf8(request.uri().query().unwrap_or("")) {
+        return Err(Refusal::bad_request("the query is not UTF-8"));
+    }
     let Ok(Query(query)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else {
         return Err(Refusal::bad_request("the query cannot be read"));
     };
@@ -38,7 +41,25 @@ pub async fn receive(request: Request, upload: &Upload, max_body: usize) -> Resu
         Err(_) if upload.is_over() => return Err(Refusal::body_too_large(max_body)),
         read => read?,
     };
+    if image.is_empty() {
+        let what = if is_form(&headers) { "the part `image`" } else { "the body" };
+        return Err(Refusal::empty(format!("{what} is empty: a picture is expected")));
+    }
     Ok(Ask { image, wanted: params.wanted(&headers)? })
+}
+
+/// Whether a query is UTF-8 once its `%XX` are bytes. Whoever reads it as a form replaces what is not.
+fn is_utf8(query: &str) -> bool {
+    let digit = |at: usize| char::from(*query.as_bytes().get(at)?).to_digit(16);
+    let (mut bytes, mut at) = (Vec::with_capacity(query.len()), 0);
+    while let Some(&byte) = query.as_bytes().get(at) {
+        let escaped = (byte == b'%').then(|| u8::try_from(16 * digit(at + 1)? + digit(at + 2)?).ok());
+        match escaped.flatten() {
+            Some(escaped) => (bytes.push(escaped), at += 3),
+            None => (bytes.push(byte), at += 1),
+        };
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -73,7 +94,9 @@ async fn form(request: Request, params: &mut Params) -> Result<Vec<u8>, Refusal>
             return Err(malformed("a part without a name".to_owned()));
         };
         let is_image = name == "image";
-        if is_image {
+        if !is_image {
+            Params::check_name(&name, true)?;
+        } else {
             if let Some(file_name) = part.file_name() {
                 params.set_file_name(file_name)?;
             }
@@ -86,7 +109,7 @@ async fn form(request: Request, params: &mut Params) -> Result<Vec<u8>, Refusal>
         while let Some(chunk) = part.chunk().await.map_err(|e| malformed(e.body_text()))? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > limit {
-                return Err(Refusal::bad_request("a text of the form is too long"));
+                return Err(Refusal::bad_request(format!("`{name}` is too long")));
             }
         }
         if is_image {
@@ -100,4 +123,23 @@ async fn form(request: Request, params: &mut Params) -> Result<Vec<u8>, Refusal>
     image.ok_or_else(|| {
         Refusal::new(StatusCode::BAD_REQUEST, "bad_request", "the form has no part `image` with the picture")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_that_are_utf_8() {
+        for (query, expected) in [
+            ("", true),
+            ("class=%C3%BC&name=ü+%", true),
+            ("class=%zz%4", true),
+            ("class=%FF%FE", false),
+            ("class=%c3", false),
+            ("class=%c3&name=%bc", false),
+        ] {
+            assert_eq!(is_utf8(query), expected, "{query}");
+        }
+    }
 }

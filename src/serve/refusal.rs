@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use image::error::{LimitError, LimitErrorKind};
 use serde::Serialize;
 
 use crate::Error;
@@ -30,6 +31,11 @@ impl Refusal {
 
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// No picture came.
+    pub fn empty(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "empty", message)
     }
 
     pub fn body_too_large(allowed: usize) -> Self {
@@ -59,6 +65,11 @@ impl Refusal {
             ImageError::Empty { .. } => StatusCode::BAD_REQUEST,
             ImageError::NotAPicture { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ImageError::TooLarge { .. } | ImageError::FileTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            // Some decoders find out before the size can be read that there is too much of it.
+            ImageError::Damaged { reason, .. } if *reason == too_much() => {
+                let message = "the picture, or what is packed in it, takes more memory than any may";
+                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message);
+            }
             ImageError::Damaged { .. } | ImageError::NoPixels { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             _ => return Self::internal(),
         };
@@ -85,6 +96,11 @@ impl Refusal {
         };
         Self::new(StatusCode::BAD_REQUEST, "class", message)
     }
+}
+
+/// How a decoder says that its limit of memory does not do.
+fn too_much() -> String {
+    LimitError::from_kind(LimitErrorKind::InsufficientMemory).to_string()
 }
 
 /// As it is written.

@@ -67,6 +67,7 @@ fn it_says_what_would_be_used_and_why() {
     assert!(!all.contains("secret"), "{all}");
     let mut command = here.command();
     let text = Ran::from(command.arg("doctor").envs(environment).output().unwrap()).ok().stdout;
+    assert!(text.contains(": 1 file, "), "{text}");
     assert!(!text.contains("secret") && text.contains("HF_TOKEN"), "{text}");
 }
 
@@ -92,6 +93,48 @@ fn what_would_stop_detect_is_a_problem() {
         let detect = here.command().env(variable, &value).args(["detect", "a.png"]).output().unwrap();
         assert_eq!(detect.status.code(), Some(2));
     }
+}
+
+#[test]
+fn settings_that_stop_detect_are_problems() {
+    let here = Workplace::new();
+    here.picture("a.png", 40, 30);
+    for (settings, expected) in [
+        ("[detect]\nlevels = [99]", "99"),
+        ("[detect]\nimage-size = 1", "1"),
+        ("[detect]\nanchors = \"dbscan\"\nanchor-min-samples = 9999", "cluster"),
+        ("[detect]\nthreshold = \"gone.json\"", "gone.json"),
+        ("[detect]\nfail-on-anomaly = true", "--threshold"),
+        ("threads = \"x\"", "aaclip.toml:1: `threads`"),
+    ] {
+        std::fs::write(here.path("aaclip.toml"), settings).unwrap();
+        let (found, code) = report(&here, &[]);
+        let problems = found["problems"].as_array().unwrap();
+        assert_eq!((code, problems.len()), (2, 1), "{settings}: {problems:?}");
+        let problem = problems[0].as_str().unwrap();
+        assert!(problem.contains(expected) && !problem.contains("For more information"), "{problem}");
+        assert!(!here.run(&["doctor"]).stdout.contains("no file"));
+        let mut detect = here.command();
+        detect.args(["detect", "a.png"]).env("AACLIP_CACHE", here.path("another cache"));
+        assert_eq!(detect.output().unwrap().status.code(), Some(2), "{settings}");
+    }
+    assert!(!here.path("cache").exists(), "it writes no cache");
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let here = Workplace::new();
+    here.picture("a.png", 40, 30);
+    let (found, code) = report(&here, &[("AACLIP_MODEL", "")]);
+    assert_eq!(code, 0, "{}", found["problems"]);
+    assert_eq!(found["detect"]["model"]["value"], "builtin");
+    assert!(!found["detect"]["model"]["why"].as_str().unwrap().contains("AACLIP_MODEL"));
+    // What a file says holds.
+    let model = support::tiny_model().to_str().unwrap();
+    std::fs::write(here.path("aaclip.toml"), format!("model = {model:?}")).unwrap();
+    let mut command = here.command();
+    command.env("AACLIP_MODEL", "").args(["detect", "a.png", "--format", "json"]);
+    assert_eq!(Ran::from(command.output().unwrap()).ok().json()["model"], model);
 }
 
 /// The processors that this process may use are those that compute.

@@ -274,12 +274,15 @@ fn refusals() {
         ("cut off", &picture[..picture.len() / 2], 422, "damaged"),
         ("pixels", &large, 413, "too_large"),
         ("bytes", &long, 413, "body_too_large"),
+        ("largest", &png_head(0x7FFF_FFFF), 413, "too_large"),
     ] {
         serving.post("/v1/detect", body).assert_refused(what, status, kind);
         let answer = serving.form("", &[("image", Some("f"), body)]);
         answer.assert_refused(&format!("{what} in a form"), status, kind);
     }
+    assert!(serving.post("/v1/detect", b"").text().contains("the body is empty"));
     for (method, path, status, kind) in [
+        ("POST", "/v1/detect?class=%FF%FE", 400, "bad_request"),
         ("POST", "/v1/detect?overaly=true", 400, "bad_request"),
         ("POST", "/v1/detect?overlay=yes", 400, "bad_request"),
         ("POST", "/v1/detect?threshold=2", 400, "bad_request"),
@@ -318,6 +321,12 @@ fn refusals() {
     ] {
         serving.form("", parts).assert_refused(what, 400, "bad_request");
     }
+    // A wrong name is refused before what it holds.
+    let misnamed = serving.form("", &[("file", Some("a.png"), &picture.repeat(100))]);
+    misnamed.assert_refused("misnamed", 400, "bad_request");
+    for part in ["no parameter `file`", "the part `image`", "class, name, threshold, heatmap"] {
+        assert!(misnamed.text().contains(part), "{}", misnamed.text());
+    }
     let both = serving.form("?class=a", &[image, ("class", None, b"a")]);
     both.assert_refused("query and form", 400, "bad_request");
     // After all that it works as ever, and a page of its own may ask.
@@ -326,11 +335,51 @@ fn refusals() {
 
     assert_eq!(serving.metric("aaclip_http_requests_total{route=\"/v1/detect\",status=\"200\"}"), 1.0);
     assert_eq!(serving.metric("aaclip_http_requests_total{route=\"other\",status=\"404\"}"), 4.0);
-    // 5 bodies in two ways, but those over the limit never reached a worker; and the unknown class.
+    // 6 bodies in two ways, but those over the limit and the empty ones never reached a worker; and the unknown class.
     assert_eq!(serving.metric("aaclip_failed_total"), 9.0);
     let log = stop(&mut serving);
     assert!(log.contains("POST /v1/detect 415 "), "{log}");
     assert!(!log.contains("passwd"), "{log}");
+}
+
+/// How a square grey PNG of this side begins.
+fn png_head(side: u32) -> Vec<u8> {
+    let chunk = [&b"IHDR"[..], &side.to_be_bytes(), &side.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+    let crc = !chunk.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 })
+    });
+    [&b"\x89PNG\r\n\x1a\n\0\0\0\x0d"[..], &chunk, &crc.to_be_bytes(), b"\0\0\0\0IDAT\x35\xaf\x06\x1e"]
+        .concat()
+}
+
+#[test]
+fn arguments_that_cannot_be() {
+    let here = Workplace::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (arguments, expected) in [
+        (["--port", &port], "another port with --port N, or --port 0"),
+        (["--workers", "0"], "a whole number from 1 to 256"),
+        (["--workers", "257"], "a whole number from 1 to 256"),
+        (["--max-body", "1.5"], "a whole number from 1 to 4096"),
+        (["--max-connections", "0"], "a whole number from 1 to"),
+        (["--host", ""], "expected an address"),
+        (["--allow-host", "http://scores.example"], "without `http://`, such as scores.example"),
+        (["--allow-host", "scores.example/x"], "has a path"),
+    ] {
+        let ran = here.run(&[&["serve"][..], &arguments].concat());
+        assert!(ran.code == 2 && ran.stderr.contains(expected), "{arguments:?}: {}", ran.stderr);
+    }
+    let ran = here.run(&["worker", "--max-line", "1.5"]);
+    assert!(ran.code == 2 && ran.stderr.contains("a whole number from 1 to 4096"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_name_may_come_with_its_port() {
+    let here = Workplace::new();
+    let serving = Serving::start(&here, &["--allow-host", "scores.example:8080"]);
+    assert_eq!(serving.request("GET", "/healthz", &["Host: scores.example"], b"").status, 200);
+    assert_eq!(serving.request("GET", "/healthz", &["Host: other.example"], b"").status, 421);
 }
 
 /// Ends a server the hard way and returns what it said.

@@ -195,6 +195,43 @@ fn mistakes_are_named_with_file_line_and_what_is_expected() {
 }
 
 #[test]
+fn what_every_command_refuses_is_no_settings_file() {
+    let here = Workplace::new();
+    for (text, line) in [
+        ("quiet = true\nverbose = true", Some(2)),
+        ("[detect]\nverbose = true\nquiet = true", Some(3)),
+        ("quiet = true\nverbose = false", None),
+        ("quiet = true\n[detect]\nverbose = true", None),
+    ] {
+        here.write("aaclip.toml", text);
+        let ran = here.run(&["config"]);
+        assert_eq!(ran.code, if line.is_some() { 2 } else { 0 }, "{text}: {}", ran.stderr);
+        if let Some(line) = line {
+            assert!(ran.stderr.contains(&format!("aaclip.toml:{line}: ")), "{}", ran.stderr);
+            assert!(ran.stderr.contains("contradicts"), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_a_settings_file_names_is_said_to_come_from_there() {
+    let here = Workplace::new();
+    here.picture("sub/a.png", 64, 48);
+    let model = support::tiny_model().to_str().unwrap();
+    for name in ["nosuch.json", "nosuch"] {
+        here.write("aaclip.toml", format!("model = {model:?}\n[detect]\nthreshold = {name:?}"));
+        let ran = here.run_in("sub", &["detect", "a.png"], &[]);
+        assert_eq!(ran.code, 2);
+        // Beside the settings, not where the program runs.
+        assert!(ran.stderr.contains(here.path(name).to_str().unwrap()), "{}", ran.stderr);
+        assert!(ran.stderr.contains("--threshold comes from ") && ran.stderr.contains("aaclip.toml:3"));
+    }
+    here.write("aaclip.toml", format!("model = {model:?}\n[detect]\nthreshold = \"0.25\""));
+    let ran = here.run_in("sub", &["detect", "a.png", "--format", "json"], &[]);
+    assert_eq!(ran.ok().json()["threshold"], 0.25);
+}
+
+#[test]
 fn what_was_typed_silences_what_contradicts_it() {
     let here = Workplace::new();
     let list = ["prompts", "list"];

@@ -62,6 +62,60 @@ fn one_line_out_per_line_in_with_the_scores_of_detect() {
     assert_eq!(kinds, ["unreadable", "bad_request", "bad_request", "setup", "bad_request", "empty"]);
     assert_eq!((&answers[5]["id"], &answers[8]["id"]), (&json!(6), &json!(9)));
     assert!(answers.iter().all(|a| a["schema"] == 2));
+    assert_eq!((&answers[5]["path"], &answers[7]["path"]), (&json!(lines[5]), &json!("x".repeat(200))));
+}
+
+#[test]
+fn ids_come_back_as_they_were_written_and_names_as_far_as_they_are_known() {
+    let here = Workplace::new();
+    here.picture("a.png", 40, 30);
+    let lines = [
+        "\u{feff}{\"path\": \"a.png\", \"id\": 123456789012345678901234567890, \"class\": \"  \"}",
+        r#"{"path": "a.png", "id": 1.10, "class": " nut\n"}"#,
+        r#"{"id": 1e999, "path": "a.png", "class": 5}"#,
+        r#"{"id": "\udcff", "path": "\udcff.png"}"#,
+        "{\"id\": 7, ",
+    ];
+    let ran = here.work(lines.join("\n").as_bytes(), &["--class", "bolt"]).ok();
+    let answers: Vec<&str> = ran.stdout.lines().collect();
+    for (answer, start) in answers.iter().zip([
+        r#"{"id":123456789012345678901234567890,"schema":2,"path":"a.png""#,
+        r#"{"id":1.10,"schema":2,"path":"a.png""#,
+        r#"{"id":1e999,"schema":2,"path":"a.png""#,
+        r#"{"id":"\udcff","schema":2,"path":"{\"id\": \"\\udcff\", \"path\""#,
+        r#"{"schema":2,"path":"{\"id\": 7,""#,
+    ]) {
+        assert!(answer.starts_with(start), "{answer}, expected {start}");
+    }
+    assert_eq!(answers.len(), lines.len());
+    assert!(
+        answers[0].contains(r#""class":"bolt""#) && answers[1].contains(r#""class":"nut""#),
+        "{answers:?}"
+    );
+    assert!(answers[2..].iter().all(|a| a.contains(r#""kind":"bad_request""#)), "{answers:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_may_be_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let here = Workplace::new();
+    let name = std::ffi::OsStr::from_bytes(b"b\xff.png");
+    std::fs::rename(here.picture("a.png", 40, 30), here.path(name)).unwrap();
+    let answers = here.work(b"b\xff.png\n", &[]).ok().json_lines();
+    assert!(answers[0]["score"].is_number(), "{}", answers[0]);
+    assert_eq!(answers[0]["path"], "b\u{fffd}.png");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_success() {
+    let here = Workplace::new();
+    here.picture("a.png", 40, 30);
+    let mut child = here.worker(&[]);
+    drop(child.stdout.take());
+    let _ = child.stdin.take().unwrap().write_all(b"a.png\na.png\n");
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert!(ran.code == 2 && ran.stderr.contains("went away"), "{} {}", ran.code, ran.stderr);
 }
 
 #[test]

@@ -294,6 +294,33 @@ def worker_long_lines(fleet):
     return "40 lines of 3 MB ahead; a broken-off score"
 
 
+def worker_odd_requests(fleet):
+    picture = fleet.sound[0]["path"]
+    cases = [
+        ({"id": ("a", 1), "path": picture}, None),
+        ({"id": {1: (2.0, None)}, "path": picture}, None),
+        ({"id": 10**30, "path": picture}, None),
+        ({"id": 1e300, "path": picture}, None),
+        ({"id": "bad\udcff.png", "path": "bad\udcff.png"}, "bad_request"),
+        ({"id": "long", "b64": "x" * 3_000_000}, "bad_request"),
+        ({"path": "\udcff"}, "bad_request"),
+        ({"id": [], "path": picture, "class": 5}, "bad_request"),
+        ({"id": "last", "path": picture}, None),
+    ]
+    with Worker([str(fleet.worker), "worker", "--threads", "1", "--max-line", "2"]) as worker:
+        answers = [json.loads(line) for line in worker.score(request for request, _ in cases)]
+    kinds = [answer["error"] and answer["error"]["kind"] for answer in answers]
+    expect(kinds == [kind for _, kind in cases], f"errors {kinds}")
+    for (request, _), answer in zip(cases, answers):
+        wanted = json.loads(json.dumps(request.get("id")))
+        expect(answer.get("id") == wanted, f"id {answer.get('id')!r} for {wanted!r}")
+    try:
+        asked(fleet, window=0)
+    except ValueError as e:
+        return f"{len(cases)} requests, each with its own answer; {e}"
+    raise Failed("a window of 0 is taken")
+
+
 def spark_folder(fleet):
     out, _, starts = fleet.run("spark_score.py", fleet.folder)
     return f"{fleet.same(fleet.rows(out))}, {starts} workers"
@@ -383,7 +410,8 @@ def ray_refused(fleet):
 
 CHECKS = {
     "shards": [listing, shards],
-    "worker": [worker_plain, worker_killed, worker_hung, worker_not_restarted, worker_refuses, worker_long_lines],
+    "worker": [worker_plain, worker_killed, worker_hung, worker_not_restarted, worker_refuses, worker_long_lines,
+               worker_odd_requests],
     "spark": [
         spark_folder, spark_lines, spark_table, spark_empty, spark_pipe_killed, spark_table_killed, spark_refused,
     ],

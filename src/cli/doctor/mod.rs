@@ -9,7 +9,6 @@ mod trial;
 use std::process::ExitCode;
 
 use aaclip::Result;
-use aaclip::calibration::ThresholdFile;
 use aaclip::clip::Precision;
 use aaclip::device::DeviceChoice;
 use aaclip::progress::Progress;
@@ -20,8 +19,8 @@ use super::config::AnswerName;
 use super::detector_args::DetectorArgs;
 use super::global::Global;
 use super::parse::{self, Effective};
-use super::scoring_args::{ScoringArgs, Threshold};
-use super::session::Session;
+use super::scorers::{ScorerOptions, Scorers};
+use super::scoring_args::ScoringArgs;
 use super::settings::{Applied, Selection, Settings};
 use super::{Cli, Command, EXIT_ERROR, messages};
 
@@ -31,8 +30,8 @@ Examples:
   aaclip doctor --format json
   AACLIP_MODEL=ViT-L-14-336 aaclip doctor     # would detect find this model?
 
-Looks at the machine, the caches, the models and the settings, and scores a generated picture with
-the built-in model. It uses no network and prints no token.
+Looks at the machine, the caches, the models and the settings, loads what `detect` would load, and
+scores a generated picture with the built-in model. It uses no network and prints no token.
 
 Exit codes:
   0  `aaclip detect PICTURE` would run
@@ -94,6 +93,8 @@ impl Program {
 /// The settings files.
 #[derive(Debug, Default, Serialize)]
 struct SettingsFiles {
+    /// Whether they could be read.
+    usable: bool,
     read: Vec<String>,
     ignored: Vec<String>,
     /// What they say that holds for `detect`.
@@ -153,6 +154,12 @@ pub fn run(args: DoctorArgs, global: &Global, applied: &[Applied]) -> Result<Exi
     Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
 }
 
+/// An error of the command line's parser without its advice: nobody has typed that command line.
+fn without_hint(problem: &str) -> String {
+    let lines = problem.lines().filter(|line| !line.starts_with("For more information"));
+    lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()
+}
+
 fn settings_files(selection: &Selection) -> Result<SettingsFiles, String> {
     let mut root = Cli::command();
     root.build();
@@ -163,7 +170,12 @@ fn settings_files(selection: &Selection) -> Result<SettingsFiles, String> {
         _ => None,
     });
     let read = settings.files.iter().map(|f| format!("{} ({})", f.path.display(), f.level.name()));
-    Ok(SettingsFiles { read: read.collect(), ignored: settings.ignored, for_detect: holding.collect() })
+    Ok(SettingsFiles {
+        usable: true,
+        read: read.collect(),
+        ignored: settings.ignored,
+        for_detect: holding.collect(),
+    })
 }
 
 impl Detect {
@@ -188,7 +200,11 @@ impl Detect {
             }
             Ok(_) => None,
             Err(problem) => {
-                problems.push(problem.trim_end().to_owned());
+                let problem = without_hint(&problem);
+                // Settings files that cannot be used were found before.
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
                 None
             }
         };
@@ -226,13 +242,10 @@ impl Detect {
     }
 }
 
-/// Opens what a scorer is made of, short of its tower: the model, adapters, prompts, device and threshold. Returns the
+/// Makes the scorer of the class that the settings name, as `detect` does, and leaves no cache behind. Returns the
 /// model's name.
 fn open(args: &ScoringArgs) -> Result<String> {
-    let session = Session::open(&args.detector, Progress::Silent)?;
-    let class = session.prompts.describe(&args.class, args.dataset_names.as_deref())?;
-    if let Some(Threshold::File(path)) = &args.threshold {
-        ThresholdFile::read(path)?.threshold(path, &session.provenance()?, &class.text)?;
-    }
-    Ok(session.model)
+    let mut scorers = Scorers::open(args, ScorerOptions::default(), Progress::Silent)?;
+    scorers.write_no_cache();
+    Ok(scorers.default_class()?.settings().model.clone())
 }

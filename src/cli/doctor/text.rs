@@ -73,7 +73,8 @@ pub fn write(report: &Report) -> String {
     write_storage(storage, &mut out);
 
     let settings = &report.settings;
-    let none = || vec!["no file".to_owned()];
+    let none = if settings.usable { "no file" } else { "cannot be used, see problems" };
+    let none = || vec![none.to_owned()];
     out.add("settings", if settings.read.is_empty() { none() } else { settings.read.clone() });
     out.add("", settings.for_detect.iter().chain(&settings.ignored).cloned());
     let variables = report.environment.iter().map(|v| format!("{}={}", v.name, v.value));
@@ -116,9 +117,10 @@ fn write_storage(storage: &Storage, out: &mut Lines) {
             };
             let size = match f.exists {
                 true => format!(
-                    ": {}{} files, {:.1} MB",
+                    ": {}{} {}, {:.1} MB",
                     if f.counted { "" } else { "more than " },
                     f.files,
+                    if f.files == 1 { "file" } else { "files" },
                     f.bytes as f64 / 1e6
                 ),
                 false => String::new(),

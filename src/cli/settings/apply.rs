@@ -118,7 +118,7 @@ fn candidates<'a>(
 }
 
 /// Whether clap refuses the two flags together.
-fn contradict(command: &Command, a: &Arg, b: &Arg) -> bool {
+pub fn contradict(command: &Command, a: &Arg, b: &Arg) -> bool {
     let lists = |one: &Arg, other: &Arg| {
         command.get_arg_conflicts_with(one).iter().any(|refused| refused.get_id() == other.get_id())
     };

@@ -2,6 +2,7 @@
 
 use clap::{Arg, Command};
 
+use super::apply::contradict;
 use super::value::arguments;
 use super::{Entry, SettingsError, SettingsFile, Value};
 
@@ -20,6 +21,24 @@ pub fn is_setting(arg: &Arg) -> bool {
 pub fn check(file: &SettingsFile, root: &Command) -> Result<(), SettingsError> {
     for entry in &file.entries {
         check_entry(entry, file, root).map_err(|problem| file.at(entry.line, problem))?;
+    }
+    check_globals(file, root)
+}
+
+/// Refuses what every command would: flags of all commands that contradict each other in one table.
+fn check_globals(file: &SettingsFile, root: &Command) -> Result<(), SettingsError> {
+    let global = |entry: &Entry| {
+        let mut flags = root.get_arguments().filter(|arg| arg.is_global_set() && is_setting(arg));
+        let flag = flags.find(|arg| arg.get_long() == Some(&entry.key))?;
+        // A switch that is off contradicts nothing.
+        arguments(flag, &entry.value, file).is_ok_and(|all| !all.is_empty()).then_some(flag)
+    };
+    let on: Vec<(&Entry, &Arg)> = file.entries.iter().filter_map(|e| Some((e, global(e)?))).collect();
+    for (i, (entry, flag)) in on.iter().enumerate() {
+        let before = on.iter().take(i).filter(|(other, _)| other.table == entry.table);
+        if let Some((other, _)) = before.into_iter().find(|(_, other)| contradict(root, flag, other)) {
+            return Err(file.at(entry.line, format!("`{}` contradicts `{}`", entry.key, other.key)));
+        }
     }
     Ok(())
 }

@@ -101,7 +101,11 @@ fn located(arg: &Arg, text: &str, file: &SettingsFile) -> OsString {
     let looks_like_path = || {
         text.starts_with("./") || text.starts_with("../") || text.contains(['/', '\\', '.']) && there.exists()
     };
-    let is_path = is::<PathBuf>(arg) || may_be_path && looks_like_path();
+    // What takes a number or a file takes for a file whatever is no number.
+    let number_or_file = names.iter().any(|n| n == "X|FILE");
+    let is_path = is::<PathBuf>(arg)
+        || number_or_file && text.parse::<f64>().is_err()
+        || may_be_path && !number_or_file && looks_like_path();
     // `-` is stdin or stdout; nothing is for the flag to refuse.
     if is_path && !matches!(text, "" | "-") { there.into() } else { text.into() }
 }

@@ -38,6 +38,9 @@ async function score() {
     say("");
   } catch (problem) {
     if (mine.signal.aborted) return;
+    /* What is shown is of another picture. */
+    $("result").hidden = true;
+    document.body.classList.remove("shown");
     say(problem instanceof TypeError ? "The server does not answer." : problem.message, true);
   } finally {
     if (asking === mine) {

@@ -24,7 +24,7 @@ pub fn worker(data: &[u8]) {
                 RequestPicture::File(path) => path.as_os_str().len(),
             };
             assert!(size <= line.len());
-            let _ = request.picture_name();
+            assert!(request.name.name.len() <= line.len().max("picture".len()));
         }
     }
 }
