@@ -28,9 +28,9 @@ KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Ente
 
 
 class Browser:
-    """One page in a browser without a host it could reach."""
+    """One page in a browser without a host it could reach, but for `reach`."""
 
-    def __init__(self, program, profile):
+    def __init__(self, program, profile, reach=None):
         to_browser, self.write_end = os.pipe()
         self.read_end, from_browser = os.pipe()
 
@@ -40,10 +40,11 @@ class Browser:
             os.dup2(inward, 3)
             os.dup2(outward, 4)
 
+        hosts = "MAP * ~NOTFOUND" + (f", EXCLUDE {reach}" if reach else "")
         command = [
             program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-            f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-pipe",
+            f"--user-data-dir={profile}", f"--host-resolver-rules={hosts}", "--remote-debugging-pipe",
         ]  # fmt: skip
         self.process = subprocess.Popen(command, preexec_fn=descriptors, close_fds=False, stderr=subprocess.DEVNULL)
         os.close(to_browser)
