@@ -1,6 +1,6 @@
 //! Pictures that appear in folders while they are watched.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,8 +41,8 @@ pub struct Watch<'a> {
     /// Whether the system says when a file is closed.
     closes: bool,
     found: Box<dyn Iterator<Item = Result<Input, ListingProblem>> + Send + 'a>,
-    /// Files that may still be written, and since when they have not changed.
-    unsettled: HashMap<PathBuf, (Option<Stamp>, Instant)>,
+    /// Files that may still be written, and since when they have not changed; in the order of their names.
+    unsettled: BTreeMap<PathBuf, (Option<Stamp>, Instant)>,
     /// Hashes of the files that were handed out and of their last state, so that two events of one change count once:
     /// some 30 bytes a file, for a watch may go on for months.
     seen: HashMap<u64, u64>,
@@ -95,7 +95,7 @@ impl<'a> Watch<'a> {
             events,
             closes,
             found: Box::new(listing.iter()),
-            unsettled: HashMap::new(),
+            unsettled: BTreeMap::new(),
             seen: HashMap::new(),
             hasher: RandomState::new(),
             names: HashMap::new(),

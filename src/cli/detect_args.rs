@@ -8,6 +8,7 @@ use aaclip::output::{Artefact, ColourScale, RecordFormat};
 use aaclip::{Error, Result};
 
 use super::names;
+use super::number::whole;
 use super::scoring_args::ScoringArgs;
 
 const EXAMPLES: &str = "\
@@ -85,11 +86,6 @@ pub struct DetectArgs {
     pub many: ManyArgs,
 }
 
-fn parse_poll(text: &str) -> Result<u64, String> {
-    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
-    seconds.ok_or_else(|| "expected whole seconds from 1 to 86400".to_owned())
-}
-
 /// What concerns runs over many pictures.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Many pictures")]
@@ -121,7 +117,7 @@ pub struct ManyArgs {
     pub watch: bool,
 
     /// Watch by searching the folders every so many seconds: for network shares, which tell of no changes
-    #[arg(long, value_name = "SECONDS", value_parser = parse_poll)]
+    #[arg(long, value_name = "SECONDS", value_parser = whole::<u64>(1..=86_400))]
     pub poll: Option<u64>,
 
     /// Part I, counted from 0, of N: the pictures whose name hashes to it. Parts may share one --out

@@ -4,6 +4,7 @@ use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use aaclip::batch::{Input, Listing, Root};
+use aaclip::files::path_of_bytes;
 
 /// Longest line accepted in a list of paths.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -67,8 +68,11 @@ impl Inputs {
                 Ok(0) => break,
                 Ok(_) => {
                     let end = line.trim_ascii_end_of_line();
+                    // Some editors begin a file with a mark of its encoding.
+                    let end =
+                        if files.is_empty() { end.strip_prefix(b"\xef\xbb\xbf").unwrap_or(end) } else { end };
                     if !end.is_empty() {
-                        let path = path_of(end);
+                        let path = path_of_bytes(end);
                         files.push(Input { relative: path.clone(), path });
                     }
                 }
@@ -121,18 +125,6 @@ impl Line for Vec<u8> {
     }
 }
 
-/// A path as the system names it, whatever its bytes.
-#[cfg(unix)]
-fn path_of(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
-#[cfg(not(unix))]
-fn path_of(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +162,7 @@ mod tests {
         assert_eq!(names(&expand(&[pattern], std::io::empty())), ["a.JPG", "b.png"]);
         let pattern = dir.path().join("s*/*.webp");
         assert_eq!(names(&expand(&[pattern], std::io::empty())), ["sub/c.webp"]);
-        let list = expand(&["-".into(), "-".into()], "one.png\r\n\n./sub/two words.png".as_bytes());
+        let list = expand(&["-".into(), "-".into()], "\u{feff}one.png\r\n\n./sub/two words.png".as_bytes());
         assert_eq!(names(&list), ["one.png", "sub/two words.png"]);
         assert_eq!(list.problems.len(), 1);
         for nothing in ["*.tga", "[", "sub/none*"] {
