@@ -22,8 +22,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// How a watch learns of new files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WatchBy {
-    /// The system tells. On Linux a file counts when it is closed after writing or renamed into the folder, elsewhere
-    /// when it has not changed for two seconds.
+    /// The system tells. On Linux a file counts when it is closed after writing or renamed into the folder; one that is
+    /// there already or came by a link, and elsewhere any, when it has not changed for two seconds.
     #[default]
     Events,
     /// The folders are searched again and again: for network file systems, which tell nothing of what other machines
@@ -107,6 +107,7 @@ impl<'a> Watch<'a> {
     /// The next picture; `None` when the watch was stopped. An empty folder is no problem here.
     fn wait(&mut self) -> Option<Result<Input, ListingProblem>> {
         while !self.stop.load(Ordering::Relaxed) {
+            self.return_to_lost();
             match self.found.next() {
                 Some(Ok(input)) => match self.look(input) {
                     None => continue,
@@ -132,7 +133,7 @@ impl<'a> Watch<'a> {
                     let reason = notify::Error { paths: Vec::new(), ..e }.to_string();
                     return Some(Err(ListingProblem::Search { folder, reason }));
                 }
-                Err(RecvTimeoutError::Timeout) => self.return_to_lost(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
@@ -217,6 +218,9 @@ impl<'a> Watch<'a> {
 
     /// Watches folders again that have come back.
     fn return_to_lost(&mut self) {
+        if self.lost.is_empty() {
+            return;
+        }
         let (folders, watcher) = (&self.folders, &mut self.watcher);
         let before = self.lost.len();
         self.lost.retain(|&lost| {

@@ -195,7 +195,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
 fn log() -> Log {
     Arc::new(|event| match event {
         Event::Answered(line) => messages::note(|| line),
-        Event::Failed(line) => anstream::eprintln!("aaclip: {line}"),
+        Event::Failed(line) => messages::error(line),
         _ => {}
     })
 }

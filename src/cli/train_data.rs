@@ -42,7 +42,7 @@ pub fn read(common: &CommonArgs, prompts: &PromptSet, described: bool, seed: u64
     for spec in &common.data {
         let (dataset, root) = split(spec, prompts);
         let mut data = Dataset::open(Path::new(root), None)?;
-        data.problems.iter().for_each(|p| anstream::eprintln!("aaclip: {p}"));
+        data.problems.iter().for_each(messages::error);
         if let Some(shots) = common.shots {
             data.samples = few(data.samples, shots as usize, seed);
         }

@@ -13,7 +13,8 @@ use crate::{Ran, Workplace};
 
 /// A watch that runs, and the records it writes.
 struct Watching {
-    child: Child,
+    /// Until it was ended.
+    child: Option<Child>,
     lines: Receiver<String>,
 }
 
@@ -23,7 +24,7 @@ impl Watching {
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().try_for_each(|line| sender.send(line.unwrap())));
-        Self { child, lines }
+        Self { child: Some(child), lines }
     }
 
     fn next(&self) -> Value {
@@ -32,10 +33,21 @@ impl Watching {
     }
 
     /// Ends it; what it still wrote, and how it went.
-    fn end(self) -> (Vec<Value>, Ran) {
-        terminate(&self.child);
-        let ran = Ran::from(self.child.wait_with_output().unwrap());
+    fn end(mut self) -> (Vec<Value>, Ran) {
+        let child = self.child.take().unwrap();
+        terminate(&child);
+        let ran = Ran::from(child.wait_with_output().unwrap());
         (self.lines.iter().flat_map(|line| steady(&line)).collect(), ran)
+    }
+}
+
+impl Drop for Watching {
+    /// A test that fails leaves no watch behind.
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
