@@ -111,7 +111,8 @@ class Browser:
         return time.monotonic() - started
 
     def key(self, key):
-        code = KEYS.get(key, ord(key[0].upper()))
+        # Only letters and digits have their own number as a key: 46 is Delete, not a full stop.
+        code = KEYS.get(key, ord(key[0].upper()) if key.isalnum() else 0)
         text = {} if key in KEYS and key != "Enter" else {"text": "\r" if key == "Enter" else key}
         for kind in ("keyDown", "keyUp"):
             self.send("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code,
