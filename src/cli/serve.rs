@@ -207,29 +207,58 @@ fn announce(address: SocketAddr) -> Result<()> {
 
 /// Done at the first Ctrl-C or termination signal; a second one ends the program at once.
 async fn stopped() {
-    signal().await;
+    // Where no handler can be set a signal ends the program as ever.
+    let Some(mut signals) = Signals::new() else { return std::future::pending().await };
+    signals.next().await;
     messages::warn("finishing the requests in flight; press Ctrl-C again to end at once");
-    tokio::spawn(async {
-        signal().await;
+    // The same ones: those listened for anew would miss a signal that comes in between.
+    tokio::spawn(async move {
+        signals.next().await;
         std::process::exit(i32::from(EXIT_STOPPED));
     });
 }
 
+/// The signals that end the server.
 #[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    // Where no handler can be set the signal ends the program as ever.
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+struct Signals {
+    terminated: tokio::signal::unix::Signal,
+    interrupted: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// Listens from now on.
+    fn new() -> Option<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).ok();
+        Some(Self {
+            terminated: listen(SignalKind::terminate())?,
+            interrupted: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminated.recv() => {}
+            _ = self.interrupted.recv() => {}
+        }
     }
 }
 
+/// Ctrl-C, where there are no other signals.
 #[cfg(not(unix))]
-async fn signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Option<Self> {
+        Some(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
