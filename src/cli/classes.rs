@@ -6,7 +6,7 @@ use aaclip::Result;
 use aaclip::anchors::{ClassName, PromptSet};
 use aaclip::dataset::{Dataset, Layout};
 
-use super::session::Session;
+use crate::cli::session::Session;
 
 /// How classes are named.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -7,7 +7,7 @@ use aaclip::output::printable;
 use aaclip::progress::Progress;
 use aaclip::{Error, Result};
 
-use super::global::Verbosity;
+use crate::cli::args::global::Verbosity;
 
 static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
 

@@ -1,48 +1,25 @@
-//! The command line: parsing, dispatch and exit codes. One file per subcommand.
+//! The command line: parsing, dispatch and exit codes.
 
-mod adapters;
-mod calibrate;
+mod args;
 mod classes;
-mod completions;
-mod config;
-mod data;
-mod detect;
-mod detect_args;
-mod detect_output;
-mod detector_args;
-mod doctor;
-mod eval;
-mod eval_args;
-mod eval_report;
-mod global;
+mod commands;
 mod inputs;
-mod man;
 mod messages;
 mod model;
-mod models;
-mod number;
 mod parse;
-mod prompts;
-mod report;
 mod scorers;
 mod scoring;
-mod scoring_args;
-mod serve;
 mod session;
 mod settings;
 mod stats;
 mod stop;
-mod train;
-mod train_args;
-mod train_data;
-mod train_plot;
-mod train_setup;
-mod worker;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
+
+use commands::Command;
 
 /// Exit code of a run in which anything failed: usage, set-up or at least one input.
 pub const EXIT_ERROR: u8 = 2;
@@ -63,42 +40,8 @@ struct Cli {
     command: Command,
 
     #[command(flatten)]
-    global: global::Global,
+    global: args::global::Global,
 }
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Detect(Box<detect_args::DetectArgs>),
-    Eval(Box<eval_args::EvalArgs>),
-    Models(models::ModelsArgs),
-    Adapters(adapters::AdaptersArgs),
-    Prompts(prompts::PromptsArgs),
-    Train(train_args::TrainArgs),
-    Calibrate(Box<calibrate::CalibrateArgs>),
-    Data(data::DataArgs),
-    Worker(Box<worker::WorkerArgs>),
-    Serve(Box<serve::ServeArgs>),
-    Report(report::ReportArgs),
-    Config(config::ConfigArgs),
-    Doctor(doctor::DoctorArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
-}
-
-/// Defines the command line's names of a library enum.
-macro_rules! names {
-    ($name:ident => $target:ty { $($(#[$doc:meta])* $variant:ident $(= $text:literal)? => $value:expr),+ $(,)? }) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-        pub enum $name { $($(#[$doc])* $(#[value(name = $text)])? $variant),+ }
-
-        impl From<$name> for $target {
-            fn from(name: $name) -> Self {
-                match name { $($name::$variant => $value),+ }
-            }
-        }
-    };
-}
-use names;
 
 /// Runs the program on the process's arguments.
 pub fn run() -> ExitCode {
@@ -112,23 +55,7 @@ pub fn run() -> ExitCode {
     let costs = !matches!(command, Command::Detect(_) | Command::Eval(_));
     let result = global.start().and_then(|()| {
         settings::report(&parsed.settings, &parsed.applied);
-        match command {
-            Command::Detect(args) => detect::run(*args),
-            Command::Adapters(args) => adapters::run(args),
-            Command::Eval(args) => eval::run(*args),
-            Command::Models(args) => models::run(args),
-            Command::Prompts(args) => prompts::run(args),
-            Command::Train(args) => train::run(args),
-            Command::Calibrate(args) => calibrate::run(*args),
-            Command::Data(args) => data::run(args),
-            Command::Worker(args) => worker::run(*args),
-            Command::Serve(args) => serve::run(*args),
-            Command::Report(args) => report::run(args),
-            Command::Config(args) => config::run(args, &global.selection()),
-            Command::Doctor(args) => doctor::run(args, &global, &parsed.applied),
-            Command::Completions(args) => completions::run(args),
-            Command::Man(args) => man::run(args),
-        }
+        command.run(&global, &parsed.applied)
     });
     // The others say it themselves, with what they counted.
     if costs {

@@ -9,9 +9,9 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser, ValueEnum};
 
-use super::EXIT_ERROR;
-use super::global::ColorName;
-use super::settings::{Applied, Selection, Settings, SettingsError, apply};
+use crate::cli::EXIT_ERROR;
+use crate::cli::args::global::ColorName;
+use crate::cli::settings::{Applied, Selection, Settings, SettingsError, apply};
 
 /// Commands that must work whatever a settings file says: those that say what is wrong with it, and those that a
 /// shell runs as it starts.
@@ -140,7 +140,7 @@ pub fn effective<C: Parser>(path: &[&str], selection: &Selection) -> Result<Vec<
     let Some(command) = path.iter().try_fold(&root, |c, name| c.find_subcommand(name)) else {
         return Ok(Vec::new());
     };
-    let flags = command.get_arguments().filter(|a| super::settings::is_setting(a));
+    let flags = command.get_arguments().filter(|a| crate::cli::settings::is_setting(a));
     let one = |arg: &clap::Arg| {
         let flag = arg.get_long().unwrap_or_default().to_owned();
         if let Some(setting) = applied.iter().find(|s| s.flag == flag) {

@@ -8,8 +8,8 @@ use aaclip::output::ColourScale;
 use aaclip::progress::Progress;
 use aaclip::{Detector, Provenance, Result, Scorer, ScorerSettings};
 
-use super::scoring_args::{ScoringArgs, Threshold};
-use super::session::Session;
+use crate::cli::args::scoring::{ScoringArgs, Threshold};
+use crate::cli::session::Session;
 
 /// Classes whose anchors are kept: a stranger may name as many as there are words.
 const KEPT: usize = 256;

@@ -13,8 +13,9 @@ use aaclip::progress::Progress;
 use aaclip::{Detector, DetectorMethod, DetectorSettings, Provenance, Result};
 use candle_core::Device;
 
-use super::detector_args::DetectorArgs;
-use super::{messages, model};
+use crate::cli::args::detector::DetectorArgs;
+use crate::cli::messages;
+use crate::cli::model;
 
 /// A model, a method, prompts and settings: everything but the class.
 pub struct Session {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::messages;
+use crate::cli::messages;
 
 /// Exit code of a run that Ctrl-C or a termination signal ended before its work was done.
 pub const EXIT_STOPPED: u8 = 130;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Command;
 
-use super::messages;
+use crate::cli::messages;
 
 pub use apply::{Applied, apply};
 pub use check::{is_setting, subcommands};

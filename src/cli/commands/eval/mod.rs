@@ -1,5 +1,6 @@
 //! `aaclip eval`.
 
+mod report;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -14,11 +15,13 @@ use aaclip::{Detector, Error, Result, files};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::eval_args::EvalArgs;
-use super::messages;
-use super::scoring::{self, Job};
-use super::session::Session;
-use super::{EXIT_ERROR, classes, eval_report, stats};
+use crate::cli::EXIT_ERROR;
+use crate::cli::args::eval::EvalArgs;
+use crate::cli::classes;
+use crate::cli::messages;
+use crate::cli::scoring::{self, Job};
+use crate::cli::session::Session;
+use crate::cli::stats;
 
 pub fn run(args: EvalArgs) -> Result<ExitCode> {
     args.check()?;
@@ -70,7 +73,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
 
     let about = About { manifest: store.manifest(), pictures: data.samples.len(), problems: &problems.0 };
     write_tables(&args.out, &table, &about, compared.as_ref())?;
-    let page = eval_report::Report {
+    let page = report::Report {
         data: &data,
         detectors: &detectors,
         store: &store,

@@ -6,8 +6,8 @@ use aaclip::adapters::Share;
 use aaclip::train::TrainingFidelity;
 use clap::{Subcommand, ValueEnum};
 
-use super::detector_args::ActivationName;
-use super::names;
+use crate::cli::args::detector::ActivationName;
+use crate::cli::args::names;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,7 +93,7 @@ pub struct CommonArgs {
     pub levels: Vec<usize>,
 
     /// Side of the square the model looks at, in pixels [default: the model's own]
-    #[arg(long, value_name = "N", value_parser = super::detector_args::parse_image_size)]
+    #[arg(long, value_name = "N", value_parser = crate::cli::args::detector::parse_image_size)]
     pub image_size: Option<usize>,
 
     /// The towers' activation, if it is not the method's
@@ -164,11 +164,11 @@ pub struct AaClipArgs {
     pub image_adapt_until: Option<usize>,
 
     /// Weight of the text adapters, 0..1
-    #[arg(long, value_name = "X", default_value = "0.1", value_parser = super::detector_args::parse_share)]
+    #[arg(long, value_name = "X", default_value = "0.1", value_parser = crate::cli::args::detector::parse_share)]
     pub text_adapt_weight: Share,
 
     /// Weight of the image adapters, 0..1
-    #[arg(long, value_name = "X", default_value = "0.1", value_parser = super::detector_args::parse_share)]
+    #[arg(long, value_name = "X", default_value = "0.1", value_parser = crate::cli::args::detector::parse_share)]
     pub image_adapt_weight: Share,
 
     /// Put a leaky ReLU after the image projections

@@ -12,7 +12,8 @@ use aaclip::{Error, Result};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{EXIT_ERROR, messages};
+use crate::cli::EXIT_ERROR;
+use crate::cli::messages;
 
 const EXAMPLES: &str = "\
 Examples:

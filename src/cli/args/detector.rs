@@ -15,7 +15,7 @@ use aaclip::tiles::{Overlap, TileSide, Tiling};
 use aaclip::{Detector, Error, Result};
 use clap::ValueEnum;
 
-use super::names;
+use crate::cli::args::names;
 
 /// What a detector is made of.
 #[derive(Debug, clap::Args)]

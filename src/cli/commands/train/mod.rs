@@ -1,5 +1,8 @@
 //! `aaclip train`.
 
+mod data;
+mod plot;
+mod setup;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,16 +19,16 @@ use aaclip::train::{
 use aaclip::{Error, Result};
 use candle_core::{Device, Tensor};
 
-use super::messages;
-use super::train_args::{AaClipArgs, Action, SdpPlusArgs, StageName, TrainArgs};
-use super::train_setup::{Place, Setup, StagePlan};
-use super::{EXIT_ERROR, train_plot};
+use crate::cli::EXIT_ERROR;
+use crate::cli::args::train::{AaClipArgs, Action, SdpPlusArgs, StageName, TrainArgs};
+use crate::cli::commands::train::setup::{Place, Setup, StagePlan};
+use crate::cli::messages;
 
 pub fn run(args: TrainArgs) -> Result<ExitCode> {
     match args.action {
         Action::AaClip(args) => aa_clip(&args),
         Action::SdpPlus(args) => sdp_plus(&args),
-        Action::Plot { log, out } => train_plot::run(&log, &out),
+        Action::Plot { log, out } => plot::run(&log, &out),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::detector_args::DetectorArgs;
+use crate::cli::args::detector::DetectorArgs;
 
 /// A detector, what it looks for, and from where on that is an anomaly.
 #[derive(Debug, clap::Args)]

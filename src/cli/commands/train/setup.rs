@@ -12,9 +12,11 @@ use aaclip::train::{Augmentation, Batches, Example, Run, TrainingState};
 use aaclip::{Error, Provenance, Result, quarters};
 use candle_core::Device;
 
-use super::messages;
-use super::train_args::CommonArgs;
-use super::{model, stop, train_data};
+use super::data;
+use crate::cli::args::train::CommonArgs;
+use crate::cli::messages;
+use crate::cli::model;
+use crate::cli::stop;
 
 /// Files of a run.
 pub struct Place {
@@ -102,7 +104,7 @@ impl Setup {
         let prompts =
             PromptSet::load(common.prompts.as_deref().unwrap_or(if adapts { "aa-clip" } else { "clip-ad" }))?;
         let seed = common.seed.unwrap_or(if adapts { 111 } else { 42 });
-        let data = train_data::read(common, &prompts, adapts, seed)?;
+        let data = data::read(common, &prompts, adapts, seed)?;
 
         let mut settings = Provenance::default();
         settings.set("method", method.name());

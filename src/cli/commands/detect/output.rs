@@ -8,7 +8,7 @@ use aaclip::files::{self, Stamp, is_hopeless};
 use aaclip::output::{Artefact, ArtefactNames, Outcome, Record, RecordWriter};
 use aaclip::{Error, PictureName, Provenance, Result, Scorer, Source, image};
 
-use super::detect_args::DetectArgs;
+use crate::cli::args::detect::DetectArgs;
 
 /// The output folder of a run.
 pub struct Place {

@@ -12,9 +12,9 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use super::classes::{ANYTHING, Naming};
-use super::messages;
-use super::train_args::CommonArgs;
+use crate::cli::args::train::CommonArgs;
+use crate::cli::classes::{ANYTHING, Naming};
+use crate::cli::messages;
 
 /// Pictures and the classes they are of.
 pub struct TrainingData {

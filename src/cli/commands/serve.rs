@@ -8,12 +8,13 @@ use std::time::Duration;
 use aaclip::serve::{Classes, Event, Log, ServeSettings, Server};
 use aaclip::{Error, Result, Scorer};
 
-use super::detect_args::ScaleName;
-use super::number::whole;
-use super::scorers::{ScorerOptions, Scorers};
-use super::scoring_args::ScoringArgs;
-use super::stop::EXIT_STOPPED;
-use super::{in_flight, messages};
+use crate::cli::args::detect::ScaleName;
+use crate::cli::args::number::whole;
+use crate::cli::args::scoring::ScoringArgs;
+use crate::cli::in_flight;
+use crate::cli::messages;
+use crate::cli::scorers::{ScorerOptions, Scorers};
+use crate::cli::stop::EXIT_STOPPED;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,7 +10,7 @@ use aaclip::weights::registry::{Registry, RegistryEntry};
 use aaclip::{Error, Result};
 use clap::Subcommand;
 
-use super::messages;
+use crate::cli::messages;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,5 +1,6 @@
 //! `aaclip detect`.
 
+mod output;
 use std::io::StdoutLock;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,12 +13,15 @@ use aaclip::output::{Record, RecordWriter};
 use aaclip::pipeline::ahead;
 use aaclip::{Error, Result};
 
-use super::detect_args::DetectArgs;
-use super::detect_output::{Looker, Place, Results, failure};
-use super::messages;
-use super::scorers::{ScorerOptions, Scorers};
-use super::stop::{self, EXIT_STOPPED};
-use super::{EXIT_ERROR, in_flight, inputs, stats};
+use crate::cli::EXIT_ERROR;
+use crate::cli::args::detect::DetectArgs;
+use crate::cli::commands::detect::output::{Looker, Place, Results, failure};
+use crate::cli::in_flight;
+use crate::cli::inputs;
+use crate::cli::messages;
+use crate::cli::scorers::{ScorerOptions, Scorers};
+use crate::cli::stats;
+use crate::cli::stop::{self, EXIT_STOPPED};
 
 /// Exit code of a run that found an anomaly, if `--fail-on-anomaly` asks for one.
 const EXIT_ANOMALY: u8 = 1;

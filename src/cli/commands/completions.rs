@@ -6,7 +6,8 @@ use aaclip::Result;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, messages};
+use crate::cli::Cli;
+use crate::cli::messages;
 
 const EXAMPLES: &str = "\
 Examples:

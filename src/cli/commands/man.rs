@@ -8,8 +8,9 @@ use aaclip::{Error, Result, files};
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
-use super::settings::subcommands;
-use super::{Cli, messages};
+use crate::cli::Cli;
+use crate::cli::messages;
+use crate::cli::settings::subcommands;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,9 +9,9 @@ use aaclip::progress::Progress;
 use aaclip::worker::{Answer, BadRequest, Line, Lines, Request};
 use aaclip::{Error, Result, Scorer};
 
-use super::number::whole;
-use super::scorers::{ScorerOptions, Scorers};
-use super::scoring_args::ScoringArgs;
+use crate::cli::args::number::whole;
+use crate::cli::args::scoring::ScoringArgs;
+use crate::cli::scorers::{ScorerOptions, Scorers};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,7 +65,7 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     ahead(
         std::iter::once(Ok(first)).chain(lines),
-        super::in_flight(),
+        crate::cli::in_flight(),
         |line| Some(worker.answer(line.as_ref().ok()?)),
         |line, answer| {
             line.map_err(stdin)?;

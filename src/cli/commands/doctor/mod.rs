@@ -15,14 +15,17 @@ use aaclip::progress::Progress;
 use clap::CommandFactory;
 use serde::Serialize;
 
-use super::config::AnswerName;
-use super::detector_args::DetectorArgs;
-use super::global::Global;
-use super::parse::{self, Effective};
-use super::scorers::{ScorerOptions, Scorers};
-use super::scoring_args::ScoringArgs;
-use super::settings::{Applied, Selection, Settings};
-use super::{Cli, Command, EXIT_ERROR, messages};
+use crate::cli::Cli;
+use crate::cli::Command;
+use crate::cli::EXIT_ERROR;
+use crate::cli::args::detector::DetectorArgs;
+use crate::cli::args::global::Global;
+use crate::cli::args::scoring::ScoringArgs;
+use crate::cli::commands::config::AnswerName;
+use crate::cli::messages;
+use crate::cli::parse::{self, Effective};
+use crate::cli::scorers::{ScorerOptions, Scorers};
+use crate::cli::settings::{Applied, Selection, Settings};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,9 +7,9 @@ use aaclip::batch::{Shard, WatchBy};
 use aaclip::output::{Artefact, ColourScale, RecordFormat};
 use aaclip::{Error, Result};
 
-use super::names;
-use super::number::whole;
-use super::scoring_args::ScoringArgs;
+use crate::cli::args::names;
+use crate::cli::args::number::whole;
+use crate::cli::args::scoring::ScoringArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -185,7 +185,7 @@ impl DetectArgs {
 
     /// The folder files go to; `None` if none are wanted.
     pub fn output_folder(&self) -> Option<PathBuf> {
-        let default = || (!self.save.is_empty()).then(super::detect::default_out);
+        let default = || (!self.save.is_empty()).then(crate::cli::commands::detect::default_out);
         self.out.clone().or_else(default)
     }
 

@@ -6,9 +6,11 @@ use aaclip::Result;
 use clap::CommandFactory;
 use serde_json::json;
 
-use super::parse::{Effective, Source, effective};
-use super::settings::{FILE_NAME, Selection, Settings, user_path};
-use super::{Cli, man, messages};
+use crate::cli::Cli;
+use crate::cli::commands::man;
+use crate::cli::messages;
+use crate::cli::parse::{Effective, Source, effective};
+use crate::cli::settings::{FILE_NAME, Selection, Settings, user_path};
 
 const EXAMPLES: &str = "\
 Examples:

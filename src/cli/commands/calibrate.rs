@@ -12,12 +12,13 @@ use aaclip::files::temporary_beside;
 use aaclip::{Detector, Error, Result};
 use clap::ValueEnum;
 
-use super::classes::{self, ClassArgs};
-use super::detector_args::DetectorArgs;
-use super::messages;
-use super::scoring::{self, Job};
-use super::session::Session;
-use super::{EXIT_ERROR, inputs};
+use crate::cli::EXIT_ERROR;
+use crate::cli::args::detector::DetectorArgs;
+use crate::cli::classes::{self, ClassArgs};
+use crate::cli::inputs;
+use crate::cli::messages;
+use crate::cli::scoring::{self, Job};
+use crate::cli::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,7 +7,7 @@ use aaclip::Result;
 use aaclip::gallery::{DetectRun, Gallery};
 use aaclip::image::DecodeLimits;
 
-use super::messages;
+use crate::cli::messages;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,10 +8,10 @@ use aaclip::metrics::{PRO_LIMIT, PixelOptions, Resolution};
 use aaclip::{Error, Result};
 use clap::ValueEnum;
 
-use super::classes::ClassArgs;
-use super::detect_args::ArtefactName;
-use super::detector_args::DetectorArgs;
-use super::names;
+use crate::cli::args::detect::ArtefactName;
+use crate::cli::args::detector::DetectorArgs;
+use crate::cli::args::names;
+use crate::cli::classes::ClassArgs;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use aaclip::progress::Progress;
 use clap::ValueEnum;
 
-use super::messages;
-use super::settings::Selection;
+use crate::cli::messages;
+use crate::cli::settings::Selection;
 
 /// Its heading in the help.
 pub const HEADING: &str = "Global options";
