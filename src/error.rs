@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    adapters::AdapterError,
     anchors::AnchorError,
     batch::BatchError,
     clip::{ConfigError, TokenizerError},
@@ -11,6 +10,7 @@ use crate::{
     evaluation::EvaluationError,
     gallery::GalleryError,
     image::ImageError,
+    methods::TrainedError,
     weights::{HubError, WeightsError},
 };
 
@@ -36,9 +36,9 @@ pub enum Error {
     /// A tokenizer file or a text it refused.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// Trained adapters.
+    /// Trained weights of a method.
     #[error(transparent)]
-    Adapters(Box<AdapterError>),
+    Trained(Box<TrainedError>),
     /// Prompts and text anchors.
     #[error(transparent)]
     Anchors(#[from] AnchorError),
@@ -84,10 +84,10 @@ pub enum Error {
     Setting(String),
 }
 
-impl From<AdapterError> for Error {
-    fn from(error: AdapterError) -> Self {
+impl From<TrainedError> for Error {
+    fn from(error: TrainedError) -> Self {
         // By far the largest part: boxed, so that every other result stays small.
-        Self::Adapters(Box::new(error))
+        Self::Trained(Box::new(error))
     }
 }
 

@@ -12,9 +12,9 @@
 //! | [`clip`] | configuration, tokenizer, vision and text towers |
 //! | [`kernels`] | what the towers compute with on the CPU |
 //! | [`weights`] | checkpoint readers, tensor names, model registry, hub downloads |
-//! | [`adapters`] | trained adapters: AA-CLIP's, SDP+'s, and their files |
 //! | [`anchors`] | prompt ensembles and the vectors that represent them |
-//! | [`methods`] | how patch features and anchors become a map and a score |
+//! | [`methods`] | a folder per method: its walk, its trained weights, its score |
+//! | [`detector`] | from names and files to a detector, from a picture to a result |
 //! | [`map`] | resampling, smoothing and regions of anomaly maps |
 //! | [`tiles`] | large pictures in overlapping squares, their maps blended |
 //! | [`metrics`] | AUROC, average precision, F1-max and PRO of scores and maps |
@@ -37,13 +37,12 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub mod adapters;
 pub mod anchors;
 pub mod batch;
 pub mod calibration;
 pub mod clip;
 pub mod dataset;
-mod detector;
+pub mod detector;
 pub mod device;
 mod error;
 pub mod evaluation;
@@ -52,7 +51,6 @@ pub mod gallery;
 mod guard;
 pub mod image;
 pub mod kernels;
-mod levels;
 pub mod map;
 pub mod methods;
 pub mod metrics;
@@ -61,7 +59,6 @@ pub mod page;
 pub mod pipeline;
 pub mod progress;
 mod provenance;
-mod scorer;
 pub mod serve;
 pub mod tiles;
 pub mod train;
@@ -69,10 +66,15 @@ pub mod weights;
 pub mod worker;
 
 pub use detector::{
-    Components, Detection, Detector, DetectorMethod, DetectorSettings, PreparedPicture, Timing,
+    Detection, Detector, DetectorBuilder, Detectors, Look, PictureName, PreparedPicture, Scorer, ScorerSettings,
+    Source, Timing,
 };
 pub use error::{Error, Result};
 pub use guard::is_guarded;
-pub use levels::quarters;
+pub use methods::{Components, Method};
 pub use provenance::Provenance;
-pub use scorer::{Look, PictureName, Scorer, ScorerSettings, Source};
+
+/// The tensors of this crate's interface.
+pub use candle_core;
+/// The arrays of this crate's interface.
+pub use ndarray;

@@ -14,4 +14,4 @@ pub use cache::{AnchorCache, AnchorKey};
 pub use error::AnchorError;
 pub use prompts::{ClassName, Domain, Polarity, PromptSet};
 pub use representative::{Representative, kde_log_density};
-pub use text::{AnchorRequest, Anchors, text_anchors};
+pub use text::{AnchorRequest, Anchors, PlainText, SentenceEncoder, text_anchors};

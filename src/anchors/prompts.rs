@@ -29,6 +29,16 @@ pub enum Domain {
     Medical,
 }
 
+impl Domain {
+    /// The name on the command line, in prompt files and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Industrial => "industrial",
+            Self::Medical => "medical",
+        }
+    }
+}
+
 /// A class as the prompts name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassName {
@@ -203,10 +213,7 @@ impl PromptSet {
         text += &format!("\n{}\n[states]\n", list("templates", &self.templates));
         text += &(list("normal", &self.normal) + &list("abnormal", &self.abnormal));
         for (name, dataset) in &self.datasets {
-            let domain = match dataset.domain {
-                Domain::Industrial => "industrial",
-                Domain::Medical => "medical",
-            };
+            let domain = dataset.domain.name();
             let name = quoted(name);
             text += &format!("\n[datasets.{name}]\ndomain = \"{domain}\"\n\n[datasets.{name}.classes]\n");
             for (key, class) in &dataset.classes {

@@ -1,13 +1,11 @@
-//! From prompts to anchors, through the text tower.
+//! Anchors of a class: its sentences through the text tower.
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use ndarray::{Array1, Array2};
 
 use super::{AnchorCache, AnchorKey, Polarity, PromptSet, Representative};
 use crate::Result;
-use crate::adapters::AdaptedText;
-use crate::clip::Tokenizer;
-use crate::clip::{Activation, Checkpoint, Compute, Precision, SpecialTokens, TextAdapter, TextTower};
+use crate::clip::{Activation, Checkpoint, Compute, Precision, SpecialTokens, TextTower, Tokenizer, Tokens};
 use crate::progress::Progress;
 
 /// The normal and the abnormal anchor, both `[D]` and of unit length.
@@ -22,48 +20,60 @@ pub struct Anchors {
 /// Sentences that go through the text tower together.
 const BATCH: usize = 64;
 
+impl Anchors {
+    /// Both as the columns of `[D, 2]`: the normal anchor first.
+    ///
+    /// # Errors
+    /// None but the device's.
+    pub fn columns(&self, device: &Device) -> Result<Tensor> {
+        let values = self.normal.iter().zip(&self.abnormal).flat_map(|(&n, &a)| [n, a]);
+        Ok(Tensor::from_iter(values, device)?.reshape((self.normal.len(), 2))?)
+    }
+}
+
+/// How sentences become vectors: a method's walk through the text tower.
+pub trait SentenceEncoder: Send + Sync {
+    /// Tells this walk and its weights from others; anchors are cached under it.
+    fn digest(&self) -> &str;
+
+    /// The vectors of sentences, `[N, D]`, not normalised.
+    ///
+    /// # Errors
+    /// A token id outside the vocabulary, or no sentence at all.
+    fn encode(&self, tower: &TextTower, sentences: &[Tokens]) -> candle_core::Result<Tensor>;
+}
+
+/// The ordinary walk.
+#[derive(Debug, Clone, Copy)]
+pub struct PlainText;
+
+impl SentenceEncoder for PlainText {
+    fn digest(&self) -> &str {
+        ""
+    }
+
+    fn encode(&self, tower: &TextTower, sentences: &[Tokens]) -> candle_core::Result<Tensor> {
+        tower.embed(sentences)
+    }
+}
+
 /// Everything that anchors depend on besides the model.
-#[derive(Debug, Clone)]
-pub struct AnchorRequest {
+#[derive(Clone, Copy)]
+pub struct AnchorRequest<'a> {
     /// The ensemble.
-    pub prompts: PromptSet,
+    pub prompts: &'a PromptSet,
     /// What is put into its states.
-    pub class: String,
+    pub class: &'a str,
     /// How many vectors become one.
     pub representative: Representative,
-    /// The text tower's activation; `None`: the configuration's.
-    pub activation: Option<Activation>,
-    /// Trained adapters of the text tower.
-    pub adapter: Option<AdaptedText>,
+    /// The text tower's activation.
+    pub activation: Activation,
+    /// How sentences become vectors.
+    pub encoder: &'a dyn SentenceEncoder,
     /// Which literal strings stand for the start and end token.
     pub special: SpecialTokens,
     /// Whether encoding shows its progress.
     pub progress: Progress,
-}
-
-impl AnchorRequest {
-    /// A request for CLIP-AD's anchors: the configuration's activation, no adapters, no progress.
-    pub fn new(prompts: PromptSet, class: &str, representative: Representative) -> Self {
-        Self {
-            prompts,
-            class: class.to_owned(),
-            representative,
-            activation: None,
-            adapter: None,
-            special: SpecialTokens::default(),
-            progress: Progress::Silent,
-        }
-    }
-
-    /// A request for AA-CLIP's anchors: the exact GELU, the mean, and its text adapters where there are any.
-    pub fn aa_clip(prompts: PromptSet, class: &str, adapter: Option<AdaptedText>) -> Self {
-        Self {
-            adapter,
-            activation: Some(Activation::Gelu),
-            special: SpecialTokens::AaClip,
-            ..Self::new(prompts, class, Representative::Mean)
-        }
-    }
 }
 
 /// The anchors of a class: from the cache, or encoded and then cached.
@@ -74,12 +84,11 @@ impl AnchorRequest {
 /// Weights that cannot be read, or embeddings without a representative vector.
 pub fn text_anchors(
     checkpoint: &Checkpoint,
-    request: &AnchorRequest,
+    request: &AnchorRequest<'_>,
     cache: &AnchorCache,
     device: &Device,
 ) -> Result<Anchors> {
-    let AnchorRequest { prompts, class, representative, adapter, .. } = request;
-    let activation = request.activation.unwrap_or(checkpoint.config().activation);
+    let AnchorRequest { prompts, class, representative, activation, encoder, .. } = *request;
     let tokenizer = checkpoint.tokenizer(request.special)?;
     let key = AnchorKey::new(&[
         &checkpoint.fingerprint()?,
@@ -88,7 +97,7 @@ pub fn text_anchors(
         &format!("{representative:?}"),
         activation.name(),
         &tokenizer.name(),
-        adapter.as_ref().map_or("", AdaptedText::digest),
+        encoder.digest(),
     ]);
     let width = checkpoint.config().embed_dim;
     cache.get_or_build(&key, width, || {
@@ -96,11 +105,10 @@ pub fn text_anchors(
         let normal = prompts.sentences(Polarity::Normal, class);
         let abnormal = prompts.sentences(Polarity::Abnormal, class);
         let bar = request.progress.items((normal.len() + abnormal.len()) as u64, "reading prompts");
-        let adapter = adapter.as_ref().map(|a| a as &dyn TextAdapter);
         let anchor = |sentences: &[String]| -> Result<Array1<f32>> {
             let mut values = Vec::with_capacity(sentences.len() * width);
             for batch in sentences.chunks(BATCH) {
-                values.extend(embed(&text, &tokenizer, batch, adapter)?);
+                values.extend(embed(&text, &tokenizer, batch, encoder)?);
                 bar.inc(batch.len() as u64);
             }
             let embeddings = Array2::from_shape_vec((sentences.len(), width), values).map_err(|e| {
@@ -119,8 +127,8 @@ fn embed(
     text: &TextTower,
     tokenizer: &Tokenizer,
     sentences: &[String],
-    adapter: Option<&dyn TextAdapter>,
+    encoder: &dyn SentenceEncoder,
 ) -> Result<Vec<f32>> {
     let tokens = sentences.iter().map(|s| tokenizer.encode(s)).collect::<Result<Vec<_>, _>>()?;
-    Ok(text.embed(&tokens, adapter)?.flatten_all()?.to_vec1::<f32>()?)
+    Ok(encoder.encode(text, &tokens)?.flatten_all()?.to_vec1::<f32>()?)
 }

@@ -1,7 +1,7 @@
 //! CLIP: configuration, tokenizer and the two towers.
 //!
-//! Written for any open_clip ViT configuration. The towers follow open_clip's layout; the dual path of the
-//! image tower is CLIP-AD's (arXiv 2311.00453).
+//! Written for any open_clip ViT configuration, in open_clip's layout. The towers offer steps (embed, blocks with their
+//! attention and MLP, finish); what a method does with them is written in its folder under `methods`.
 
 mod block;
 mod checkpoint;
@@ -26,8 +26,6 @@ pub use compute::{Compute, Precision, PrecisionChoice};
 pub use config::{Activation, ClipConfig, Normalisation, TextConfig, VisionConfig};
 pub use config_fields::ConfigError;
 pub use parameters::parameters;
-pub use text::{TextAdapter, TextTower};
+pub use text::TextTower;
 pub use tokenizer::{SpecialTokens, Tokenizer, TokenizerError, Tokens};
-pub use vision::{
-    AttendedAxis, BlockAdapter, FeatureRequest, LevelFeatures, TapFidelity, VisionTower, Wanted,
-};
+pub use vision::VisionTower;

@@ -1,24 +1,14 @@
-//! The text tower.
+//! The text tower, step by step: a method writes its own walk from these steps.
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::Module;
 
-use super::BlockAdapter;
 use super::block::{Block, BlockShape};
 use super::compute::Compute;
 use super::config::{Activation, ClipConfig, TextConfig};
 use super::layers::{Norm, Params};
 use super::tokenizer::Tokens;
 use crate::weights::ClipTensors;
-
-/// Something that changes a text tower: its tokens after some blocks, and its projection.
-pub trait TextAdapter: BlockAdapter {
-    /// The vectors `[N, D]` of end tokens `[N, W]` after `ln_final`, in place of the tower's own projection.
-    ///
-    /// # Errors
-    /// Tokens of another width.
-    fn project(&self, rows: &Tensor) -> Result<Tensor>;
-}
 
 /// CLIP's causal text transformer (open_clip layout).
 #[derive(Debug, Clone)]
@@ -70,43 +60,48 @@ impl TextTower {
         })
     }
 
-    /// Embeds sentences: `[N, D]`, not normalised.
-    ///
-    /// The sentence's vector is the row of its end token after `ln_final`, times the projection.
+    /// The ordinary walk: the vectors of sentences, `[N, D]`, not normalised.
     ///
     /// # Errors
     /// A token id outside the vocabulary, or no sentence at all.
-    pub fn embed(&self, sentences: &[Tokens], adapter: Option<&dyn TextAdapter>) -> Result<Tensor> {
-        let blocks = adapter.map(|a| a as &dyn BlockAdapter);
-        let x = self.hidden(sentences, Self::needed(sentences), self.blocks.len(), blocks)?;
-        self.finish(&x, sentences, adapter)
+    pub fn embed(&self, sentences: &[Tokens]) -> Result<Tensor> {
+        let mut x = self.begin(sentences)?;
+        for block in &self.blocks {
+            x = block.forward(&x.to_dtype(self.dtype)?, true)?;
+        }
+        self.project(&self.finish(&x, sentences)?)
     }
 
-    /// How many tokens of sentences can reach a result: attention is causal, so nothing after the last end token.
-    pub fn needed(sentences: &[Tokens]) -> usize {
-        sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0)
-    }
-
-    /// The vectors `[N, D]` of sentences from their hidden states `[N, length, W]` after the last block.
+    /// The tokens of sentences before the first block, `[N, length, W]`. Attention is causal, so nothing after the
+    /// last end token can reach a result: `length` ends there.
     ///
     /// # Errors
-    /// Hidden states of other sentences, or no sentence at all.
-    pub fn finish(
-        &self,
-        x: &Tensor,
-        sentences: &[Tokens],
-        adapter: Option<&dyn TextAdapter>,
-    ) -> Result<Tensor> {
-        let rows: Vec<Tensor> = sentences
-            .iter()
-            .enumerate()
-            .map(|(i, s)| x.narrow(0, i, 1)?.narrow(1, s.end(), 1)?.squeeze(1))
-            .collect::<Result<_>>()?;
-        let rows = self.ln_final.forward(&Tensor::cat(&rows, 0)?)?;
-        match adapter {
-            Some(adapter) => adapter.project(&rows),
-            None => rows.matmul(&self.projection),
+    /// A token id outside the vocabulary, a sentence beyond the context, or no sentence at all.
+    pub fn begin(&self, sentences: &[Tokens]) -> Result<Tensor> {
+        let length = sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0);
+        if length == 0 || length > self.config.context_length {
+            candle_core::bail!("{length} tokens do not fit a context of {}", self.config.context_length);
         }
+        let ids: Vec<u32> = sentences.iter().flat_map(|s| s.padded(length)).collect();
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+            candle_core::bail!(
+                "token id {id} is outside the model's vocabulary of {}: its tokenizer does not belong to it",
+                self.config.vocab_size
+            );
+        }
+        let ids = Tensor::from_vec(ids, (sentences.len() * length,), self.tokens.device())?;
+        let x = self.tokens.index_select(&ids, 0)?.reshape((sentences.len(), length, self.config.width))?;
+        x.broadcast_add(&self.positions.narrow(0, 0, length)?)
+    }
+
+    /// The blocks, first to last, for causal attention. They take and give tokens of type [`Self::dtype`].
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The type of the tokens that blocks take and give.
+    pub fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// Number of blocks.
@@ -114,48 +109,25 @@ impl TextTower {
         self.blocks.len()
     }
 
-    /// The 0-based `block`, `[N, length, W]` to `[N, length, W]`. Gradients pass through to `x`.
+    /// The end tokens `[N, W]` of sentences after `ln_final`, from the tokens `[N, length, W]` after the last block.
     ///
     /// # Errors
-    /// A block the tower does not have.
-    pub fn block(&self, block: usize, x: &Tensor) -> Result<Tensor> {
-        match self.blocks.get(block) {
-            Some(block) => block.forward(x, true),
-            None => candle_core::bail!("block {block} does not exist: this tower has {}", self.layers()),
-        }
+    /// Tokens of other sentences, or no sentence at all.
+    pub fn finish(&self, x: &Tensor, sentences: &[Tokens]) -> Result<Tensor> {
+        let x = x.to_dtype(DType::F32)?;
+        let rows: Vec<Tensor> = sentences
+            .iter()
+            .enumerate()
+            .map(|(i, s)| x.narrow(0, i, 1)?.narrow(1, s.end(), 1)?.squeeze(1))
+            .collect::<Result<_>>()?;
+        self.ln_final.forward(&Tensor::cat(&rows, 0)?)
     }
 
-    /// The hidden states `[N, length, W]` after the first `blocks` blocks.
+    /// The tower's own projection of end tokens: `[N, W]` to `[N, D]`.
     ///
     /// # Errors
-    /// A token id outside the vocabulary, or a `length` beyond the context.
-    pub fn hidden(
-        &self,
-        sentences: &[Tokens],
-        length: usize,
-        blocks: usize,
-        adapter: Option<&dyn BlockAdapter>,
-    ) -> Result<Tensor> {
-        let device = self.tokens.device();
-        let ids: Vec<u32> = sentences.iter().flat_map(|s| s.padded(length)).collect();
-        if length == 0 || length > self.config.context_length {
-            candle_core::bail!("{length} tokens do not fit a context of {}", self.config.context_length);
-        }
-        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
-            candle_core::bail!(
-                "token id {id} is outside the model's vocabulary of {}: its tokenizer does not belong to it",
-                self.config.vocab_size
-            );
-        }
-        let ids = Tensor::from_vec(ids, (sentences.len() * length,), device)?;
-        let x = self.tokens.index_select(&ids, 0)?.reshape((sentences.len(), length, self.config.width))?;
-        let mut x = x.broadcast_add(&self.positions.narrow(0, 0, length)?)?;
-        for (i, block) in self.blocks.iter().take(blocks).enumerate() {
-            x = block.forward(&x.to_dtype(self.dtype)?, true)?;
-            if let Some(adapter) = adapter {
-                x = adapter.after_block(i, x.to_dtype(DType::F32)?)?;
-            }
-        }
-        x.to_dtype(DType::F32)
+    /// Tokens of another width.
+    pub fn project(&self, rows: &Tensor) -> Result<Tensor> {
+        rows.matmul(&self.projection)
     }
 }

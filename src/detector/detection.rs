@@ -1,23 +1,23 @@
 //! What a detector finds in one picture.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::adapters::Method;
 use crate::image::{AxisMap, Geometry};
 use crate::map::{restore, sample};
-use crate::methods;
+use crate::methods::{ClassModel, Components};
 
 /// What a detector finds in one picture.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Detection {
-    /// How anomalous the picture is, 0..1; see the `score` function of the method's module in [`methods`].
+    /// How anomalous the picture is, 0..1; see [`Method::score`](crate::methods::Method::score).
     pub score: f32,
-    /// The parts the score is made of, in the reference's own units.
+    /// The parts the score is made of, in the method's own units.
     pub components: Components,
-    /// The reference's final map at the model's resolution: `[S, S]`. Of several tiles their maps as one, `[Hm, Wm]`,
+    /// The method's final map at the model's resolution: `[S, S]`. Of several tiles their maps as one, `[Hm, Wm]`,
     /// see [`Blend`](crate::tiles::Blend).
     pub map: Array2<f32>,
     /// How the map lies on the picture.
@@ -27,25 +27,9 @@ pub struct Detection {
     pub tiles: usize,
     /// Where the time went.
     pub timing: Timing,
-    pub(super) method: Method,
-    pub(super) levels: usize,
+    pub(super) class: Arc<dyn ClassModel>,
     /// How the model's square lies on the picture.
     pub(super) square: Geometry,
-}
-
-/// The parts a score is made of.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Components {
-    /// SDP and SDP+: probability of "abnormal" for the whole picture (the reference's `pr_sp0`).
-    pub text_prob: Option<f32>,
-    /// AA-CLIP: the reference's image prediction.
-    pub image_pred: Option<f32>,
-    /// The least value of the final map.
-    pub map_min: f32,
-    /// The highest value of the final map.
-    pub map_max: f32,
-    /// The mean value of the final map.
-    pub map_mean: f32,
 }
 
 /// Time spent on one picture.
@@ -60,11 +44,11 @@ pub struct Timing {
 }
 
 impl Detection {
-    /// The probability of "abnormal" for every pixel of the picture, `[H, W]`; see [`methods::probability`].
+    /// The probability of "abnormal" for every pixel of the picture, `[H, W]`; see [`ClassModel::probability`].
     ///
     /// Pixels the model did not see (those cut off by [`Fit::Crop`](crate::image::Fit::Crop)) are 0.
     pub fn probabilities(&self) -> Array2<f32> {
-        probabilities(self.map.view(), &self.geometry, self.method, self.levels)
+        probabilities(self.map.view(), &self.geometry, &*self.class)
     }
 
     /// The map on the square that the model looks at, `[S, S]`, where maps of all pictures have one size and masks
@@ -97,10 +81,9 @@ impl Detection {
 pub(super) fn probabilities(
     map: ArrayView2<'_, f32>,
     geometry: &Geometry,
-    method: Method,
-    levels: usize,
+    class: &dyn ClassModel,
 ) -> Array2<f32> {
     let mut map = restore(map, geometry, f32::NEG_INFINITY);
-    map.par_mapv_inplace(|v| methods::probability(method, v, levels));
+    map.par_mapv_inplace(|v| class.probability(v));
     map
 }

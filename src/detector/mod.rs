@@ -1,40 +1,48 @@
-//! A detector: one model, one pair of anchors, one set of settings; picture after picture in, detections out.
+//! A detector: one model, one method, one class; picture after picture in, detections out.
+//!
+//! ```no_run
+//! use aaclip::Detector;
+//! use aaclip::image::{DecodeOptions, decode};
+//!
+//! # fn main() -> aaclip::Result<()> {
+//! let detector = Detector::builder("builtin").class("bottle").build()?;
+//! let picture = decode("part.png".as_ref(), &DecodeOptions::default())?;
+//! let found = detector.detect(&picture)?;
+//! println!("{:.4}", found.score);
+//! # Ok(())
+//! # }
+//! ```
 
+mod builder;
 mod detection;
-mod evidence;
-mod settings;
+mod scorer;
 mod tiled;
 
-pub use detection::{Components, Detection, Timing};
-pub use settings::{DetectorMethod, DetectorSettings};
+pub use builder::{DetectorBuilder, Detectors};
+pub use detection::{Detection, Timing};
+pub use scorer::{Look, PictureName, Scorer, ScorerSettings, Source};
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use ndarray::{Array2, Array3, ArrayView2};
 
-use crate::adapters::Method;
-use crate::anchors::{Anchors, Domain};
-use crate::clip::{Checkpoint, Compute, VisionTower};
-use crate::image::{Chain, Mask, Picture, Prepared, Preprocess};
-use crate::levels::{check_levels, quarters};
-use crate::methods::{aa_clip, sdp, sdp_plus};
-use crate::tiles::TileGrid;
+use crate::image::{Mask, Picture, Prepared, Preprocess};
+use crate::map::final_map;
+use crate::methods::{ClassModel, Components, Method, Model, References};
+use crate::tiles::{TileGrid, Tiling};
 use crate::{Error, Result};
 use detection::probabilities;
-use evidence::{Evidence, scalar};
 use tiled::Tiled;
 
-/// A model with a method and anchors, ready to look at pictures. Clones share the tower's weights.
+/// A model with a method, ready to look at pictures of one class. Clones share the tower's weights.
 #[derive(Clone)]
 pub struct Detector {
-    vision: VisionTower,
-    method: DetectorMethod,
-    preprocess: Preprocess,
-    /// `[D, 2]`
-    anchors: Tensor,
-    levels: Vec<usize>,
-    settings: DetectorSettings,
+    method: &'static Method,
+    model: Arc<dyn Model>,
+    class: Arc<dyn ClassModel>,
+    tiling: Option<Tiling>,
     device: Device,
 }
 
@@ -42,100 +50,48 @@ pub struct Detector {
 #[derive(Debug, Clone)]
 pub struct PreparedPicture {
     prepared: Prepared,
-    /// Where its tiles lie, and the picture they are cut from, if it is looked at in more than one.
+    /// Where its tiles are, and the picture they are cut from, if it is looked at in more than one.
     tiles: Option<(TileGrid, Picture)>,
     took: Duration,
 }
 
 impl Detector {
-    /// The largest side of the square a model can look at, in pixels: attention over a grid of more than a few thousand
-    /// patches needs more memory than any machine has.
-    pub const LARGEST_IMAGE: usize = 4096;
-
-    /// Reads the image tower and takes the anchors.
-    ///
-    /// # Errors
-    /// Settings that do not fit the model or the adapters, or weights that cannot be read.
-    pub fn new(
-        checkpoint: &Checkpoint,
-        anchors: &Anchors,
-        method: DetectorMethod,
-        settings: &DetectorSettings,
-        device: &Device,
-    ) -> Result<Self> {
-        let config = checkpoint.config();
-        let image_size = settings.image_size(config, method.method());
-        // A file may have named it: adapters say what they were trained with.
-        if image_size > Self::LARGEST_IMAGE {
-            return Err(Error::Setting(format!(
-                "an image size of {image_size} is too large: at most {} pixels are looked at",
-                Self::LARGEST_IMAGE
-            )));
-        }
-        let levels = match &settings.levels {
-            Some(levels) => check_levels(levels, config.vision.layers)?,
-            None => quarters(config.vision.layers),
-        };
-        if let Some(trained) = method.trained_levels()
-            && trained != levels.len()
-        {
-            return Err(Error::Setting(format!(
-                "the adapters were trained for {trained} levels, these are {} ({levels:?}): name theirs with --levels",
-                levels.len()
-            )));
-        }
-        let columns = columns(anchors, config.embed_dim, device)?;
-        let adapts = method.method().adapts_towers();
-        Ok(Self {
-            vision: checkpoint.vision(
-                image_size,
-                settings.activation(config, method.method()),
-                &Compute::new(device, settings.precision),
-            )?,
-            preprocess: Preprocess {
-                size: image_size,
-                mean: config.normalisation.mean,
-                std: config.normalisation.std,
-                fit: settings.fit,
-                chain: if adapts { Chain::RgbThenResize } else { Chain::ResizeThenRgb },
-            },
-            anchors: columns,
-            method: method.packed()?,
-            levels,
-            settings: settings.clone(),
-            device: device.clone(),
-        })
+    /// Settings of a detector of a model: a published model's name, a folder, or `builtin`.
+    pub fn builder(model: &str) -> DetectorBuilder {
+        DetectorBuilder::new(Some(model))
     }
 
-    /// The same detector for another class: shares the tower.
+    /// The same detector, which also compares with pictures of good parts.
     ///
     /// # Errors
-    /// Anchors of another width.
-    pub fn with_anchors(&self, anchors: &Anchors, domain: Domain) -> Result<Self> {
-        let width = self.anchors.dim(0)?;
-        let mut other = Self { anchors: columns(anchors, width, &self.device)?, ..self.clone() };
-        other.settings.domain = domain;
-        Ok(other)
+    /// A method without a use for them, or a picture that cannot be made square.
+    pub fn with_references(&self, good: &[Picture]) -> Result<Self> {
+        if self.method.references == References::Never {
+            return Err(Error::Setting(format!("method {} does not compare with pictures", self.method.name)));
+        }
+        let prepare = |picture| self.batch(self.preprocess().run(picture)?.tensor);
+        let pictures = good.iter().map(prepare).collect::<Result<Vec<_>>>()?;
+        Ok(Self { class: self.class.with_references(&pictures)?, ..self.clone() })
     }
 
     /// The method.
-    pub fn method(&self) -> Method {
-        self.method.method()
+    pub fn method(&self) -> &'static Method {
+        self.method
     }
 
-    /// The kind of pictures it scores.
-    pub fn domain(&self) -> Domain {
-        self.settings.domain
+    /// The method with its weights, for the class.
+    pub fn class(&self) -> &dyn ClassModel {
+        &*self.class
     }
 
-    /// The levels whose features are compared.
-    pub fn levels(&self) -> &[usize] {
-        &self.levels
+    /// What is done to every picture.
+    pub fn preprocess(&self) -> &Preprocess {
+        self.model.preprocess()
     }
 
     /// Side of the square the model looks at, in pixels.
     pub fn image_size(&self) -> usize {
-        self.vision.image_size()
+        self.preprocess().size
     }
 
     /// Looks at one picture.
@@ -148,7 +104,7 @@ impl Detector {
     pub fn detect(&self, picture: &Picture) -> Result<Detection> {
         let mut clock = Stopwatch::start();
         let grid = self.grid(picture)?;
-        let prepared = self.preprocess.run(picture)?;
+        let prepared = self.preprocess().run(picture)?;
         self.find(prepared, grid.as_ref().map(|grid| Tiled { grid, picture }), clock.lap())
     }
 
@@ -161,7 +117,7 @@ impl Detector {
     pub fn prepare(&self, picture: &Picture) -> Result<PreparedPicture> {
         let mut clock = Stopwatch::start();
         let tiles = self.grid(picture)?.map(|grid| (grid, picture.clone()));
-        let prepared = self.preprocess.run(picture)?;
+        let prepared = self.preprocess().run(picture)?;
         Ok(PreparedPicture { prepared, tiles, took: clock.lap() })
     }
 
@@ -178,8 +134,8 @@ impl Detector {
         if width == 0 || height == 0 {
             return Err(Error::Setting(format!("a picture of {width} x {height} pixels has no map")));
         }
-        let geometry = self.preprocess.geometry(width, height);
-        Ok(probabilities(map, &geometry, self.method(), self.levels.len()))
+        let geometry = self.preprocess().geometry(width, height);
+        Ok(probabilities(map, &geometry, &*self.class))
     }
 
     /// A ground-truth mask at the model's resolution, `[S, S]`, see [`Preprocess::mask`].
@@ -187,7 +143,7 @@ impl Detector {
     /// # Errors
     /// A mask without pixels.
     pub fn mask(&self, mask: &Picture) -> Result<Mask> {
-        Ok(self.preprocess.mask(mask)?)
+        Ok(self.preprocess().mask(mask)?)
     }
 
     /// The second part of [`Detector::detect`]. The picture must have been prepared by this detector, or by one that
@@ -204,66 +160,39 @@ impl Detector {
     fn find(&self, prepared: Prepared, tiles: Option<Tiled<'_>>, preprocess: Duration) -> Result<Detection> {
         let mut clock = Stopwatch::start();
         let square = prepared.geometry;
-        let evidence = self.look(&self.images(prepared.tensor)?)?;
+        let evidence = self.class.look(&self.batch(prepared.tensor)?)?;
         let blend = tiles.as_ref().map(|tiled| self.blend(tiled)).transpose()?;
         let model = clock.lap();
 
         let (map, geometry) = match blend {
             Some(blend) => self.finish(blend),
-            None => (self.map(&evidence)?, square),
+            None => (final_map(&evidence.grids, self.image_size(), self.class.smoothing()), square),
         };
         let (map_min, map_max) =
             map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
         let map_mean = map.mean().unwrap_or(f32::NAN);
-        let levels = self.levels.len();
-        let (score, text_prob, image_pred) = match &evidence {
-            Evidence::Sdp { similarity } => {
-                let text = scalar(&similarity.text_probability)?;
-                (sdp::score(text, map_max, levels), Some(text), None)
-            }
-            Evidence::SdpPlus { similarity, .. } => {
-                let text = scalar(&similarity.text_probability)?;
-                (sdp_plus::score(text, map_max, levels), Some(text), None)
-            }
-            Evidence::AaClip { image_prediction, .. } => {
-                let score = aa_clip::score(*image_prediction, map_max, levels, self.settings.domain);
-                (score, None, Some(*image_prediction))
-            }
-        };
+        let score = self.class.score(evidence.image, map_max);
         if !(score.is_finite() && map_mean.is_finite()) {
             return Err(Error::NotFinite { what: "the anomaly map or score" });
         }
         Ok(Detection {
             score,
-            components: Components { text_prob, image_pred, map_min, map_max, map_mean },
+            components: Components { image: evidence.image, map_min, map_max, map_mean },
             map,
             geometry,
             tiles: tiles.map_or(1, |tiled| tiled.grid.count()),
             timing: Timing { preprocess, model, map: clock.lap() },
-            method: self.method(),
-            levels,
+            class: Arc::clone(&self.class),
             square,
         })
     }
 
     /// A picture of `[3, S, S]` as a batch of one.
-    fn images(&self, picture: Array3<f32>) -> Result<Tensor> {
+    fn batch(&self, picture: Array3<f32>) -> Result<Tensor> {
         let size = self.image_size();
         let pixels = picture.into_raw_vec_and_offset().0;
         Ok(Tensor::from_vec(pixels, (1, 3, size, size), &self.device)?)
     }
-}
-
-/// Anchors as the columns of `[D, 2]`.
-fn columns(anchors: &Anchors, width: usize, device: &Device) -> Result<Tensor> {
-    if anchors.normal.len() != width || anchors.abnormal.len() != width {
-        return Err(Error::Setting(format!(
-            "anchors of width {} do not fit a model of embedding width {width}",
-            anchors.normal.len()
-        )));
-    }
-    let values = anchors.normal.iter().zip(&anchors.abnormal).flat_map(|(&n, &a)| [n, a]);
-    Ok(Tensor::from_iter(values, device)?.reshape((width, 2))?)
 }
 
 /// Times one stage after another.

@@ -5,6 +5,7 @@ use ndarray::Array2;
 use super::Detector;
 use crate::Result;
 use crate::image::{Geometry, Picture};
+use crate::map::{smooth_blend, tile_map};
 use crate::pipeline::ahead;
 use crate::tiles::{Blend, Tile, TileGrid};
 
@@ -21,7 +22,7 @@ pub(super) struct Tiled<'a> {
 impl Detector {
     /// Where the tiles of a picture lie; `None` where one pass sees all of it as it is.
     pub(super) fn grid(&self, picture: &Picture) -> Result<Option<TileGrid>> {
-        let Some(tiling) = &self.settings.tiling else { return Ok(None) };
+        let Some(tiling) = &self.tiling else { return Ok(None) };
         let grid = TileGrid::new(tiling, picture.width(), picture.height())?;
         Ok(Some(grid).filter(|grid| grid.count() > 1))
     }
@@ -46,13 +47,14 @@ impl Detector {
     /// The map of one tile, `[S, S]`.
     fn tile(&self, picture: &Picture, tile: &Tile) -> Result<Array2<f32>> {
         let cut = picture.square(tile.x, tile.y, tile.side);
-        let evidence = self.look(&self.images(self.preprocess.run(&cut)?.tensor)?)?;
-        self.tile_map(&evidence)
+        let evidence = self.class.look(&self.batch(self.preprocess().run(&cut)?.tensor)?)?;
+        Ok(tile_map(&evidence.grids, self.image_size()))
     }
 
     /// The final map, `[Hm, Wm]`, and how it lies on the picture.
     pub(super) fn finish(&self, blend: Blend) -> (Array2<f32>, Geometry) {
         let (geometry, scale) = (blend.geometry(), blend.scale());
-        (self.smooth(blend.into_map(), scale), geometry)
+        let patch = self.image_size() as f64 / self.model.grid() as f64;
+        (smooth_blend(blend.into_map(), self.class.smoothing(), scale, patch), geometry)
     }
 }

@@ -22,6 +22,17 @@ pub enum Fit {
     Pad,
 }
 
+impl Fit {
+    /// The name on the command line and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Squash => "squash",
+            Self::Crop => "crop",
+            Self::Pad => "pad",
+        }
+    }
+}
+
 /// In which order a picture is resized and turned into RGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Chain {

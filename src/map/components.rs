@@ -15,7 +15,7 @@ pub struct Run {
 
 /// The 8-connected components of a picture, as runs in reading order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Components {
+pub struct ConnectedComponents {
     /// Every run of every component.
     pub runs: Vec<Run>,
     /// How many components there are.
@@ -25,7 +25,7 @@ pub struct Components {
 /// Finds the components of the pixels that are `inside`, which is asked as `inside(y, x)`.
 ///
 /// Works on runs of pixels: one pass over the picture, memory in proportion to the runs.
-pub fn components(width: usize, height: usize, inside: impl Fn(usize, usize) -> bool) -> Components {
+pub fn components(width: usize, height: usize, inside: impl Fn(usize, usize) -> bool) -> ConnectedComponents {
     let mut runs: Vec<Run> = Vec::new();
     let mut groups = Groups::default();
     let mut above = 0..0;
@@ -49,7 +49,7 @@ pub fn components(width: usize, height: usize, inside: impl Fn(usize, usize) -> 
     }
     let (numbers, count) = groups.numbers();
     runs.iter_mut().for_each(|run| run.component = numbers[run.component]);
-    Components { runs, count }
+    ConnectedComponents { runs, count }
 }
 
 /// Union-find over runs.

@@ -1,11 +1,14 @@
 //! Resampling, smoothing and regions of anomaly maps.
 
 mod components;
+mod evidence;
 mod regions;
 mod resample;
 mod smooth;
 
-pub use components::{Components, Run, components};
+pub use components::{ConnectedComponents, Run, components};
+pub(crate) use evidence::sigmoid;
+pub use evidence::{Curve, Evidence, PatchGrid, Smoothing, final_map, smooth_blend, tile_map};
 pub use regions::{Region, regions};
 pub(crate) use resample::sample;
 pub use resample::{Alignment, bilinear, restore};

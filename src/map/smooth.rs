@@ -8,21 +8,12 @@ use ndarray::{Array2, ArrayView2, Axis};
 pub struct Sigma(f64);
 
 impl Sigma {
-    /// What CLIP-AD's test script smooths its maps with by default.
-    pub const SDP: Self = Self(8.0);
-
-    /// What AA-CLIP smooths industrial maps with, in patches.
-    pub const AA_CLIP_INDUSTRIAL: Self = Self(1.0);
-
-    /// What AA-CLIP smooths medical maps with, in patches.
-    pub const AA_CLIP_MEDICAL: Self = Self(1.5);
-
     /// The largest allowed value: beyond it a map of any usual size is one flat average.
     pub const MAX: f64 = 1000.0;
 
     /// `None` for a negative, non-finite or absurdly large value.
-    pub fn new(pixels: f64) -> Option<Self> {
-        (0.0..=Self::MAX).contains(&pixels).then_some(Self(pixels))
+    pub const fn new(pixels: f64) -> Option<Self> {
+        if pixels >= 0.0 && pixels <= Self::MAX { Some(Self(pixels)) } else { None }
     }
 
     /// The value in pixels.

@@ -1,40 +1,146 @@
-//! How patch features and text anchors become a map and a score.
+//! The methods: how a picture and the words for a class become a map and a score.
+//!
+//! A method is one folder here and one line in [`METHODS`]. Its entry says what is known of it before any weights are
+//! read ([`Method`]); once loaded it is a [`Model`], and for a class a [`ClassModel`]. Everything else of the crate
+//! reads the table: nothing outside this folder knows a method by name.
 
 pub mod aa_clip;
 pub mod aa_sdp;
+mod anchored;
+mod levels;
+mod model;
+pub mod options;
 pub mod sdp;
 pub mod sdp_plus;
+pub mod trained;
 
-use candle_core::{D, Result, Tensor};
+use std::sync::Arc;
+
+use candle_core::{D, Tensor};
 use ndarray::Array2;
 
-/// CLIP's temperature. Both reference methods use this constant and never read `logit_scale`.
-pub const LOGIT_SCALE: f64 = 100.0;
+use crate::Result;
 
-pub use crate::adapters::Method;
+pub use anchored::{Anchored, TwoAnchors};
+pub(crate) use levels::check_levels;
+pub use levels::quarters;
+pub use model::{ClassModel, Components, ImageTower, Model, Setup};
+pub use options::{MethodOption, OptionValues};
+pub use trained::{Trained, TrainedError, TrainedFormat};
 
-/// The probability of "abnormal" that a value of a method's final map stands for, 0..1, comparable from picture to
-/// picture because it depends on nothing but the value.
-pub fn probability(method: Method, map_value: f32, levels: usize) -> f32 {
-    match method {
-        Method::Sdp => sdp::probability(map_value, levels),
-        Method::SdpPlus => sdp_plus::probability(map_value, levels),
-        Method::AaClip | Method::AaSdp => aa_clip::probability(map_value, levels),
+/// Every method, in the order in which they are listed.
+pub static METHODS: &[&Method] = &[&sdp::METHOD, &sdp_plus::METHOD, &aa_clip::METHOD, &aa_sdp::METHOD];
+
+/// What is known of a method before any weights are read.
+#[non_exhaustive]
+pub struct Method {
+    /// Its name on the command line, in records and in files of trained weights.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// Where it is published.
+    pub paper: &'static str,
+    /// The prompt ensemble it uses unless told otherwise; `None`: it has no use for one.
+    pub prompts: Option<&'static str>,
+    /// Whether the official code names the classes of known data sets by AA-CLIP's descriptions.
+    pub describes_classes: bool,
+    /// The options that have an effect on it.
+    pub options: &'static [&'static MethodOption],
+    /// Its trained weights; `None`: it has none.
+    pub trained: Option<&'static TrainedFormat>,
+    /// Whether it compares with pictures of good parts.
+    pub references: References,
+    /// What it looks at together.
+    pub scope: Scope,
+    /// What [`Components::image`] is.
+    pub image_value: &'static str,
+    /// How the score is made of [`Components`], for a person.
+    pub score: &'static str,
+    /// Loads it.
+    pub load: fn(&Setup) -> Result<Arc<dyn Model>>,
+    /// How it is trained; `None`: it is not, or not by this program.
+    #[cfg(feature = "train")]
+    pub trainer: Option<&'static crate::train::Trainer>,
+}
+
+/// Whether a method compares with pictures of good parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum References {
+    /// It has no use for them.
+    Never,
+    /// It works without them.
+    Optional,
+    /// It does not work without them.
+    Needed,
+}
+
+/// What a method looks at together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One picture.
+    Picture,
+    /// A whole folder, twice.
+    Folder,
+}
+
+impl Method {
+    /// The method of that name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        METHODS.iter().copied().find(|m| m.name == name)
     }
 }
 
+impl PartialEq for Method {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Method {}
+
+impl std::fmt::Debug for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Method({})", self.name)
+    }
+}
+
+/// CLIP's temperature. The methods of CLIP-AD and AA-CLIP use this constant and never read `logit_scale`.
+pub const LOGIT_SCALE: f64 = 100.0;
+
 /// Rows of unit length along the last axis.
-pub(crate) fn unit(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn unit(x: &Tensor) -> candle_core::Result<Tensor> {
     x.broadcast_div(&x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)
 }
 
 /// A grid `[g, g]` of the first picture of a batch `[B, L]`.
-pub(crate) fn first_grid(values: &Tensor) -> Result<Array2<f32>> {
+pub(crate) fn first_grid(values: &Tensor) -> candle_core::Result<Array2<f32>> {
     let row = values.narrow(0, 0, 1)?.flatten_all()?.to_vec1::<f32>()?;
     let side = row.len().isqrt();
     Ok(Array2::from_shape_fn((side, side), |(y, x)| row[y * side + x]))
 }
 
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
+/// Values brought to 0..1 between the least and the greatest of them; NaN where all are the same.
+pub(crate) fn stretched(values: &[f32]) -> Vec<f32> {
+    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    values.iter().map(|v| (v - low) / (high - low)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_options_mean_one_thing() {
+        let mut options: Vec<&MethodOption> = METHODS.iter().flat_map(|m| m.options.iter().copied()).collect();
+        options.sort_by_key(|o| o.name);
+        for pair in options.windows(2) {
+            assert!(pair[0].name != pair[1].name || std::ptr::eq(pair[0], pair[1]), "{}", pair[0].name);
+        }
+        for method in METHODS {
+            assert_eq!(Method::find(method.name), Some(*method));
+            assert!(!method.about.is_empty() && !method.paper.is_empty() && !method.score.is_empty());
+        }
+        assert_eq!(Method::find("nothing"), None);
+    }
 }

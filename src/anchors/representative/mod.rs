@@ -41,6 +41,20 @@ pub enum Representative {
     },
 }
 
+impl std::fmt::Display for Representative {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mean => write!(f, "mean"),
+            Self::Pca => write!(f, "pca"),
+            Self::Kde { bandwidth } => write!(f, "kde, bandwidth {bandwidth}"),
+            Self::Dbscan { eps, min_samples } => write!(f, "dbscan, eps {eps}, min-samples {min_samples}"),
+            Self::MeanShift { bandwidth, max_iterations } => {
+                write!(f, "mean-shift, bandwidth {bandwidth}, iterations {max_iterations}")
+            }
+        }
+    }
+}
+
 impl Representative {
     /// Kernel density with the reference's bandwidth.
     pub fn kde() -> Self {

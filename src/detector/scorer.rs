@@ -13,7 +13,9 @@ use crate::output::{
     Artefact, ArtefactNames, ColourScale, Failure, Outcome, Pictures, Record, RecordInput, Scored, Size,
     StageTimes, encode, save,
 };
-use crate::{Detection, Detector, Error, Result};
+use crate::{Error, Result};
+
+use super::{Detection, Detector};
 
 /// How a [`Scorer`] turns detections into results.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,7 +216,7 @@ impl Scorer {
         Record {
             input,
             model: self.settings.model.clone(),
-            method: self.detector.method().name().to_owned(),
+            method: self.detector.method().name.to_owned(),
             class: self.settings.class.clone(),
             threshold: self.settings.threshold,
             region_threshold: self.region_threshold(),

@@ -1,13 +1,13 @@
-//! Why adapters could not be used.
+//! Why trained weights could not be used.
 
 use std::path::PathBuf;
 
 use crate::weights::WeightsError;
 
-/// Why adapters could not be used.
+/// Why trained weights could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AdapterError {
+pub enum TrainedError {
     /// A file that cannot be read.
     #[error(transparent)]
     File(#[from] WeightsError),

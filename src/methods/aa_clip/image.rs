@@ -1,10 +1,10 @@
-//! AA-CLIP's adapters of the image tower.
+//! AA-CLIP's adapters of the image tower, and its walk through it.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::Share;
 use super::projection::Projection;
-use crate::clip::BlockAdapter;
+use crate::clip::VisionTower;
 
 /// Residual adapters after the first blocks, a projection per level and one for the image as a whole.
 #[derive(Debug, Clone)]
@@ -18,15 +18,6 @@ pub struct ImageAdapter {
     pub(super) detection: Projection,
     /// Whether a leaky ReLU follows the projections.
     pub(super) relu: bool,
-}
-
-impl BlockAdapter for ImageAdapter {
-    fn after_block(&self, block: usize, tokens: Tensor) -> Result<Tensor> {
-        match self.blocks.get(block) {
-            Some(adapter) => adapter.residual(&tokens, self.share),
-            None => Ok(tokens),
-        }
-    }
 }
 
 impl ImageAdapter {
@@ -57,6 +48,35 @@ impl ImageAdapter {
         })
     }
 
+    /// The tokens `[B, L, W]` after the 0-based `block`, changed by its adapter if it has one.
+    ///
+    /// # Errors
+    /// Tokens of another width.
+    pub fn after_block(&self, block: usize, tokens: Tensor) -> Result<Tensor> {
+        match self.blocks.get(block) {
+            Some(adapter) => adapter.residual(&tokens.to_dtype(DType::F32)?, self.share),
+            None => Ok(tokens),
+        }
+    }
+
+    /// The adapted walk: the raw tokens `[B, 1 + L, W]` after each of `levels` (1-based, ascending). Blocks after the
+    /// last of them are not run.
+    ///
+    /// # Errors
+    /// Images of another shape, or a level the tower does not have.
+    pub fn tokens(&self, tower: &VisionTower, images: &Tensor, levels: &[usize]) -> Result<Vec<Tensor>> {
+        tower.check_levels(levels)?;
+        let mut x = tower.embed(images)?.to_dtype(tower.dtype())?;
+        let mut tapped = Vec::with_capacity(levels.len());
+        for (i, block) in tower.blocks().iter().enumerate().take(levels.last().copied().unwrap_or(0)) {
+            x = self.after_block(i, block.forward(&x.to_dtype(tower.dtype())?, false)?)?;
+            if levels.contains(&(i + 1)) {
+                tapped.push(x.to_dtype(DType::F32)?);
+            }
+        }
+        Ok(tapped)
+    }
+
     /// For how many levels there are projections.
     pub fn levels(&self) -> usize {
         self.levels.len()
@@ -79,5 +99,11 @@ impl ImageAdapter {
     /// Tokens of another width.
     pub fn detect(&self, tokens: &Tensor) -> Result<Tensor> {
         self.detection.forward(tokens, self.relu)
+    }
+}
+
+impl std::fmt::Display for ImageAdapter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} blocks, weight {}, relu {}", self.blocks.len(), self.share.value(), self.relu)
     }
 }

@@ -1,13 +1,10 @@
-//! SDP, the training-free detector of CLIP-AD (arXiv 2311.00453, section 3): patch features of the staged dual
-//! path compared with a normal and an abnormal text anchor.
+//! SDP's decision: the surgery path's features compared with both anchors.
 
 use candle_core::{D, Result, Tensor};
 
-use ndarray::Array2;
-
-use super::{LOGIT_SCALE, first_grid, sigmoid, unit};
-use crate::clip::LevelFeatures;
-use crate::map::{Alignment, bilinear};
+use super::LevelFeatures;
+use crate::map::sigmoid;
+use crate::methods::{LOGIT_SCALE, unit};
 
 /// What SDP finds in a batch, before up-sampling.
 #[derive(Debug, Clone)]
@@ -27,14 +24,6 @@ impl Similarity {
     pub fn patches(&self) -> Result<Tensor> {
         let length = self.tokens.dim(1)?;
         self.tokens.narrow(1, 1, length - 1)?.narrow(2, 1, 1)?.squeeze(2)
-    }
-
-    /// The anomaly map of the first picture, up-sampled to `[size, size]` (pixels as areas), not smoothed.
-    ///
-    /// # Errors
-    /// Only those of reading the tensor.
-    pub fn first_map(&self, size: usize) -> Result<Array2<f32>> {
-        Ok(bilinear(first_grid(&self.patches()?)?.view(), (size, size), Alignment::HalfPixel))
     }
 }
 

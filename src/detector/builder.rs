@@ -1,0 +1,327 @@
+//! From names and files to a detector: every rule of what belongs together, once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use super::Detector;
+use crate::anchors::{AnchorCache, ClassName, PromptSet};
+use crate::clip::{Activation, PrecisionChoice};
+use crate::image::{Fit, Picture};
+use crate::methods::{Method, Model, OptionValues, References, Setup, Trained, aa_clip, sdp};
+use crate::models;
+use crate::progress::Progress;
+use crate::tiles::Tiling;
+use crate::{Error, Provenance, Result};
+
+/// Settings of a detector to be. See [`Detector::builder`].
+#[derive(Debug, Clone)]
+pub struct DetectorBuilder {
+    model: Option<String>,
+    method: Option<String>,
+    checkpoint: Option<PathBuf>,
+    options: Vec<(String, String)>,
+    class: String,
+    dataset: Option<String>,
+    references: Vec<Picture>,
+    image_size: Option<usize>,
+    fit: Fit,
+    tiling: Option<Tiling>,
+    activation: Option<Activation>,
+    device: Device,
+    precision: PrecisionChoice,
+    cache: AnchorCache,
+    progress: Progress,
+}
+
+impl DetectorBuilder {
+    /// Settings with every default. `model`: a published model's name, a folder, `builtin`; `None`: the best published
+    /// model that has been downloaded, else the one that comes with the program.
+    pub fn new(model: Option<&str>) -> Self {
+        Self {
+            model: model.map(str::to_owned),
+            method: None,
+            checkpoint: None,
+            options: Vec::new(),
+            class: "object".to_owned(),
+            dataset: None,
+            references: Vec::new(),
+            image_size: None,
+            fit: Fit::default(),
+            tiling: None,
+            activation: None,
+            device: Device::Cpu,
+            precision: PrecisionChoice::Fixed(crate::clip::Precision::F32),
+            cache: AnchorCache::new(),
+            progress: Progress::Silent,
+        }
+    }
+
+    /// The method, by name ([`METHODS`](crate::methods::METHODS)). Default: the one the trained weights belong to, else
+    /// `sdp`.
+    pub fn method(mut self, name: &str) -> Self {
+        self.method = Some(name.to_owned());
+        self
+    }
+
+    /// Trained weights of a method: an official checkpoint (a file or its folder), or a file of this program.
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
+        self.checkpoint = Some(path.into());
+        self
+    }
+
+    /// An option of the method, as on the command line without its dashes: `.option("fusion", 0.3)`.
+    pub fn option(mut self, name: &str, value: impl ToString) -> Self {
+        self.options.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// What the pictures show, as it is put into the prompts; `dataset:class` becomes that data set's description.
+    /// Default: `object`.
+    pub fn class(mut self, text: &str) -> Self {
+        self.class = text.to_owned();
+        self
+    }
+
+    /// The data set that the class belongs to, for its description.
+    pub fn dataset(mut self, name: Option<&str>) -> Self {
+        self.dataset = name.map(str::to_owned);
+        self
+    }
+
+    /// Pictures of good parts to compare with, for methods that do.
+    pub fn references(mut self, good: Vec<Picture>) -> Self {
+        self.references = good;
+        self
+    }
+
+    /// Side of the square the model looks at, in pixels. Default: what the weights were trained at.
+    pub fn image_size(mut self, pixels: Option<usize>) -> Self {
+        self.image_size = pixels;
+        self
+    }
+
+    /// How a picture is made square.
+    pub fn fit(mut self, fit: Fit) -> Self {
+        self.fit = fit;
+        self
+    }
+
+    /// How large pictures are looked at in parts; `None`: every picture as a whole.
+    pub fn tiling(mut self, tiling: Option<Tiling>) -> Self {
+        self.tiling = tiling;
+        self
+    }
+
+    /// The towers' activation. Default: the method's own, else what the weights were trained with.
+    pub fn activation(mut self, activation: Option<Activation>) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Where to compute. Default: the CPU.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// The numbers the image tower computes with. Default: 32-bit floats.
+    pub fn precision(mut self, precision: PrecisionChoice) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Where anchors are kept. Default: the user's cache folder.
+    pub fn cache(mut self, cache: AnchorCache) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Whether encoding prompts shows its progress. Default: it does not.
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// A detector of the class.
+    ///
+    /// # Errors
+    /// Anything that does not exist, cannot be read or does not fit together.
+    pub fn build(&self) -> Result<Detector> {
+        let detectors = self.open()?;
+        let detector = detectors.detector(&detectors.describe(&self.class, self.dataset.as_deref())?)?;
+        if self.references.is_empty() { Ok(detector) } else { detector.with_references(&self.references) }
+    }
+
+    /// Opens the model and the trained weights for any class; reads no tower yet.
+    ///
+    /// # Errors
+    /// As [`DetectorBuilder::build`].
+    pub fn open(&self) -> Result<Detectors> {
+        let named = models::resolve(self.model.as_deref())?;
+        let asked = self.asked_method()?;
+        let trained = self.trained(&named, asked)?;
+        let method = match (asked, &trained) {
+            (Some(method), Some(_)) if method.trained.is_none() => {
+                return Err(Error::Setting(format!("--adapters has no effect with --method {}", method.name)));
+            }
+            (Some(method), _) => method,
+            (None, Some(trained)) => trained.method(),
+            (None, None) => &sdp::METHOD,
+        };
+        let mut options = OptionValues::default();
+        self.options.iter().try_for_each(|(name, value)| options.set_by_name(name, value))?;
+        options.check_for(method)?;
+        let setup = Setup {
+            trained: trained.map(Arc::new),
+            options,
+            image_size: self.image_size,
+            fit: self.fit,
+            activation: self.activation,
+            trained_activation: named.activation,
+            device: self.device.clone(),
+            precision: self.precision.on(&self.device),
+            cache: self.cache.clone(),
+            progress: self.progress,
+            ..Setup::new(method, named.open()?)
+        };
+        let model = (method.load)(&setup)?;
+        let prompts = setup.prompts()?;
+        Ok(Detectors { name: named.name, setup, model, prompts, tiling: self.tiling })
+    }
+
+    fn asked_method(&self) -> Result<Option<&'static Method>> {
+        let Some(name) = &self.method else { return Ok(None) };
+        let known = || crate::methods::METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+        match Method::find(name) {
+            Some(method) => Ok(Some(method)),
+            None => Err(Error::Setting(format!("there is no method `{name}`: the methods are {}", known()))),
+        }
+    }
+
+    /// The trained weights: those that were named, else those of the built-in model, unless a method is named that has
+    /// no use for them.
+    fn trained(&self, model: &models::Model, method: Option<&'static Method>) -> Result<Option<Trained>> {
+        if let Some(path) = &self.checkpoint {
+            let wanted = method.filter(|m| m.trained.is_some());
+            return Ok(Some(Trained::read(path, wanted)?));
+        }
+        let takes = |m: &Method| m.trained.is_some_and(|format| std::ptr::eq(format, &aa_clip::FORMAT));
+        let builtin = model.dir.is_none() && method.is_none_or(takes);
+        Ok(if builtin { Some(Trained::builtin(method)?) } else { None })
+    }
+}
+
+/// An open model with a method and settings: a detector for any class. Detectors share the image tower.
+pub struct Detectors {
+    name: String,
+    setup: Setup,
+    model: Arc<dyn Model>,
+    prompts: PromptSet,
+    tiling: Option<Tiling>,
+}
+
+impl Detectors {
+    /// The model, as results name it.
+    pub fn model_name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the method was loaded from.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The method.
+    pub fn method(&self) -> &'static Method {
+        self.setup.method
+    }
+
+    /// The prompt ensemble, which also describes the classes of known data sets.
+    pub fn prompts(&self) -> &PromptSet {
+        &self.prompts
+    }
+
+    /// Side of the square the model looks at, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.model.preprocess().size
+    }
+
+    /// A class as the prompts name it, see [`PromptSet::describe`].
+    ///
+    /// # Errors
+    /// A data set or class that is not described.
+    pub fn describe(&self, class: &str, dataset: Option<&str>) -> Result<ClassName> {
+        Ok(self.prompts.describe(class, dataset)?)
+    }
+
+    /// A detector of a class.
+    ///
+    /// # Errors
+    /// Weights that cannot be read, or words that give no anchors.
+    pub fn detector(&self, class: &ClassName) -> Result<Detector> {
+        let detector = self.unprepared(class)?;
+        self.model.prepare()?;
+        Ok(detector)
+    }
+
+    /// One detector per class.
+    ///
+    /// # Errors
+    /// As [`Detectors::detector`].
+    pub fn detectors(&self, classes: &BTreeMap<String, ClassName>) -> Result<BTreeMap<String, Detector>> {
+        // Anchors first: the text tower and the image tower need not be in memory together.
+        let one = |(key, class): (&String, &ClassName)| Ok((key.clone(), self.unprepared(class)?));
+        let all = classes.iter().map(one).collect::<Result<BTreeMap<_, _>>>()?;
+        if !all.is_empty() {
+            self.model.prepare()?;
+        }
+        Ok(all)
+    }
+
+    fn unprepared(&self, class: &ClassName) -> Result<Detector> {
+        Ok(Detector {
+            method: self.setup.method,
+            class: self.model.class(class)?,
+            model: Arc::clone(&self.model),
+            tiling: self.tiling,
+            device: self.setup.device.clone(),
+        })
+    }
+
+    /// Everything that scores depend on besides the picture and the class.
+    ///
+    /// # Errors
+    /// The weights cannot be read.
+    pub fn provenance(&self) -> Result<Provenance> {
+        let mut p = Provenance::default();
+        p.set("weights", self.setup.clip.identity()?);
+        p.set("method", self.setup.method.name);
+        p.set("adapters", self.setup.trained.as_ref().map_or("none".to_owned(), |t| t.digest()));
+        p.set("image_size", self.image_size());
+        p.set("precision", self.setup.precision.name());
+        p.set("fit", self.setup.fit.name());
+        if let Some(tiling) = self.tiling {
+            p.set("tiling", tiling);
+        }
+        self.model.provenance(&mut p);
+        Ok(p)
+    }
+
+    /// What was chosen, in one line.
+    pub fn summary(&self) -> String {
+        let adapters = self.setup.trained.as_ref();
+        let adapters = adapters.map_or(String::new(), |t| format!(", adapters {}", t.path().display()));
+        format!(
+            "model {} ({}){adapters}, method {}, prompts {}, {} px, {}",
+            self.name,
+            self.setup.clip.weights_file().display(),
+            self.setup.method.name,
+            self.prompts.name,
+            self.image_size(),
+            self.setup.precision.name(),
+        )
+    }
+}

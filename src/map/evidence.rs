@@ -1,0 +1,146 @@
+//! What one pass of a method finds, as data, and how it becomes an anomaly map.
+//!
+//! Every method gives grids of patches. The final map, the map of a tile and the smoothing of a blend of tiles follow
+//! from them here, once for all methods.
+
+use ndarray::Array2;
+
+use super::{Alignment, Sigma, bilinear, blur, gaussian};
+
+/// What a method finds in one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The method's own value for the picture as a whole, in its own units.
+    pub image: Option<f32>,
+    /// Grids of patches; the final map is their sum. Sums are made in this order.
+    pub grids: Vec<PatchGrid>,
+}
+
+/// One value per patch, and how these values become pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchGrid {
+    /// `[g, g]`
+    pub values: Array2<f32>,
+    /// Where patches and pixels coincide.
+    pub alignment: Alignment,
+    /// What is done to every pixel after up-sampling.
+    pub curve: Curve,
+}
+
+/// A function of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Curve {
+    /// The value itself.
+    #[default]
+    Linear,
+    /// `1 / (1 + e^-x)`: the softmax of two logits, given their difference.
+    Sigmoid,
+}
+
+/// How a method smooths its map.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Smoothing {
+    /// Not at all.
+    #[default]
+    None,
+    /// After up-sampling, in pixels of the map, as [`gaussian`].
+    Pixels(Sigma),
+    /// Every grid before up-sampling, in patches, as [`blur`].
+    Patches {
+        /// Width of the kernel, in patches; odd.
+        taps: usize,
+        /// Standard deviation, in patches.
+        sigma: Sigma,
+    },
+}
+
+/// The final map, `[size, size]`: every grid up-sampled, passed through its curve, and summed.
+pub fn final_map(grids: &[PatchGrid], size: usize, smoothing: Smoothing) -> Array2<f32> {
+    let pixels = |grid: &PatchGrid| match smoothing {
+        Smoothing::Patches { taps, sigma } => {
+            upsample(&blur(grid.values.view(), taps, sigma), size, grid.alignment, grid.curve)
+        }
+        _ => upsample(&grid.values, size, grid.alignment, grid.curve),
+    };
+    let sum = sum(grids.iter().map(pixels), size);
+    match smoothing {
+        Smoothing::Pixels(sigma) => gaussian(sum.view(), sigma),
+        _ => sum,
+    }
+}
+
+/// The map of one of several tiles, `[size, size]`: as [`final_map`], but not smoothed, and every patch where its
+/// pixels are. (Aligned corners, as some references have them, pull patches outward by up to half of one: two tiles
+/// would put what both see in their overlap at two places.)
+pub fn tile_map(grids: &[PatchGrid], size: usize) -> Array2<f32> {
+    sum(grids.iter().map(|grid| upsample(&grid.values, size, Alignment::HalfPixel, grid.curve)), size)
+}
+
+/// Smooths a map blended of tiles, all of it at once: no tile ends where it is smoothed. `scale` is the number of its
+/// pixels per pixel of a tile's own map, `patch` a patch's side on that map, in pixels.
+///
+/// Up-sampling spreads a patch by itself, by a triangle two patches wide whose variance is 1/6 patch². A method that
+/// smooths on the patch grid smooths first and so keeps a patch's peak; here its Gaussian is narrower by as much.
+pub fn smooth_blend(map: Array2<f32>, smoothing: Smoothing, scale: f64, patch: f64) -> Array2<f32> {
+    match smoothing {
+        Smoothing::None => map,
+        Smoothing::Pixels(sigma) => gaussian(map.view(), sigma.scaled(scale)),
+        Smoothing::Patches { taps, sigma } => {
+            let pitch = patch * scale;
+            let narrower = (sigma.pixels().powi(2) - 1.0 / 6.0).max(0.0).sqrt();
+            let taps = 2 * ((taps / 2) as f64 * pitch).ceil() as usize + 1;
+            blur(map.view(), taps, Sigma::new(narrower).unwrap_or(sigma).scaled(pitch))
+        }
+    }
+}
+
+fn upsample(values: &Array2<f32>, size: usize, alignment: Alignment, curve: Curve) -> Array2<f32> {
+    let mut map = bilinear(values.view(), (size, size), alignment);
+    if curve == Curve::Sigmoid {
+        map.mapv_inplace(|v| sigmoid(f64::from(v)) as f32);
+    }
+    map
+}
+
+fn sum(mut maps: impl Iterator<Item = Array2<f32>>, size: usize) -> Array2<f32> {
+    let first = maps.next().unwrap_or_else(|| Array2::zeros((size, size)));
+    maps.fold(first, |sum, map| sum + map)
+}
+
+/// `1 / (1 + e^-x)`
+pub(crate) fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::s;
+
+    use super::*;
+
+    /// Smoothing a blended map must give what smoothing on the patch grid gives, the peak above all.
+    #[test]
+    fn both_ways_of_smoothing_agree() {
+        let (side, size) = (37usize, 518usize);
+        let spot = |i: usize| if i == 18 * side + 12 { 40.0 } else { ((i * 37 + i / 7) % 11) as f32 };
+        let values = Array2::from_shape_fn((side, side), |(y, x)| spot(y * side + x));
+        let grid = PatchGrid { values, alignment: Alignment::HalfPixel, curve: Curve::Linear };
+        let grids = std::slice::from_ref(&grid);
+        for (taps, sigma) in [(7, 1.0), (9, 1.5)] {
+            let smoothing = Smoothing::Patches { taps, sigma: Sigma::new(sigma).unwrap() };
+            let expected = final_map(grids, size, smoothing);
+            let found = smooth_blend(tile_map(grids, size), smoothing, 1.0, size as f64 / side as f64);
+            let highest = |m: &Array2<f32>| m.iter().copied().fold(f32::MIN, f32::max);
+            let lowest = expected.iter().copied().fold(f32::MAX, f32::min);
+            let range = highest(&expected) - lowest;
+            let peak = (highest(&found) - highest(&expected)) / range;
+            // The border is mirrored about another line, which shows as far as the kernel reaches.
+            let inner = s![56..size - 56, 56..size - 56];
+            let difference = &found.slice(inner) - &expected.slice(inner);
+            let largest = difference.iter().fold(0.0f32, |m, d| m.max(d.abs())) / range;
+            println!("{taps} taps: largest difference {largest:.4} of the range, peak {peak:+.4}");
+            // Between the patches the reference draws straight lines, up to an eighth of a peak below the curve.
+            assert!(largest < 0.15 && peak.abs() < 0.03, "{taps} taps: {largest} {peak}");
+        }
+    }
+}

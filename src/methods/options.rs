@@ -1,0 +1,372 @@
+//! Options of methods: one table that the command line, settings files, manual pages and results read.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use super::Method;
+use crate::anchors::{Domain, Representative};
+use crate::map::Sigma;
+use crate::{Error, Result};
+
+/// An option of one or more methods.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct MethodOption {
+    /// Its name; on the command line after two dashes.
+    pub name: &'static str,
+    /// What it takes, for help texts: `N`, `NAME|FILE`.
+    pub value: &'static str,
+    /// What it does, in one sentence, with its default.
+    pub help: &'static str,
+    /// Under which heading help texts list it.
+    pub heading: &'static str,
+    /// The values it may have, each with its meaning; empty if `check` decides.
+    pub values: &'static [(&'static str, &'static str)],
+    /// Whether it takes a list, with commas between its values.
+    pub list: bool,
+    /// The value it has if it is given without one.
+    pub bare: Option<&'static str>,
+    /// Refuses a value in words: what is expected.
+    pub check: fn(&str) -> Result<(), String>,
+}
+
+impl MethodOption {
+    /// An option that takes any text, to be changed.
+    pub const TEXT: Self = Self {
+        name: "",
+        value: "TEXT",
+        help: "",
+        heading: "Method",
+        values: &[],
+        list: false,
+        bare: None,
+        check: |_| Ok(()),
+    };
+}
+
+/// Blocks whose features are compared.
+pub static LEVELS: MethodOption = MethodOption {
+    name: "levels",
+    value: "3,6,9,12",
+    help: "Blocks whose features are compared, counted from 1 [default: the ends of the tower's quarters]",
+    list: true,
+    check: |text| number::<usize>(text, "a block's number", |_| true),
+    ..MethodOption::TEXT
+};
+
+/// Smoothing of the map.
+pub static SMOOTHING: MethodOption = MethodOption {
+    name: "smoothing",
+    value: "S",
+    help: "Gaussian smoothing: of SDP's map in pixels at the model's resolution [default: 8], of AA-CLIP's in patches \
+           [default: 1, medical 1.5]",
+    check: |text| number::<f64>(text, "a number of pixels from 0 to 1000", |&x| Sigma::new(x).is_some()),
+    ..MethodOption::TEXT
+};
+
+/// Which features of the tower are compared.
+pub static FIDELITY: MethodOption = MethodOption {
+    name: "fidelity",
+    value: "FIDELITY",
+    help: "Features as the reference code keeps them (with its in-place updates) or as the paper describes them \
+           [default: reference]",
+    values: &[("reference", "As the official code"), ("clean", "As the paper")],
+    ..MethodOption::TEXT
+};
+
+/// The kind of pictures.
+pub static DOMAIN: MethodOption = MethodOption {
+    name: "domain",
+    value: "DOMAIN",
+    help: "The kind of pictures: the method smooths and scores them accordingly [default: the data set's, else \
+           industrial]",
+    values: &[("industrial", "Manufactured parts and surfaces"), ("medical", "Medical pictures")],
+    ..MethodOption::TEXT
+};
+
+/// The prompt ensemble.
+pub static PROMPTS: MethodOption = MethodOption {
+    name: "prompts",
+    value: "NAME|FILE",
+    help: "Prompt ensemble: a name of `aaclip prompts list` or a file [default: the method's]",
+    ..MethodOption::TEXT
+};
+
+const ANCHORS_HEADING: &str = "Anchor parameters";
+
+/// How the sentences of an ensemble become one anchor.
+pub static ANCHORS: MethodOption = MethodOption {
+    name: "anchors",
+    value: "ANCHORS",
+    help: "Vector that represents an ensemble's sentences [default: mean]",
+    values: &[
+        ("mean", "Their mean"),
+        ("pca", "The direction they have most in common"),
+        ("kde", "Their mean, weighted by density"),
+        ("dbscan", "The mean of the largest density cluster"),
+        ("mean-shift", "The mean of the largest mean-shift cluster"),
+    ],
+    ..MethodOption::TEXT
+};
+
+/// Width of the kernel of two anchors.
+pub static ANCHOR_BANDWIDTH: MethodOption = MethodOption {
+    name: "anchor-bandwidth",
+    value: "X",
+    help: "Width of the kernel of kde (default 0.3) and mean-shift (default 2)",
+    heading: ANCHORS_HEADING,
+    check: any_number,
+    ..MethodOption::TEXT
+};
+
+/// Neighbourhood radius of one anchor.
+pub static ANCHOR_EPS: MethodOption = MethodOption {
+    name: "anchor-eps",
+    value: "X",
+    help: "Neighbourhood radius of dbscan (default 0.5; the reference uses 1.5 for VisA)",
+    heading: ANCHORS_HEADING,
+    check: any_number,
+    ..MethodOption::TEXT
+};
+
+/// Neighbours of a core point.
+pub static ANCHOR_MIN_SAMPLES: MethodOption = MethodOption {
+    name: "anchor-min-samples",
+    value: "N",
+    help: "Neighbours that make a core point of dbscan (default 15; the reference uses 25 for VisA)",
+    heading: ANCHORS_HEADING,
+    check: whole_number,
+    ..MethodOption::TEXT
+};
+
+/// Steps of mean shift.
+pub static ANCHOR_ITERATIONS: MethodOption = MethodOption {
+    name: "anchor-iterations",
+    value: "N",
+    help: "Steps after which mean-shift stops (default 300)",
+    heading: ANCHORS_HEADING,
+    check: whole_number,
+    ..MethodOption::TEXT
+};
+
+fn number<T: FromStr>(text: &str, expected: &str, fits: impl Fn(&T) -> bool) -> Result<(), String> {
+    match text.parse::<T>() {
+        Ok(value) if fits(&value) => Ok(()),
+        _ => Err(format!("expected {expected}")),
+    }
+}
+
+fn any_number(text: &str) -> Result<(), String> {
+    number::<f64>(text, "a number", |_| true)
+}
+
+/// Accepts a whole number.
+///
+/// # Errors
+/// What is expected.
+pub fn whole_number(text: &str) -> Result<(), String> {
+    number::<usize>(text, "a whole number", |_| true)
+}
+
+/// Accepts a number from 0 to 1.
+///
+/// # Errors
+/// What is expected.
+pub fn share(text: &str) -> Result<(), String> {
+    number::<f64>(text, "a number from 0 to 1", |x| (0.0..=1.0).contains(x))
+}
+
+/// Accepts `true` and `false`.
+///
+/// # Errors
+/// What is expected.
+pub fn boolean(text: &str) -> Result<(), String> {
+    number::<bool>(text, "true or false", |_| true)
+}
+
+/// What was said for options, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OptionValues(BTreeMap<&'static str, String>);
+
+impl OptionValues {
+    /// Sets an option, checked by its own rule.
+    ///
+    /// # Errors
+    /// A value the option cannot have.
+    pub fn set(&mut self, option: &'static MethodOption, value: &str) -> Result<()> {
+        let known = option.values.is_empty() || option.values.iter().any(|(name, _)| *name == value);
+        let checked = if known && option.list {
+            value.split(',').map(str::trim).try_for_each(option.check)
+        } else if known {
+            (option.check)(value)
+        } else {
+            let names: Vec<&str> = option.values.iter().map(|(name, _)| *name).collect();
+            Err(format!("expected one of {}", names.join(", ")))
+        };
+        checked.map_err(|expected| Error::Setting(format!("--{} `{value}`: {expected}", option.name)))?;
+        self.0.insert(option.name, value.to_owned());
+        Ok(())
+    }
+
+    /// Sets the option of a name, which some method has.
+    ///
+    /// # Errors
+    /// A name that no method has, or a value the option cannot have.
+    pub fn set_by_name(&mut self, name: &str, value: &str) -> Result<()> {
+        match all().find(|option| option.name == name) {
+            Some(option) => self.set(option, value),
+            None => Err(Error::Setting(format!("no method has an option `{name}`"))),
+        }
+    }
+
+    /// Refuses an option that has no effect on a method.
+    ///
+    /// # Errors
+    /// The first such option.
+    pub fn check_for(&self, method: &Method) -> Result<()> {
+        let unused = self.0.keys().find(|name| method.options.iter().all(|option| option.name != **name));
+        match unused {
+            Some(name) => {
+                Err(Error::Setting(format!("--{name} has no effect with method {}", method.name)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// An option's text, if it was said.
+    pub fn text(&self, option: &MethodOption) -> Option<&str> {
+        self.0.get(option.name).map(String::as_str)
+    }
+
+    /// An option's value, if it was said.
+    ///
+    /// # Errors
+    /// A text that is none; [`OptionValues::set`] has refused such.
+    pub fn get<T: FromStr>(&self, option: &MethodOption) -> Result<Option<T>> {
+        self.text(option).map(|text| parsed(option, text)).transpose()
+    }
+
+    /// A list's values, if it was said.
+    ///
+    /// # Errors
+    /// As [`OptionValues::get`].
+    pub fn list<T: FromStr>(&self, option: &MethodOption) -> Result<Option<Vec<T>>> {
+        self.text(option)
+            .map(|text| text.split(',').map(|part| parsed(option, part.trim())).collect())
+            .transpose()
+    }
+}
+
+fn parsed<T: FromStr>(option: &MethodOption, text: &str) -> Result<T> {
+    text.parse().map_err(|_| Error::Setting(format!("--{}: cannot use `{text}`", option.name)))
+}
+
+/// Every option of every method, each once, in the order of the table.
+pub fn all() -> impl Iterator<Item = &'static MethodOption> {
+    let mut seen = Vec::new();
+    let options = super::METHODS.iter().flat_map(|method| method.options.iter().copied());
+    options.filter(move |option| {
+        let new = !seen.contains(&option.name);
+        seen.push(option.name);
+        new
+    })
+}
+
+/// The domain that was asked for.
+///
+/// # Errors
+/// As [`OptionValues::get`].
+pub fn domain(values: &OptionValues) -> Result<Option<Domain>> {
+    Ok(match values.text(&DOMAIN) {
+        None => None,
+        Some("medical") => Some(Domain::Medical),
+        Some(_) => Some(Domain::Industrial),
+    })
+}
+
+/// The smoothing that was asked for.
+///
+/// # Errors
+/// As [`OptionValues::get`].
+pub fn smoothing(values: &OptionValues) -> Result<Option<Sigma>> {
+    Ok(values.get(&SMOOTHING)?.and_then(Sigma::new))
+}
+
+/// The representative vector with its parameters.
+///
+/// # Errors
+/// A parameter that the chosen one does not have.
+pub fn representative(values: &OptionValues) -> Result<Representative> {
+    let name = values.text(&ANCHORS).unwrap_or("mean");
+    let mut chosen = match name {
+        "pca" => Representative::Pca,
+        "kde" => Representative::kde(),
+        "dbscan" => Representative::dbscan(),
+        "mean-shift" => Representative::mean_shift(),
+        _ => Representative::Mean,
+    };
+    let unused =
+        |option: &MethodOption| Error::Setting(format!("--{} has no effect with --anchors {name}", option.name));
+    if let Some(value) = values.get(&ANCHOR_BANDWIDTH)? {
+        match &mut chosen {
+            Representative::Kde { bandwidth } | Representative::MeanShift { bandwidth, .. } => *bandwidth = value,
+            _ => return Err(unused(&ANCHOR_BANDWIDTH)),
+        }
+    }
+    if let Some(value) = values.get(&ANCHOR_EPS)? {
+        match &mut chosen {
+            Representative::Dbscan { eps, .. } => *eps = value,
+            _ => return Err(unused(&ANCHOR_EPS)),
+        }
+    }
+    if let Some(value) = values.get(&ANCHOR_MIN_SAMPLES)? {
+        match &mut chosen {
+            Representative::Dbscan { min_samples, .. } => *min_samples = value,
+            _ => return Err(unused(&ANCHOR_MIN_SAMPLES)),
+        }
+    }
+    if let Some(value) = values.get(&ANCHOR_ITERATIONS)? {
+        match &mut chosen {
+            Representative::MeanShift { max_iterations, .. } => *max_iterations = value,
+            _ => return Err(unused(&ANCHOR_ITERATIONS)),
+        }
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::{aa_clip, sdp};
+
+    #[test]
+    fn values_are_checked_and_unused_options_refused() {
+        let mut values = OptionValues::default();
+        for (name, value) in [("levels", "2,4"), ("smoothing", "1.5"), ("fidelity", "clean")] {
+            values.set_by_name(name, value).unwrap();
+        }
+        assert_eq!(values.list::<usize>(&LEVELS).unwrap(), Some(vec![2, 4]));
+        assert!(values.check_for(&sdp::METHOD).is_ok());
+        let refused = values.check_for(&aa_clip::METHOD).unwrap_err().to_string();
+        assert!(refused.contains("--fidelity has no effect with method aa-clip"), "{refused}");
+        for (name, value) in
+            [("levels", "2,x"), ("levels", ""), ("smoothing", "-1"), ("fidelity", "other"), ("nothing", "1")]
+        {
+            assert!(values.set_by_name(name, value).is_err(), "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn parameters_belong_to_their_anchors() {
+        let with = |pairs: &[(&str, &str)]| {
+            let mut values = OptionValues::default();
+            pairs.iter().for_each(|(name, value)| values.set_by_name(name, value).unwrap());
+            representative(&values)
+        };
+        assert_eq!(with(&[]).unwrap(), Representative::Mean);
+        let kde = with(&[("anchors", "kde"), ("anchor-bandwidth", "0.5")]).unwrap();
+        assert_eq!(kde, Representative::Kde { bandwidth: 0.5 });
+        let refused = with(&[("anchors", "pca"), ("anchor-eps", "1")]).unwrap_err().to_string();
+        assert!(refused.contains("--anchor-eps has no effect with --anchors pca"), "{refused}");
+    }
+}
