@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use candle_core::{DType, Result, Tensor};
 use candle_nn::Module;
 
-use super::block::{Block, BlockShape, Paths, one};
+use super::block::{AttentionRequest, Block, BlockShape};
 use super::compute::Compute;
 use super::config::{Activation, ClipConfig, VisionConfig};
 use super::layers::{Norm, Params};
 use super::positions;
+use crate::kernels::Attention;
 use crate::weights::ClipTensors;
 
 /// Whether features tapped inside the tower are what the reference code keeps, or what the paper describes.
@@ -250,15 +251,15 @@ impl VisionTower {
             x = if i + replaced < self.blocks.len() {
                 self.run(block, &x)?
             } else {
-                let tokens = x.to_dtype(self.dtype)?;
-                let attended = match over {
-                    AttendedAxis::Tokens => block.value_value(&tokens)?,
-                    AttendedAxis::Batch => {
-                        let turned = tokens.transpose(0, 1)?.contiguous()?;
-                        block.value_value(&turned)?.transpose(0, 1)?.contiguous()?
-                    }
+                let attend = |x: &Tensor| {
+                    let (attention, tokens) = (Attention::VV, x.dim(1)?);
+                    block.attend_one(x, AttentionRequest { attention, tokens, add: Some(x) }, false)
                 };
-                block.add_mlp(&(&tokens + attended)?)?.to_dtype(DType::F32)?
+                let attended = match over {
+                    AttendedAxis::Tokens => attend(&x)?,
+                    AttendedAxis::Batch => attend(&x.transpose(0, 1)?)?.transpose(0, 1)?,
+                };
+                block.mlp(&attended)?.to_dtype(DType::F32)?
             };
             if levels.contains(&(i + 1)) {
                 tapped.push(x.clone());
@@ -318,20 +319,22 @@ impl VisionTower {
                 _ => original.dim(1)?,
             };
             let wanted_surgery = request.surgery && self.stage_is_tapped(i, &levels);
-            let paths = match wanted_surgery {
-                true => Paths::Both { tokens, sum: surgery.as_ref() },
-                false => Paths::QueryKey { tokens },
-            };
-            let (attended, summed) = block.attend(&original.to_dtype(self.dtype)?, paths, false)?;
-            let attended = one(attended)?;
+            let mut requests =
+                vec![AttentionRequest { attention: Attention::QK, tokens, add: Some(&original) }];
             if wanted_surgery {
-                surgery = summed;
+                let (attention, tokens) = (Attention::VV, original.dim(1)?);
+                requests.push(AttentionRequest { attention, tokens, add: surgery.as_ref() });
             }
+            let mut results = block.attend(&original, &requests, false)?;
+            if wanted_surgery {
+                surgery = results.pop();
+            }
+            let Some(attended) = results.pop() else { candle_core::bail!("a block gave no attention") };
             taps.next_attention(i, &attended.to_dtype(DType::F32)?);
             if taps.done.len() == levels.len() {
                 break;
             }
-            original = block.add_mlp(&attended)?;
+            original = block.mlp(&attended)?;
             if let Some(adapter) = request.adapter {
                 original = adapter.after_block(i, original.to_dtype(DType::F32)?)?;
             }
