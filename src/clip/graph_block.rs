@@ -3,9 +3,10 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::{Linear, Module};
 
-use super::block::{BlockShape, Paths};
+use super::block::{AttentionRequest, BlockShape};
 use super::differentiable::{linear, softmax};
 use super::layers::{Mlp, Norm, Params};
+use crate::kernels::{Attention, Projected};
 
 /// Scores held at once. A ViT-L/14 at 518 px would need 120 MB a block for all heads together; a group of heads
 /// that fits the cache hierarchy better is also faster.
@@ -15,7 +16,7 @@ const SCORES_AT_ONCE: usize = 8 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct GraphBlock {
     ln_1: Norm,
-    attention: Attention,
+    attention: Projections,
     ln_2: Norm,
     mlp: Mlp,
 }
@@ -28,7 +29,7 @@ impl GraphBlock {
         let linear = |weight: &str, bias: &str, io| params.linear(&name(weight), &name(bias), io, dtype);
         Ok(Self {
             ln_1: params.norm(&name("ln_1"), width, norm_eps, dtype)?,
-            attention: Attention {
+            attention: Projections {
                 project_in: linear("attn.in_proj_weight", "attn.in_proj_bias", (width, 3 * width))?,
                 project_out: linear("attn.out_proj.weight", "attn.out_proj.bias", (width, width))?,
                 heads,
@@ -43,41 +44,23 @@ impl GraphBlock {
     }
 
     /// See [`super::block::Block::attend`].
-    pub fn attend(
-        &self,
-        x: &Tensor,
-        paths: Paths<'_>,
-        causal: bool,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    pub fn attend(&self, x: &Tensor, requests: &[AttentionRequest<'_>], causal: bool) -> Result<Vec<Tensor>> {
         let heads = self.attention.split(&self.ln_1.forward(x)?)?;
-        let surgery = match paths {
-            Paths::QueryKey { .. } => None,
-            Paths::ValueValue { sum } | Paths::Both { sum, .. } => {
-                let added = self.attention.value_value(&heads)?;
-                Some(match sum {
-                    Some(sum) => (sum + added)?,
-                    None => added,
-                })
+        let mask = causal.then(|| causal_mask(x)).transpose()?;
+        let attend = |request: &AttentionRequest<'_>| {
+            let attended = heads.attend(request.attention, request.tokens, mask.as_ref())?;
+            let projected = self.attention.merge(x.dim(0)?, attended)?;
+            match request.add {
+                Some(add) => add + projected,
+                None => Ok(projected),
             }
         };
-        let tokens = match paths {
-            Paths::ValueValue { .. } => None,
-            Paths::QueryKey { tokens } | Paths::Both { tokens, .. } => Some(tokens),
-        };
-        let original = match tokens {
-            None => None,
-            Some(tokens) => {
-                let mask = causal.then(|| causal_mask(x)).transpose()?;
-                let attended = self.attention.query_key(&heads, mask.as_ref())?;
-                Some((x.narrow(1, 0, tokens)? + attended.narrow(1, 0, tokens)?)?)
-            }
-        };
-        Ok((original, surgery))
+        requests.iter().map(attend).collect()
     }
 
     /// `x + mlp(ln_2(x))`.
-    pub fn add_mlp(&self, x: &Tensor) -> Result<Tensor> {
-        x + self.mlp.forward(&self.ln_2.forward(&x.contiguous()?)?)?
+    pub fn mlp(&self, x: &Tensor) -> Result<Tensor> {
+        x + self.mlp.forward(&self.ln_2.forward(x)?)?
     }
 }
 
@@ -88,9 +71,9 @@ fn causal_mask(x: &Tensor) -> Result<Tensor> {
     Tensor::from_iter(values, x.device())?.reshape((length, length))?.to_dtype(x.dtype())
 }
 
-/// Attention of one block: a packed projection to queries, keys and values, and the projection of the result.
+/// The two projections of a block's attention.
 #[derive(Debug, Clone)]
-struct Attention {
+struct Projections {
     /// `[3C, C]`: queries, keys, values.
     project_in: Linear,
     /// `[C, C]`
@@ -98,15 +81,7 @@ struct Attention {
     heads: usize,
 }
 
-/// Queries, keys and values of a block, each `[B * heads, L, head_dim]`.
-struct Heads {
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    batch: usize,
-}
-
-impl Attention {
+impl Projections {
     /// Projects `[B, L, C]` and splits it into heads.
     fn split(&self, x: &Tensor) -> Result<Heads> {
         let (batch, length, width) = x.dims3()?;
@@ -116,45 +91,70 @@ impl Attention {
             let one = packed.narrow(2, i, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous()?;
             one.reshape((batch * self.heads, length, width / self.heads))
         };
-        Ok(Heads { queries: part(0)?, keys: part(1)?, values: part(2)?, batch })
+        Ok(Heads { queries: part(0)?, keys: part(1)?, values: part(2)? })
     }
 
-    /// `out(softmax(q k^T / sqrt(d) + mask) v)`: `[B, L, C]`.
-    fn query_key(&self, heads: &Heads, mask: Option<&Tensor>) -> Result<Tensor> {
-        self.merge(heads, attend(&heads.queries, &heads.keys, &heads.values, mask)?)
-    }
-
-    /// `out(softmax(v v^T / sqrt(d)) v)`: `[B, L, C]`. Values attend to values (CLIP-AD, section 3.2).
-    fn value_value(&self, heads: &Heads) -> Result<Tensor> {
-        self.merge(heads, attend(&heads.values, &heads.values, &heads.values, None)?)
-    }
-
-    fn merge(&self, heads: &Heads, attended: Tensor) -> Result<Tensor> {
-        let (_, length, head_dim) = attended.dims3()?;
-        let joined = attended.reshape((heads.batch, self.heads, length, head_dim))?.transpose(1, 2)?;
-        let joined = joined.contiguous()?.reshape((heads.batch, length, self.heads * head_dim))?;
+    /// Joins the heads of `[B * heads, T, head_dim]` and projects them: `[B, T, C]`.
+    fn merge(&self, batch: usize, attended: Tensor) -> Result<Tensor> {
+        let (_, tokens, head_dim) = attended.dims3()?;
+        let joined = attended.reshape((batch, self.heads, tokens, head_dim))?.transpose(1, 2)?;
+        let joined = joined.contiguous()?.reshape((batch, tokens, self.heads * head_dim))?;
         linear(&self.project_out, &joined)
     }
 }
 
-/// `softmax(a b^T / sqrt(d) + mask) v` over the last axis; `a`, `b`, `v`: `[N, L, d]`, `mask`: `[L, L]`.
-fn attend(a: &Tensor, b: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-    let (count, length, head_dim) = a.dims3()?;
-    let a = (a * (head_dim as f64).powf(-0.5))?;
-    let group = (SCORES_AT_ONCE / (length * length)).clamp(1, count);
-    let mut parts = Vec::with_capacity(count.div_ceil(group));
-    for start in (0..count).step_by(group) {
-        let size = group.min(count - start);
-        let scores = a.narrow(0, start, size)?.matmul(&b.narrow(0, start, size)?.transpose(1, D::Minus1)?)?;
-        let scores = match mask {
-            Some(mask) => scores.broadcast_add(mask)?,
-            None => scores,
-        };
-        let weights = softmax(&scores)?;
-        parts.push(weights.matmul(&v.narrow(0, start, size)?)?);
+/// Queries, keys and values of a block, each `[B * heads, L, head_dim]`.
+struct Heads {
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+}
+
+impl Heads {
+    fn part(&self, part: Projected) -> &Tensor {
+        match part {
+            Projected::Query => &self.queries,
+            Projected::Key => &self.keys,
+            Projected::Value => &self.values,
+        }
     }
-    match &parts[..] {
-        [only] => Ok(only.clone()),
-        several => Tensor::cat(several, 0),
+
+    /// The attention of the first `tokens` tokens, `[B * heads, tokens, head_dim]`. `mask`: `[L, L]`, added to the
+    /// scores.
+    fn attend(&self, attention: Attention, tokens: usize, mask: Option<&Tensor>) -> Result<Tensor> {
+        let (count, length, head_dim) = self.values.dims3()?;
+        if attention.pairs().is_empty() {
+            return self.values.narrow(1, 0, tokens);
+        }
+        let mask = mask.map(|mask| mask.narrow(0, 0, tokens)).transpose()?;
+        let scaled = |part: Projected| self.part(part).narrow(1, 0, tokens)? * (head_dim as f64).powf(-0.5);
+        let pairs: Vec<(Tensor, &Tensor)> =
+            attention.pairs().iter().map(|&(a, b)| Ok((scaled(a)?, self.part(b)))).collect::<Result<_>>()?;
+        let group = (SCORES_AT_ONCE / (tokens * length).max(1)).clamp(1, count.max(1));
+        let mut parts = Vec::with_capacity(count.div_ceil(group));
+        for start in (0..count).step_by(group) {
+            let size = group.min(count - start);
+            let mut weights: Option<Tensor> = None;
+            for (a, b) in &pairs {
+                let b = b.narrow(0, start, size)?.transpose(1, D::Minus1)?;
+                let scores = a.narrow(0, start, size)?.matmul(&b)?;
+                let scores = match &mask {
+                    Some(mask) => scores.broadcast_add(mask)?,
+                    None => scores,
+                };
+                let more = softmax(&scores)?;
+                weights = Some(match weights {
+                    Some(weights) => (weights + more)?,
+                    None => more,
+                });
+            }
+            if let Some(weights) = weights {
+                parts.push(weights.matmul(&self.values.narrow(0, start, size)?)?);
+            }
+        }
+        match &parts[..] {
+            [only] => Ok(only.clone()),
+            several => Tensor::cat(several, 0),
+        }
     }
 }

@@ -2,11 +2,13 @@
 
 use candle_core::{Result, Tensor};
 
-use super::block::{BlockShape, Paths};
+use super::block::{AttentionRequest, BlockShape};
 use super::config::Activation;
 use super::cpu::{from_floats, with_floats};
 use super::layers::Params;
-use crate::kernels::{self, AttentionShape, Element, Isa, Nonlinearity, NormWeights, PackedLinear, Rows};
+use crate::kernels::{
+    self, Attention, AttentionShape, Element, Isa, Nonlinearity, NormWeights, PackedLinear, Rows,
+};
 
 /// Pre-norm transformer block with packed weights.
 #[derive(Debug)]
@@ -62,59 +64,30 @@ impl KernelBlock {
     }
 
     /// See [`super::block::Block::attend`].
-    pub fn attend(
-        &self,
-        x: &Tensor,
-        paths: Paths<'_>,
-        causal: bool,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    pub fn attend(&self, x: &Tensor, requests: &[AttentionRequest<'_>], causal: bool) -> Result<Vec<Tensor>> {
         let (batch, length, width) = x.dims3()?;
-        let (wanted, queries, sum) = match paths {
-            Paths::QueryKey { tokens } => (kernels::Paths::QueryKey, tokens, None),
-            Paths::ValueValue { sum } => (kernels::Paths::ValueValue, length, sum),
-            Paths::Both { tokens, sum } => (kernels::Paths::Both, tokens, sum),
-        };
-        with_floats(x, |values| {
+        let attended = with_floats(x, |values| {
             let normed = self.ln_1.rows(self.isa, values, self.project_in.element());
             let qkv = self.project_in.rows(&normed, Nonlinearity::None, self.attended);
             drop(normed);
-            let shape = AttentionShape { batch, length, heads: self.heads, queries, causal };
-            let attended = kernels::attention(self.isa, &qkv, shape, wanted);
-            drop(qkv);
-            let original = match attended.query_key {
-                None => None,
-                Some(rows) if queries == length => {
-                    Some(self.project(rows, Some(values), (batch, length, width))?)
-                }
-                Some(rows) => {
-                    let kept = x.narrow(1, 0, queries)?.contiguous()?;
-                    Some(with_floats(&kept, |kept| self.project(rows, Some(kept), (batch, queries, width)))?)
-                }
-            };
-            let surgery = match (attended.value_value, sum) {
-                (None, _) => None,
-                (Some(rows), None) => Some(self.project(rows, None, (batch, length, width))?),
-                (Some(rows), Some(sum)) => {
-                    Some(with_floats(sum, |sum| self.project(rows, Some(sum), (batch, length, width)))?)
-                }
-            };
-            Ok((original, surgery))
-        })
-    }
-
-    /// `out(attended) + residual`.
-    fn project(
-        &self,
-        attended: Rows,
-        residual: Option<&[f32]>,
-        shape: (usize, usize, usize),
-    ) -> Result<Tensor> {
-        let rows = attended.into_element(self.isa, self.project_out.element());
-        from_floats(self.project_out.floats(&rows, Nonlinearity::None, residual), shape)
+            let shape = AttentionShape { batch, length, heads: self.heads, causal };
+            let wanted: Vec<(Attention, usize)> = requests.iter().map(|r| (r.attention, r.tokens)).collect();
+            Ok(kernels::attention(self.isa, &qkv, shape, &wanted))
+        })?;
+        let project = |rows: Rows, residual: Option<&[f32]>, tokens| {
+            let rows = rows.into_element(self.isa, self.project_out.element());
+            let projected = self.project_out.floats(&rows, Nonlinearity::None, residual);
+            from_floats(projected, (batch, tokens, width))
+        };
+        let results = attended.into_iter().zip(requests).map(|(rows, request)| match request.add {
+            None => project(rows, None, request.tokens),
+            Some(add) => with_floats(add, |add| project(rows, Some(add), request.tokens)),
+        });
+        results.collect()
     }
 
     /// `x + mlp(ln_2(x))`.
-    pub fn add_mlp(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn mlp(&self, x: &Tensor) -> Result<Tensor> {
         let shape = x.dims3()?;
         with_floats(x, |values| {
             let normed = self.ln_2.rows(self.isa, values, self.expand.element());

@@ -21,6 +21,8 @@ mod text;
 pub mod tokenizer;
 mod vision;
 
+pub use crate::kernels::{Attention, Projected};
+pub use block::{AttentionRequest, Block};
 pub use checkpoint::Checkpoint;
 pub use compute::{Compute, Precision, PrecisionChoice};
 pub use config::{Activation, ClipConfig, Normalisation, TextConfig, VisionConfig};

@@ -14,8 +14,6 @@ use crate::weights::ClipTensors;
 #[derive(Debug, Clone)]
 pub struct TextTower {
     config: TextConfig,
-    /// What the blocks take and give.
-    dtype: DType,
     /// `[V, W]`
     tokens: Tensor,
     /// `[T, W]`
@@ -56,7 +54,6 @@ impl TextTower {
             ln_final: params.norm("ln_final", t.width, t.norm_eps, DType::F32)?,
             projection: params.tensor("text_projection", &[t.width, config.embed_dim])?,
             config: t.clone(),
-            dtype: engine.dtype(),
         })
     }
 
@@ -67,7 +64,7 @@ impl TextTower {
     pub fn embed(&self, sentences: &[Tokens]) -> Result<Tensor> {
         let mut x = self.begin(sentences)?;
         for block in &self.blocks {
-            x = block.forward(&x.to_dtype(self.dtype)?, true)?;
+            x = block.forward(&x, true)?;
         }
         self.project(&self.finish(&x, sentences)?)
     }
@@ -94,14 +91,9 @@ impl TextTower {
         x.broadcast_add(&self.positions.narrow(0, 0, length)?)
     }
 
-    /// The blocks, first to last, for causal attention. They take and give tokens of type [`Self::dtype`].
+    /// The blocks, first to last, for causal attention.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
-    }
-
-    /// The type of the tokens that blocks take and give.
-    pub fn dtype(&self) -> DType {
-        self.dtype
     }
 
     /// Number of blocks.

@@ -15,8 +15,6 @@ use crate::weights::ClipTensors;
 pub struct VisionTower {
     config: VisionConfig,
     image_size: usize,
-    /// What the blocks take and give.
-    dtype: DType,
     /// `[W, 3 * P * P]`
     patch_embedding: Tensor,
     /// `[W]`
@@ -78,7 +76,6 @@ impl VisionTower {
             ln_post: params.norm("visual.ln_post", v.width, v.norm_eps, DType::F32)?,
             projection: params.tensor("visual.proj", &[v.width, config.embed_dim])?,
             config: v.clone(),
-            dtype: engine.dtype(),
         })
     }
 
@@ -154,7 +151,7 @@ impl VisionTower {
         let mut x = self.embed(images)?;
         let mut tapped = Vec::new();
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward(&x.to_dtype(self.dtype)?, false)?;
+            x = block.forward(&x, false)?;
             if levels.contains(&(i + 1)) {
                 tapped.push(x.to_dtype(DType::F32)?);
             }
@@ -162,14 +159,9 @@ impl VisionTower {
         Ok((self.project(&x.narrow(1, 0, 1)?)?.squeeze(1)?, tapped))
     }
 
-    /// The blocks, first to last. They take and give tokens of type [`Self::dtype`].
+    /// The blocks, first to last.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
-    }
-
-    /// The type of the tokens that blocks take and give.
-    pub fn dtype(&self) -> DType {
-        self.dtype
     }
 
     /// The LayerNorm after the last block, on any tokens `[.., W]`; gives 32-bit floats.

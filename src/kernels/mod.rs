@@ -14,7 +14,8 @@ mod residual;
 mod rows;
 mod tile;
 
-pub(crate) use attention::{AttentionShape, Paths, attention};
+pub use attention::{Attention, Projected};
+pub(crate) use attention::{AttentionShape, attention};
 pub use isa::Isa;
 pub use linear::{Nonlinearity, PackedLinear};
 pub use norm::NormWeights;

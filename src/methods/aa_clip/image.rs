@@ -66,10 +66,10 @@ impl ImageAdapter {
     /// Images of another shape, or a level the tower does not have.
     pub fn tokens(&self, tower: &VisionTower, images: &Tensor, levels: &[usize]) -> Result<Vec<Tensor>> {
         tower.check_levels(levels)?;
-        let mut x = tower.embed(images)?.to_dtype(tower.dtype())?;
+        let mut x = tower.embed(images)?;
         let mut tapped = Vec::with_capacity(levels.len());
         for (i, block) in tower.blocks().iter().enumerate().take(levels.last().copied().unwrap_or(0)) {
-            x = self.after_block(i, block.forward(&x.to_dtype(tower.dtype())?, false)?)?;
+            x = self.after_block(i, block.forward(&x, false)?)?;
             if levels.contains(&(i + 1)) {
                 tapped.push(x.to_dtype(DType::F32)?);
             }

@@ -56,7 +56,7 @@ impl SentenceEncoder for TextAdapter {
     fn encode(&self, tower: &TextTower, sentences: &[Tokens]) -> Result<Tensor> {
         let mut x = tower.begin(sentences)?;
         for (i, block) in tower.blocks().iter().enumerate() {
-            x = self.after_block(i, block.forward(&x.to_dtype(tower.dtype())?, true)?)?;
+            x = self.after_block(i, block.forward(&x, true)?)?;
         }
         self.project(&tower.finish(&x, sentences)?)
     }

@@ -117,15 +117,14 @@ impl<'a> DualPath<'a> {
             let ends = self.fidelity == Fidelity::Clean || i + 1 == tower.layers();
             let length = original.dim(1)?;
             let tokens = if self.original == Wanted::Class && last && ends { 1 } else { length };
-            let x = original.to_dtype(tower.dtype())?;
-            let ordinary = AttentionRequest { attention: Attention::QK, tokens, add: Some(&x) };
+            let ordinary = AttentionRequest { attention: Attention::QK, tokens, add: Some(&original) };
             let staged = AttentionRequest { attention: Attention::VV, tokens: length, add: surgery.as_ref() };
             let attended = if self.surgery && stages.is_tapped(i, &levels) {
-                let mut both = block.attend(&x, &[ordinary, staged], false)?;
+                let mut both = block.attend(&original, &[ordinary, staged], false)?;
                 surgery = both.pop();
                 both.pop()
             } else {
-                block.attend(&x, &[ordinary], false)?.pop()
+                Some(block.attend_one(&original, ordinary, false)?)
             };
             let Some(attended) = attended else { candle_core::bail!("a block gave no attention") };
             taps.next_attention(i, &attended.to_dtype(DType::F32)?);
