@@ -54,6 +54,7 @@ pub mod kernels;
 pub mod map;
 pub mod methods;
 pub mod metrics;
+pub mod models;
 pub mod output;
 pub mod page;
 pub mod pipeline;
@@ -66,8 +67,8 @@ pub mod weights;
 pub mod worker;
 
 pub use detector::{
-    Detection, Detector, DetectorBuilder, Detectors, Look, PictureName, PreparedPicture, Scorer, ScorerSettings,
-    Source, Timing,
+    Detection, Detector, DetectorBuilder, Detectors, Look, PictureName, PreparedPicture, Scorer,
+    ScorerSettings, Source, Timing,
 };
 pub use error::{Error, Result};
 pub use guard::is_guarded;

@@ -1,6 +1,8 @@
 //! Anchors on disk, so that a second run encodes no text.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::Array1;
 use sha2::{Digest, Sha256};
@@ -32,28 +34,29 @@ impl AnchorKey {
 #[derive(Debug, Clone)]
 pub struct AnchorCache {
     folder: Option<PathBuf>,
-    read_only: bool,
+    /// Shared by clones.
+    read_only: Arc<AtomicBool>,
 }
 
 impl AnchorCache {
     /// The user's cache: `anchors` in [`files::cache_dir`].
     pub fn new() -> Self {
-        Self { folder: files::cache_dir().map(|d| d.join("anchors")), read_only: false }
+        Self { folder: files::cache_dir().map(|d| d.join("anchors")), read_only: Arc::default() }
     }
 
     /// A cache in a folder of one's own.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: Some(folder.into()), read_only: false }
+        Self { folder: Some(folder.into()), read_only: Arc::default() }
     }
 
     /// A cache that remembers nothing.
     pub fn disabled() -> Self {
-        Self { folder: None, read_only: true }
+        Self { folder: None, read_only: Arc::default() }
     }
 
-    /// The same cache, to which nothing is added.
-    pub fn read_only(self) -> Self {
-        Self { read_only: true, ..self }
+    /// From now on nothing is added to the cache, through this or any clone of it.
+    pub fn close(&self) {
+        self.read_only.store(true, Ordering::Relaxed);
     }
 
     /// The anchors of width `width` under `key`, built and stored if there are none.
@@ -75,7 +78,7 @@ impl AnchorCache {
             return Ok(anchors);
         }
         let anchors = build()?;
-        if !self.read_only {
+        if !self.read_only.load(Ordering::Relaxed) {
             // Written under another name and renamed: two processes at once each leave a whole file.
             let _ = files::write_atomic(&path, &encode(&anchors, key));
         }
@@ -122,7 +125,7 @@ fn checksum(values: &[u8], key: &AnchorKey) -> [u8; 32] {
 mod tests {
     use super::*;
     use std::cell::Cell;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     fn anchors(value: f32) -> Anchors {
         Anchors { normal: Array1::from(vec![value, 1.0]), abnormal: Array1::from(vec![0.5, -value]) }
@@ -170,7 +173,8 @@ mod tests {
     #[test]
     fn a_read_only_cache_is_read_only() {
         let dir = tempfile::tempdir().unwrap();
-        let (cache, closed) = (AnchorCache::at(dir.path()), AnchorCache::at(dir.path()).read_only());
+        let (cache, closed) = (AnchorCache::at(dir.path()), AnchorCache::at(dir.path()));
+        closed.clone().close();
         let get = |cache: &AnchorCache, key: &str, value: f32| {
             cache.get_or_build(&AnchorKey::new(&[key]), 2, || Ok(anchors(value))).unwrap()
         };

@@ -5,11 +5,10 @@ mod classes;
 mod commands;
 mod inputs;
 mod messages;
-mod model;
+
 mod parse;
 mod scorers;
 mod scoring;
-mod session;
 mod settings;
 mod stats;
 mod stop;

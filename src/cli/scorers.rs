@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use aaclip::calibration::ThresholdFile;
 use aaclip::output::ColourScale;
 use aaclip::progress::Progress;
-use aaclip::{Detector, Provenance, Result, Scorer, ScorerSettings};
+use aaclip::{Detectors, Provenance, Result, Scorer, ScorerSettings};
 
+use crate::cli::args::detector::DetectorArgs;
 use crate::cli::args::scoring::{ScoringArgs, Threshold};
-use crate::cli::session::Session;
+use crate::cli::messages;
 
 /// Classes whose anchors are kept: a stranger may name as many as there are words.
 const KEPT: usize = 256;
@@ -22,31 +23,31 @@ pub struct ScorerOptions {
     pub hash: bool,
 }
 
-/// The scorers of one session. They share the tower; that of a class is made when it is first asked for.
+/// The scorers of one model. They share the tower; that of a class is made when it is first asked for.
 pub struct Scorers<'a> {
-    session: Session,
+    detectors: Detectors,
     args: &'a ScoringArgs,
     options: ScorerOptions,
     /// Those made so far, by what was asked for.
     made: Mutex<HashMap<String, Arc<Scorer>>>,
-    /// The tower, once it was read. Held while a class is made, so that two that ask for it make it once, and known
-    /// classes need not wait.
-    tower: Mutex<Option<Detector>>,
+    /// Held while a class is made, so that two that ask for it make it once, and known classes need not wait.
+    making: Mutex<()>,
 }
 
 impl<'a> Scorers<'a> {
     /// Opens the model; reads no tower yet.
     ///
     /// # Errors
-    /// As [`Session::open`].
+    /// Anything that does not exist or does not fit together.
     pub fn open(args: &'a ScoringArgs, options: ScorerOptions, progress: Progress) -> Result<Self> {
-        let session = Session::open(&args.detector, progress)?;
-        Ok(Self { session, args, options, made: Mutex::default(), tower: Mutex::default() })
+        let detectors = args.detector.builder(progress)?.open()?;
+        messages::note(|| detectors.summary());
+        Ok(Self { detectors, args, options, made: Mutex::default(), making: Mutex::default() })
     }
 
     /// From now on anchors are read from the disk's cache but not added to it.
-    pub fn write_no_cache(&mut self) {
-        self.session.write_no_cache();
+    pub fn write_no_cache(&self) {
+        self.detectors.setup().cache.close();
     }
 
     /// The scorer of the class that the arguments name.
@@ -65,18 +66,14 @@ impl<'a> Scorers<'a> {
         if let Some(scorer) = self.made(class) {
             return Ok(scorer);
         }
-        let mut tower = self.tower.lock().unwrap_or_else(|e| e.into_inner());
+        let _making = self.making.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(scorer) = self.made(class) {
             return Ok(scorer);
         }
-        let name = self.session.prompts.describe(class, self.args.dataset_names.as_deref())?;
-        let anchors = self.session.anchors(&name)?;
-        let detector = match &*tower {
-            Some(tower) => tower.with_anchors(&anchors, self.session.domain(&name))?,
-            None => tower.insert(self.session.detector(&anchors, &name)?).clone(),
-        };
+        let name = self.detectors.describe(class, self.args.dataset_names.as_deref())?;
+        let detector = self.detectors.detector(&name)?;
         let settings = ScorerSettings {
-            model: self.session.model.clone(),
+            model: self.detectors.model_name().to_owned(),
             threshold: self.threshold(&name.text)?,
             class: name.text,
             region_threshold: self.args.region_threshold,
@@ -102,9 +99,13 @@ impl<'a> Scorers<'a> {
             None => None,
             Some(Threshold::Score(score)) => Some(*score),
             Some(Threshold::File(path)) => {
-                Some(ThresholdFile::read(path)?.threshold(path, &self.session.provenance()?, class)?)
+                Some(ThresholdFile::read(path)?.threshold(path, &self.provenance_of_settings()?, class)?)
             }
         })
+    }
+
+    fn provenance_of_settings(&self) -> Result<Provenance> {
+        provenance(&self.detectors, &self.args.detector)
     }
 
     /// Everything that records of a scorer depend on besides the picture.
@@ -112,7 +113,7 @@ impl<'a> Scorers<'a> {
     /// # Errors
     /// The weights cannot be read.
     pub fn provenance(&self, scorer: &Scorer) -> Result<Provenance> {
-        let mut p = self.session.provenance()?;
+        let mut p = self.provenance_of_settings()?;
         let settings = scorer.settings();
         p.set("model", &settings.model);
         p.set("class", &settings.class);
@@ -120,4 +121,14 @@ impl<'a> Scorers<'a> {
         p.set("region_threshold", scorer.region_threshold());
         Ok(p)
     }
+}
+
+/// Everything that scores depend on besides the picture and the class.
+///
+/// # Errors
+/// The weights cannot be read.
+pub fn provenance(detectors: &Detectors, args: &DetectorArgs) -> Result<Provenance> {
+    let mut p = detectors.provenance()?;
+    p.set("gray16", args.gray16.name());
+    Ok(p)
 }

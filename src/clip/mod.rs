@@ -31,3 +31,11 @@ pub use parameters::parameters;
 pub use text::TextTower;
 pub use tokenizer::{SpecialTokens, Tokenizer, TokenizerError, Tokens};
 pub use vision::VisionTower;
+
+/// CLIP's temperature. The methods of CLIP-AD and AA-CLIP use this constant and never read `logit_scale`.
+pub const LOGIT_SCALE: f64 = 100.0;
+
+/// Rows of unit length along the last axis.
+pub(crate) fn unit(x: &candle_core::Tensor) -> candle_core::Result<candle_core::Tensor> {
+    x.broadcast_div(&x.sqr()?.sum_keepdim(candle_core::D::Minus1)?.sqrt()?)
+}

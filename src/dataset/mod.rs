@@ -15,6 +15,7 @@ mod listing;
 mod masks;
 mod metadata;
 mod mvtec;
+mod naming;
 mod problem;
 mod reading;
 mod scans;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::DatasetError;
 pub use layout::Layout;
+pub use naming::{ANYTHING, Naming};
 pub use problem::{Problem, ProblemKind};
 
 /// What a picture shows, as its data set says.

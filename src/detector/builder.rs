@@ -1,7 +1,7 @@
 //! From names and files to a detector: every rule of what belongs together, once.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Device;
@@ -10,7 +10,7 @@ use super::Detector;
 use crate::anchors::{AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
 use crate::image::{Fit, Picture};
-use crate::methods::{Method, Model, OptionValues, References, Setup, Trained, aa_clip, sdp};
+use crate::methods::{Method, Model, OptionValues, Setup, Trained, aa_clip, sdp};
 use crate::models;
 use crate::progress::Progress;
 use crate::tiles::Tiling;
@@ -165,7 +165,10 @@ impl DetectorBuilder {
         let trained = self.trained(&named, asked)?;
         let method = match (asked, &trained) {
             (Some(method), Some(_)) if method.trained.is_none() => {
-                return Err(Error::Setting(format!("--adapters has no effect with --method {}", method.name)));
+                return Err(Error::Setting(format!(
+                    "--adapters has no effect with --method {}",
+                    method.name
+                )));
             }
             (Some(method), _) => method,
             (None, Some(trained)) => trained.method(),

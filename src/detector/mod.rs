@@ -67,7 +67,10 @@ impl Detector {
     /// A method without a use for them, or a picture that cannot be made square.
     pub fn with_references(&self, good: &[Picture]) -> Result<Self> {
         if self.method.references == References::Never {
-            return Err(Error::Setting(format!("method {} does not compare with pictures", self.method.name)));
+            return Err(Error::Setting(format!(
+                "method {} does not compare with pictures",
+                self.method.name
+            )));
         }
         let prepare = |picture| self.batch(self.preprocess().run(picture)?.tensor);
         let pictures = good.iter().map(prepare).collect::<Result<Vec<_>>>()?;

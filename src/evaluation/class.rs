@@ -2,10 +2,8 @@
 
 use serde::Serialize;
 
-use super::{PictureResult, reference_scores};
+use super::PictureResult;
 use crate::Result;
-use crate::adapters::Method;
-use crate::anchors::Domain;
 use crate::metrics::{Maps, PixelMetrics, PixelOptions, Ranking, image_metrics, pixel_metrics};
 
 /// What a method is worth on one class.
@@ -27,15 +25,15 @@ pub struct ClassEvaluation {
     pub pixel: Option<PixelMetrics>,
 }
 
-/// Evaluates the results of one class. `maps` are those of the results with pixels; `None` leaves pixel metrics out.
+/// Evaluates the results of one class. `official`: the official evaluation's score of each
+/// ([`ClassModel::official_scores`](crate::methods::ClassModel::official_scores)). `maps` are those of the results with pixels; `None` leaves pixel metrics out.
 ///
 /// # Errors
 /// A map that cannot be read.
 pub fn evaluate(
     class: &str,
     results: &[&PictureResult],
-    method: Method,
-    domain: Domain,
+    official: &[f32],
     maps: Option<(&dyn Maps, &PixelOptions)>,
 ) -> Result<ClassEvaluation> {
     let labels: Vec<bool> = results.iter().map(|r| r.anomalous).collect();
@@ -47,7 +45,7 @@ pub fn evaluate(
         anomalous,
         with_pixels: maps.map_or(0, |(m, _)| m.len()),
         image: image_metrics(&scores, &labels),
-        image_reference: image_metrics(&reference_scores(method, domain, results), &labels),
+        image_reference: image_metrics(official, &labels),
         pixel: maps.map(|(maps, options)| pixel_metrics(maps, options)).transpose()?,
     })
 }

@@ -6,7 +6,6 @@
 mod class;
 mod error;
 mod published;
-mod reference;
 mod result;
 mod store;
 mod table;
@@ -14,7 +13,6 @@ mod table;
 pub use class::{ClassEvaluation, evaluate};
 pub use error::EvaluationError;
 pub use published::{Compared, Published, PublishedFigures};
-pub use reference::reference_scores;
 pub use result::PictureResult;
 pub use store::{Manifest, Store, StoredMaps};
 pub use table::{Metric, Row, Table, TableFormat};

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::table::{Metric, Table, TableFormat, aligned};
 use super::{EvaluationError, Row};
-use crate::adapters::Method;
+use crate::methods::Method;
 
 const FILE: &str = include_str!("../../weights/published.toml");
 
@@ -72,10 +72,10 @@ impl Published {
     }
 
     /// The entries of a data set that has exactly these classes or some of them, those of `method` first.
-    pub fn compare<'a>(&'a self, dataset: &str, method: Method, table: &'a Table) -> Compared<'a> {
+    pub fn compare<'a>(&'a self, dataset: &str, method: &'static Method, table: &'a Table) -> Compared<'a> {
         let mut entries: Vec<&PublishedFigures> =
             self.figures.iter().filter(|f| f.dataset.eq_ignore_ascii_case(dataset)).collect();
-        entries.sort_by_key(|f| f.method.as_deref() != Some(method.name()));
+        entries.sort_by_key(|f| f.method.as_deref() != Some(method.name));
         Compared { entries, method, table }
     }
 }
@@ -84,7 +84,7 @@ impl Published {
 #[derive(Debug, Clone)]
 pub struct Compared<'a> {
     entries: Vec<&'a PublishedFigures>,
-    method: Method,
+    method: &'static Method,
     table: &'a Table,
 }
 
@@ -99,13 +99,13 @@ impl Compared<'_> {
     pub fn cells(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let mut head = vec!["published figures".to_owned(), "class".to_owned()];
         head.extend(KEYS.iter().map(|(.., title)| (*title).to_owned()));
-        let mut ours = vec![format!("ours, measured ({})", self.method.name()), "mean".to_owned()];
+        let mut ours = vec![format!("ours, measured ({})", self.method.name), "mean".to_owned()];
         ours.extend(KEYS.iter().map(|(_, m, _)| super::table::percent(value(self.table.mean(), *m))));
         let mut rows = Vec::new();
         for entry in &self.entries {
             rows.push(compared(&entry.name, self.table.mean(), &entry.mean));
         }
-        let same = |f: &&&PublishedFigures| f.method.as_deref() == Some(self.method.name());
+        let same = |f: &&&PublishedFigures| f.method.as_deref() == Some(self.method.name);
         for entry in self.entries.iter().filter(same) {
             for row in self.table.rows() {
                 if let Some(figures) = entry.classes.get(&row.name) {
@@ -162,7 +162,7 @@ mod tests {
                 entry.name,
                 entry.dataset
             );
-            let known = entry.method.as_deref().is_none_or(|m| Method::ALL.iter().any(|x| x.name() == m));
+            let known = entry.method.as_deref().is_none_or(|m| Method::find(m).is_some());
             assert!(known && !entry.source.is_empty(), "{}", entry.name);
         }
     }

@@ -205,10 +205,9 @@ impl<'a> PageData<'a> {
 
 /// The components that a method has, with the names they have in records.
 fn named(components: &Components) -> Vec<(&'static str, f32)> {
-    let Components { text_prob, image_pred, map_min, map_max, map_mean } = *components;
+    let Components { image, map_min, map_max, map_mean } = *components;
     let all = [
-        ("text_prob", text_prob),
-        ("image_pred", image_pred),
+        ("image", image),
         ("map_min", Some(map_min)),
         ("map_max", Some(map_max)),
         ("map_mean", Some(map_mean)),

@@ -70,7 +70,7 @@ fn record(name: &str, score: f64) -> Value {
         "schema": 2, "path": format!("photos/{name}"), "name": name, "bytes": 1, "modified": 1, "sha256": null,
         "model": "builtin", "method": "aa-clip", "class": "object", "score": score, "anomalous": score >= 0.5,
         "threshold": 0.5,
-        "components": {"text_prob": null, "image_pred": 0.25, "map_min": 0.5, "map_max": 1.5, "map_mean": 0.75},
+        "components": {"image": 0.25, "map_min": 0.5, "map_max": 1.5, "map_mean": 0.75},
         "region_threshold": 0.5,
         "regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "area": 9, "peak": 0.875}],
         "size": {"width": 20, "height": 10}, "image_size": 518, "tiles": 1, "files": {}, "error": null,

@@ -6,14 +6,14 @@ use candle_core::{Device, Tensor};
 
 use super::{ClassModel, Components, ImageTower, Model, Setup, options};
 use crate::anchors::{
-    AnchorCache, AnchorRequest, Anchors, ClassName, Domain, PlainText, PromptSet, Representative, SentenceEncoder,
-    text_anchors,
+    AnchorCache, AnchorRequest, Anchors, ClassName, Domain, PlainText, PromptSet, Representative,
+    SentenceEncoder, text_anchors,
 };
 use crate::clip::{Activation, Checkpoint, SpecialTokens, VisionTower};
 use crate::image::{Chain, Preprocess};
 use crate::map::{Evidence, Smoothing};
 use crate::progress::Progress;
-use crate::{Error, Provenance, Result};
+use crate::{Provenance, Result};
 
 /// What such a method does with a picture and two anchors.
 pub trait TwoAnchors: Send + Sync + 'static {

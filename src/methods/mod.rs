@@ -13,14 +13,18 @@ pub mod options;
 pub mod sdp;
 pub mod sdp_plus;
 pub mod trained;
+#[cfg(feature = "train")]
+pub mod training;
 
 use std::sync::Arc;
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use ndarray::Array2;
 
 use crate::Result;
 
+pub use crate::clip::LOGIT_SCALE;
+pub(crate) use crate::clip::unit;
 pub use anchored::{Anchored, TwoAnchors};
 pub(crate) use levels::check_levels;
 pub use levels::quarters;
@@ -60,7 +64,7 @@ pub struct Method {
     pub load: fn(&Setup) -> Result<Arc<dyn Model>>,
     /// How it is trained; `None`: it is not, or not by this program.
     #[cfg(feature = "train")]
-    pub trainer: Option<&'static crate::train::Trainer>,
+    pub trainer: Option<&'static training::Trainer>,
 }
 
 /// Whether a method compares with pictures of good parts.
@@ -104,14 +108,6 @@ impl std::fmt::Debug for Method {
     }
 }
 
-/// CLIP's temperature. The methods of CLIP-AD and AA-CLIP use this constant and never read `logit_scale`.
-pub const LOGIT_SCALE: f64 = 100.0;
-
-/// Rows of unit length along the last axis.
-pub(crate) fn unit(x: &Tensor) -> candle_core::Result<Tensor> {
-    x.broadcast_div(&x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)
-}
-
 /// A grid `[g, g]` of the first picture of a batch `[B, L]`.
 pub(crate) fn first_grid(values: &Tensor) -> candle_core::Result<Array2<f32>> {
     let row = values.narrow(0, 0, 1)?.flatten_all()?.to_vec1::<f32>()?;
@@ -132,7 +128,8 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_options_mean_one_thing() {
-        let mut options: Vec<&MethodOption> = METHODS.iter().flat_map(|m| m.options.iter().copied()).collect();
+        let mut options: Vec<&MethodOption> =
+            METHODS.iter().flat_map(|m| m.options.iter().copied()).collect();
         options.sort_by_key(|o| o.name);
         for pair in options.windows(2) {
             assert!(pair[0].name != pair[1].name || std::ptr::eq(pair[0], pair[1]), "{}", pair[0].name);

@@ -226,9 +226,7 @@ impl OptionValues {
     pub fn check_for(&self, method: &Method) -> Result<()> {
         let unused = self.0.keys().find(|name| method.options.iter().all(|option| option.name != **name));
         match unused {
-            Some(name) => {
-                Err(Error::Setting(format!("--{name} has no effect with method {}", method.name)))
-            }
+            Some(name) => Err(Error::Setting(format!("--{name} has no effect with method {}", method.name))),
             None => Ok(()),
         }
     }
@@ -305,11 +303,14 @@ pub fn representative(values: &OptionValues) -> Result<Representative> {
         "mean-shift" => Representative::mean_shift(),
         _ => Representative::Mean,
     };
-    let unused =
-        |option: &MethodOption| Error::Setting(format!("--{} has no effect with --anchors {name}", option.name));
+    let unused = |option: &MethodOption| {
+        Error::Setting(format!("--{} has no effect with --anchors {name}", option.name))
+    };
     if let Some(value) = values.get(&ANCHOR_BANDWIDTH)? {
         match &mut chosen {
-            Representative::Kde { bandwidth } | Representative::MeanShift { bandwidth, .. } => *bandwidth = value,
+            Representative::Kde { bandwidth } | Representative::MeanShift { bandwidth, .. } => {
+                *bandwidth = value
+            }
             _ => return Err(unused(&ANCHOR_BANDWIDTH)),
         }
     }

@@ -6,12 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::files::Stamp;
 use crate::map::Region;
-use crate::{Components, Error};
+use crate::methods::Components;
 
 /// Version of the fields of [`Record`]; changes when one changes its name or meaning.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// The result for one picture, or why there is none. As JSON it always has the same fields; those that do not apply
 /// are null.
@@ -301,13 +302,7 @@ pub mod tests {
             outcome: Outcome::Scored(Box::new(Scored {
                 score: 0.25,
                 anomalous: Some(false),
-                components: Components {
-                    text_prob: Some(0.1),
-                    image_pred: None,
-                    map_min: -0.1,
-                    map_max: 0.2,
-                    map_mean: 0.0,
-                },
+                components: Components { image: Some(0.1), map_min: -0.1, map_max: 0.2, map_mean: 0.0 },
                 regions: vec![Region { x: 1, y: 2, width: 3, height: 4, area: 5, peak: 0.625 }],
                 size: Size { width: 3, height: 2 },
                 image_size: 70,

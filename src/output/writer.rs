@@ -21,7 +21,7 @@ pub enum RecordFormat {
 }
 
 /// The columns of the CSV form: the fields of the JSON form, a dot before the field of a field; `regions` is JSON.
-pub const COLUMNS: [&str; 36] = [
+pub const COLUMNS: [&str; 35] = [
     "schema",
     "path",
     "name",
@@ -35,8 +35,7 @@ pub const COLUMNS: [&str; 36] = [
     "score",
     "anomalous",
     "threshold",
-    "components.text_prob",
-    "components.image_pred",
+    "components.image",
     "components.map_min",
     "components.map_max",
     "components.map_mean",

@@ -43,7 +43,7 @@ impl Metrics {
         let about = Opts::new("aaclip_build_info", "What this server runs; always 1");
         let about = IntGaugeVec::new(about, &["version", "model", "method"]).map_err(failed)?;
         let model = scorer.settings().model.as_str();
-        let method = scorer.detector().method().name();
+        let method = scorer.detector().method().name;
         about.with_label_values(&[env!("CARGO_PKG_VERSION"), model, method]).set(1);
         metrics.registry.register(Box::new(about)).map_err(failed)?;
         Ok(metrics)

@@ -50,7 +50,7 @@ impl About {
             version: env!("CARGO_PKG_VERSION"),
             schema: SCHEMA_VERSION,
             model: settings.model.clone(),
-            method: scorer.detector().method().name(),
+            method: scorer.detector().method().name,
             class: settings.class.clone(),
             threshold: settings.threshold,
             image_size: scorer.detector().image_size(),

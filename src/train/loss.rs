@@ -2,7 +2,7 @@
 
 use candle_core::{D, Device, Result, Tensor};
 
-use crate::methods::LOGIT_SCALE;
+use crate::clip::LOGIT_SCALE;
 
 /// Turns logit maps on the patch grid into probabilities at the model's resolution.
 #[derive(Debug, Clone)]

@@ -1,20 +1,16 @@
-//! Training of AA-CLIP's adapters (arXiv 2503.06661, sections 3.2 and 3.3) and SDP+'s linear layers (arXiv 2311.00453,
-//! section 3.3) on a frozen model.
+//! Training on a frozen model: batches, losses, an optimiser, and the loop around them.
 //!
-//! One stage is one optimiser over named variables: [`TextStage`] and [`ImageStage`] are AA-CLIP's two, in that order,
-//! [`LinearStage`] is SDP+'s. A stage turns a [`Batch`] into [`Losses`] and [`Gradients`]; [`Adam`] makes the step.
+//! One stage is one optimiser over named variables. A [`Stage`], which a method writes, turns a [`Batch`] into [`Losses`]
+//! and [`Gradients`]; [`Adam`] makes the step; [`Run`] does so for all batches and saves the state.
 
 mod adam;
 mod augment;
 mod batch;
 mod blocks;
-mod image_stage;
-mod linear_stage;
+mod initial;
 pub mod loss;
 mod run;
 mod state;
-mod text_stage;
-mod weights;
 
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -23,12 +19,9 @@ pub use adam::{Adam, AdamSettings, Gradients, Trained};
 pub use augment::{Augmentation, Jitter, Motion};
 pub use batch::{Batch, Batches, Example};
 pub use blocks::Walk;
-pub use image_stage::ImageStage;
-pub use linear_stage::LinearStage;
-pub use run::{Anchored, Ended, LogLine, Run, Stage};
+pub use initial::Initial;
+pub use run::{Ended, LogLine, Run, Stage};
 pub use state::{Position, TrainingState};
-pub use text_stage::{ClassSentences, TextStage};
-pub use weights::{Initial, image_weights, linear_weights, text_weights};
 
 /// Whether training does what the official code does, or what the paper describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -39,6 +32,16 @@ pub enum TrainingFidelity {
     Reference,
     /// As the paper: attention over tokens, all levels, features as they are, Dice by pictures.
     Clean,
+}
+
+impl TrainingFidelity {
+    /// The name on the command line and in states.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::Clean => "clean",
+        }
+    }
 }
 
 /// The terms of a loss, and their sum as it is back-propagated.
@@ -52,13 +55,17 @@ pub struct Losses {
 
 /// A loss that is still on the graph, term by term.
 #[derive(Default)]
-struct Terms {
+pub struct Terms {
     sum: Option<Tensor>,
     named: Vec<(String, Tensor)>,
 }
 
 impl Terms {
-    fn add(&mut self, name: impl Into<String>, term: Tensor) -> Result<()> {
+    /// Adds a term under its name.
+    ///
+    /// # Errors
+    /// A term that is no scalar.
+    pub fn add(&mut self, name: impl Into<String>, term: Tensor) -> Result<()> {
         self.sum = Some(match self.sum.take() {
             Some(sum) => (sum + &term)?,
             None => term.clone(),
@@ -68,7 +75,10 @@ impl Terms {
     }
 
     /// Adds a level's segmentation loss.
-    fn add_segmentation(&mut self, level: usize, parts: &loss::SegmentationLoss) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Terms::add`].
+    pub fn add_segmentation(&mut self, level: usize, parts: &loss::SegmentationLoss) -> Result<()> {
         self.add(format!("level{level}.focal"), parts.focal.clone())?;
         if let Some(dice) = &parts.dice_normal {
             self.add(format!("level{level}.dice_normal"), dice.clone())?;
@@ -77,7 +87,10 @@ impl Terms {
     }
 
     /// The sum to go back from, and all values.
-    fn finish(self) -> Result<(Tensor, Losses)> {
+    ///
+    /// # Errors
+    /// No term at all.
+    pub fn finish(self) -> Result<(Tensor, Losses)> {
         let Some(sum) = self.sum else { candle_core::bail!("a loss without terms") };
         let value = |t: &Tensor| t.to_scalar::<f32>();
         let terms = self.named.iter().map(|(n, t)| Ok((n.clone(), value(t)?))).collect::<Result<_>>()?;

@@ -5,13 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Adam, Batch, Batches, Gradients, ImageStage, LinearStage, Losses, Position, TextStage, TrainingState,
-    anchors_of,
-};
+use super::{Adam, Batch, Batches, Gradients, Losses, Position, TrainingState};
 use crate::progress::Progress;
 use crate::{Error, Provenance, Result, pipeline};
 
@@ -36,72 +33,6 @@ pub trait Stage {
 
     /// The optimiser.
     fn adam_mut(&mut self) -> &mut Adam;
-}
-
-impl Stage for TextStage<'_> {
-    fn name(&self) -> &'static str {
-        "text"
-    }
-
-    fn gradients(&self, batch: &Batch) -> candle_core::Result<(Losses, Gradients)> {
-        TextStage::gradients(self, batch)
-    }
-
-    fn adam(&self) -> &Adam {
-        &self.adam
-    }
-
-    fn adam_mut(&mut self) -> &mut Adam {
-        &mut self.adam
-    }
-}
-
-/// A stage that compares with frozen anchors.
-pub struct Anchored<S> {
-    /// The stage.
-    pub stage: S,
-    /// `[D, 2]` per class.
-    pub anchors: Vec<Tensor>,
-}
-
-impl Stage for Anchored<ImageStage<'_>> {
-    fn name(&self) -> &'static str {
-        "image"
-    }
-
-    fn gradients(&self, batch: &Batch) -> candle_core::Result<(Losses, Gradients)> {
-        self.stage.gradients(batch, &anchors_of(&batch.classes, &self.anchors)?)
-    }
-
-    fn rate(&self) -> f64 {
-        self.stage.rate()
-    }
-
-    fn adam(&self) -> &Adam {
-        &self.stage.adam
-    }
-
-    fn adam_mut(&mut self) -> &mut Adam {
-        &mut self.stage.adam
-    }
-}
-
-impl Stage for Anchored<LinearStage<'_>> {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn gradients(&self, batch: &Batch) -> candle_core::Result<(Losses, Gradients)> {
-        self.stage.gradients(batch, &anchors_of(&batch.classes, &self.anchors)?)
-    }
-
-    fn adam(&self) -> &Adam {
-        &self.stage.adam
-    }
-
-    fn adam_mut(&mut self) -> &mut Adam {
-        &mut self.stage.adam
-    }
 }
 
 /// A line of the log.

@@ -3,18 +3,16 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use aaclip::adapters::{AaClipOptions, AdapterFile, Method, Share};
-use aaclip::anchors::{Domain, Representative};
-use aaclip::clip::PrecisionChoice;
-use aaclip::clip::{Activation, TapFidelity};
+use aaclip::anchors::AnchorCache;
+use aaclip::clip::{Activation, PrecisionChoice};
 use aaclip::device::DeviceChoice;
 use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
-use aaclip::map::Sigma;
-use aaclip::methods::aa_sdp::Fusion;
+use aaclip::methods::Setup;
+use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
-use aaclip::{Detector, Error, Result};
-use clap::ValueEnum;
+use aaclip::{DetectorBuilder, Error, Result};
 
+use crate::cli::args::method::MethodArgs;
 use crate::cli::args::names;
 
 /// What a detector is made of.
@@ -29,86 +27,20 @@ pub struct DetectorArgs {
     #[arg(long, value_name = "PATH")]
     pub adapters: Option<PathBuf>,
 
-    /// How features and anchors become a map and a score
-    #[arg(long, value_enum, default_value_t = MethodName::Auto)]
-    pub method: MethodName,
-
-    /// The prompt ensemble: a name of `aaclip prompts list`, or a file [default: clip-ad, aa-clip for AA-CLIP]
-    #[arg(long, value_name = "NAME|FILE")]
-    pub prompts: Option<String>,
-
-    /// How the sentences' vectors become one anchor
-    #[arg(long, value_enum, default_value_t = AnchorName::Mean)]
-    pub anchors: AnchorName,
-
-    /// Bandwidth of kde (default 0.3) or mean-shift (default 2)
-    #[arg(long, value_name = "X", help_heading = "Anchor parameters")]
-    pub anchor_bandwidth: Option<f64>,
-
-    /// Neighbourhood radius of dbscan (default 0.5; the reference uses 1.5 for VisA)
-    #[arg(long, value_name = "X", help_heading = "Anchor parameters")]
-    pub anchor_eps: Option<f64>,
-
-    /// Neighbours that make a core point of dbscan (default 15; the reference uses 25 for VisA)
-    #[arg(long, value_name = "N", help_heading = "Anchor parameters")]
-    pub anchor_min_samples: Option<usize>,
-
-    /// Steps after which mean-shift stops (default 300)
-    #[arg(long, value_name = "N", help_heading = "Anchor parameters")]
-    pub anchor_iterations: Option<usize>,
+    #[command(flatten)]
+    pub method: MethodArgs,
 
     /// Encode the prompts again instead of reading their anchors from the cache
     #[arg(long, help_heading = "Anchor parameters")]
     pub no_cache: bool,
 
-    /// Blocks whose features are compared, counted from 1 [default: the ends of the tower's quarters]
-    #[arg(long, value_name = "3,6,9,12", value_delimiter = ',')]
-    pub levels: Vec<usize>,
-
     /// Side of the square the model looks at, in pixels [default: the model's own]
     #[arg(long, value_name = "N", value_parser = parse_image_size)]
     pub image_size: Option<usize>,
 
-    /// Gaussian smoothing: of SDP's map in pixels at the model's resolution [default: 8], of AA-CLIP's in patches
-    /// [default: 1, medical 1.5]
-    #[arg(long, value_name = "S", value_parser = parse_sigma, allow_negative_numbers = true)]
-    pub smoothing: Option<Sigma>,
-
-    /// The kind of pictures: AA-CLIP smooths and scores them accordingly [default: the data set's, else industrial]
-    #[arg(long, value_enum)]
-    pub domain: Option<DomainName>,
-
-    /// Text blocks whose output is adapted [default: as many as there are adapters]
-    #[arg(long, value_name = "N", help_heading = "AA-CLIP")]
-    pub text_adapt_until: Option<usize>,
-
-    /// Image blocks whose output is adapted [default: as many as there are adapters]
-    #[arg(long, value_name = "N", help_heading = "AA-CLIP")]
-    pub image_adapt_until: Option<usize>,
-
-    /// Weight of the text adapters, 0..1 [default: the file's, else 0.1]
-    #[arg(long, value_name = "X", value_parser = parse_share, help_heading = "AA-CLIP")]
-    pub text_adapt_weight: Option<Share>,
-
-    /// Weight of the image adapters, 0..1 [default: the file's, else 0.1]
-    #[arg(long, value_name = "X", value_parser = parse_share, help_heading = "AA-CLIP")]
-    pub image_adapt_weight: Option<Share>,
-
-    /// Whether a leaky ReLU follows the image projections [default: what the file's names say]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true, help_heading = "AA-CLIP")]
-    pub relu: Option<bool>,
-
-    /// How much of aa-sdp's map is the surgery path's, 0..1 [default: 0.5]
-    #[arg(long, value_name = "X", value_parser = parse_fusion, help_heading = "AA-CLIP")]
-    pub fusion: Option<Fusion>,
-
     /// The towers' activation, if it is not the configuration's
     #[arg(long, value_enum)]
     pub activation: Option<ActivationName>,
-
-    /// Features as the reference code keeps them (with its in-place updates) or as the paper describes them
-    #[arg(long, value_enum, default_value_t = FidelityName::Reference)]
-    pub fidelity: FidelityName,
 
     /// How a picture is made square
     #[arg(long, value_enum, default_value_t = FitName::Squash)]
@@ -160,12 +92,6 @@ names!(ActivationName => Activation {
     /// x * sigmoid(1.702 x) (OpenAI's models)
     QuickGelu => Activation::QuickGelu,
 });
-names!(FidelityName => TapFidelity {
-    /// As the official code
-    Reference => TapFidelity::Reference,
-    /// As the paper
-    Clean => TapFidelity::Clean,
-});
 names!(FitName => Fit {
     /// Stretch both sides, as the papers do
     Squash => Fit::Squash,
@@ -183,111 +109,36 @@ names!(Gray16Name => Gray16 {
     Scale => Gray16::Scale,
 });
 
-names!(DomainName => Domain {
-    /// Manufactured parts and surfaces
-    Industrial => Domain::Industrial,
-    /// Medical pictures
-    Medical => Domain::Medical,
-});
-
-/// The methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum MethodName {
-    /// What the adapters imply; sdp without any
-    Auto,
-    /// CLIP-AD's staged dual path, without training
-    Sdp,
-    /// SDP with trained linear layers
-    SdpPlus,
-    /// AA-CLIP: residual adapters in both towers
-    AaClip,
-    /// Both at once: AA-CLIP's adapted path and anchors with SDP's staged V-V path
-    AaSdp,
-}
-
-impl MethodName {
-    /// Whether it stands for AA-CLIP, or a method that runs its adapters.
-    pub fn may_adapt(self) -> bool {
-        matches!(self, Self::Auto | Self::AaClip | Self::AaSdp)
+impl Gray16Name {
+    /// The name on the command line and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clip => "clip",
+            Self::Scale => "scale",
+        }
     }
-}
-
-/// The representative vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AnchorName {
-    /// Their mean
-    Mean,
-    /// The direction they have most in common
-    Pca,
-    /// Their mean, weighted by density
-    Kde,
-    /// The mean of the largest density cluster
-    Dbscan,
-    /// The mean of the largest mean-shift cluster
-    MeanShift,
 }
 
 impl DetectorArgs {
-    /// The method: the one that is named, else what the adapters imply.
+    /// The settings of a detector.
     ///
     /// # Errors
-    /// A method that needs adapters without any, or one that has no use for them.
-    pub fn method(&self, adapters: Option<&AdapterFile>) -> Result<Method> {
-        let named = match self.method {
-            MethodName::Auto => None,
-            MethodName::Sdp => Some(Method::Sdp),
-            MethodName::SdpPlus => Some(Method::SdpPlus),
-            MethodName::AaClip => Some(Method::AaClip),
-            MethodName::AaSdp => Some(Method::AaSdp),
+    /// Flags that contradict each other or have no effect, or a device that is not there.
+    pub fn builder(&self, progress: Progress) -> Result<DetectorBuilder> {
+        let builder = DetectorBuilder::new(self.model.as_deref())
+            .image_size(self.image_size)
+            .fit(self.fit.into())
+            .tiling(self.tiling()?)
+            .activation(self.activation.map(Into::into))
+            .device(self.device.open()?)
+            .precision(self.precision)
+            .cache(if self.no_cache { AnchorCache::disabled() } else { AnchorCache::new() })
+            .progress(progress);
+        let builder = match &self.adapters {
+            Some(path) => builder.checkpoint(path),
+            None => builder,
         };
-        match (named, adapters) {
-            (None, None) => Ok(Method::Sdp),
-            (None, Some(file)) => Ok(file.method()),
-            (Some(Method::Sdp), Some(_)) => {
-                Err(Error::Setting("--adapters has no effect with --method sdp".to_owned()))
-            }
-            (Some(method), None) if method != Method::Sdp => Err(Error::Setting(format!(
-                "--method {} needs trained adapters: name them with --adapters",
-                method.name()
-            ))),
-            (Some(method), _) => Ok(method),
-        }
-    }
-
-    /// Refuses flags that the method has no use for.
-    ///
-    /// # Errors
-    /// The first such flag.
-    pub fn check_for(&self, method: Method) -> Result<()> {
-        let adapted = [
-            ("--text-adapt-until", self.text_adapt_until.is_some()),
-            ("--image-adapt-until", self.image_adapt_until.is_some()),
-            ("--text-adapt-weight", self.text_adapt_weight.is_some()),
-            ("--image-adapt-weight", self.image_adapt_weight.is_some()),
-            ("--relu", self.relu.is_some()),
-            ("--domain", self.domain.is_some()),
-        ];
-        let unused =
-            adapted.iter().find(|(_, given)| *given && !method.adapts_towers()).map(|(flag, _)| *flag);
-        let unused = unused
-            .or((self.fusion.is_some() && method != Method::AaSdp).then_some("--fusion"))
-            .or((self.fidelity != FidelityName::Reference && method == Method::AaClip)
-                .then_some("--fidelity"));
-        match unused {
-            Some(flag) => Err(Error::Setting(format!("{flag} has no effect with method {}", method.name()))),
-            None => Ok(()),
-        }
-    }
-
-    /// What the flags say about AA-CLIP's adapters.
-    pub fn adapter_options(&self) -> AaClipOptions {
-        AaClipOptions {
-            text_adapt_until: self.text_adapt_until,
-            image_adapt_until: self.image_adapt_until,
-            text_adapt_weight: self.text_adapt_weight,
-            image_adapt_weight: self.image_adapt_weight,
-            relu: self.relu,
-        }
+        Ok(self.method.apply(builder))
     }
 
     /// How large pictures are looked at in parts.
@@ -318,70 +169,6 @@ impl DetectorArgs {
         let limits = DecodeLimits { max_pixels: self.max_megapixels * 1_000_000, ..DecodeLimits::default() };
         DecodeOptions { limits, gray16: self.gray16.into() }
     }
-
-    /// The representative vector with its parameters.
-    ///
-    /// # Errors
-    /// A parameter that the chosen one does not have.
-    pub fn representative(&self) -> Result<Representative> {
-        let mut chosen = match self.anchors {
-            AnchorName::Mean => Representative::Mean,
-            AnchorName::Pca => Representative::Pca,
-            AnchorName::Kde => Representative::kde(),
-            AnchorName::Dbscan => Representative::dbscan(),
-            AnchorName::MeanShift => Representative::mean_shift(),
-        };
-        let mut unused = Vec::new();
-        if let Some(value) = self.anchor_bandwidth {
-            match &mut chosen {
-                Representative::Kde { bandwidth } | Representative::MeanShift { bandwidth, .. } => {
-                    *bandwidth = value
-                }
-                _ => unused.push("--anchor-bandwidth"),
-            }
-        }
-        if let Some(value) = self.anchor_eps {
-            match &mut chosen {
-                Representative::Dbscan { eps, .. } => *eps = value,
-                _ => unused.push("--anchor-eps"),
-            }
-        }
-        if let Some(value) = self.anchor_min_samples {
-            match &mut chosen {
-                Representative::Dbscan { min_samples, .. } => *min_samples = value,
-                _ => unused.push("--anchor-min-samples"),
-            }
-        }
-        if let Some(value) = self.anchor_iterations {
-            match &mut chosen {
-                Representative::MeanShift { max_iterations, .. } => *max_iterations = value,
-                _ => unused.push("--anchor-iterations"),
-            }
-        }
-        match unused.first() {
-            Some(flag) => {
-                let name =
-                    self.anchors.to_possible_value().map_or(String::new(), |v| v.get_name().to_owned());
-                Err(Error::Setting(format!("{flag} has no effect with --anchors {name}")))
-            }
-            None => Ok(chosen),
-        }
-    }
-}
-
-fn parse_sigma(text: &str) -> Result<Sigma, String> {
-    text.parse()
-        .ok()
-        .and_then(Sigma::new)
-        .ok_or_else(|| format!("expected a number of pixels from 0 to {}", Sigma::MAX))
-}
-
-pub fn parse_share(text: &str) -> Result<Share, String> {
-    text.parse().ok().and_then(Share::new).ok_or_else(|| "expected a number from 0 to 1".to_owned())
-}
-
-fn parse_fusion(text: &str) -> Result<Fusion, String> {
-    text.parse().ok().and_then(Fusion::new).ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn parse_overlap(text: &str) -> Result<Overlap, String> {
@@ -399,7 +186,7 @@ fn parse_tile(text: &str) -> Result<NonZeroUsize, String> {
 
 pub fn parse_image_size(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(n @ 1..=Detector::LARGEST_IMAGE) => Ok(n),
-        _ => Err(format!("expected a number of pixels from 1 to {}", Detector::LARGEST_IMAGE)),
+        Ok(n @ 1..=Setup::LARGEST_IMAGE) => Ok(n),
+        _ => Err(format!("expected a number of pixels from 1 to {}", Setup::LARGEST_IMAGE)),
     }
 }

@@ -4,6 +4,7 @@ pub mod detect;
 pub mod detector;
 pub mod eval;
 pub mod global;
+pub mod method;
 pub mod number;
 pub mod scoring;
 pub mod train;

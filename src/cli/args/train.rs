@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use aaclip::adapters::Share;
+use aaclip::methods::METHODS;
 use aaclip::train::TrainingFidelity;
-use clap::{Subcommand, ValueEnum};
+use aaclip::{Method, methods::training::Trainer};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::cli::args::detector::ActivationName;
+use crate::cli::args::method::{OptionArgs, argument};
 use crate::cli::args::names;
 
 const EXAMPLES: &str = "\
@@ -35,25 +37,83 @@ pub struct TrainArgs {
     pub action: Action,
 }
 
-#[derive(Debug, Subcommand)]
+/// A method to train, or what else there is to do with a run.
+#[derive(Debug)]
 pub enum Action {
-    /// AA-CLIP: text adapters first, then image adapters
-    #[command(after_long_help = EXAMPLES)]
-    AaClip(Box<AaClipArgs>),
-    /// SDP+: a linear layer per level
-    #[command(after_long_help = EXAMPLES)]
-    SdpPlus(Box<SdpPlusArgs>),
-    /// Draw the losses of a run as a page
-    Plot {
-        /// A run's train.jsonl
-        log: PathBuf,
-        /// The page to write
-        #[arg(long, short, value_name = "FILE", default_value = "train.html")]
-        out: PathBuf,
-    },
+    /// Train a method.
+    Train(Box<Chosen>),
+    /// Draw the losses of a run as a page.
+    Plot(PlotArgs),
 }
 
-/// What both methods need.
+/// A method with what was said about its training.
+#[derive(Debug)]
+pub struct Chosen {
+    pub method: &'static Method,
+    pub trainer: &'static Trainer,
+    pub common: CommonArgs,
+    pub options: OptionArgs,
+}
+
+/// Draw the losses of a run as a page
+#[derive(Debug, clap::Args)]
+pub struct PlotArgs {
+    /// A run's train.jsonl
+    pub log: PathBuf,
+    /// The page to write
+    #[arg(long, short, value_name = "FILE", default_value = "train.html")]
+    pub out: PathBuf,
+}
+
+/// The methods that can be trained.
+fn trainers() -> impl Iterator<Item = (&'static Method, &'static Trainer)> {
+    METHODS.iter().filter_map(|method| Some((*method, method.trainer?)))
+}
+
+impl Subcommand for Action {
+    fn augment_subcommands(command: Command) -> Command {
+        let command = command.subcommand_required(true).arg_required_else_help(true);
+        let with_trainers = trainers().fold(command, |command, (method, trainer)| {
+            let of_method = Command::new(method.name).about(trainer.about).after_long_help(EXAMPLES);
+            let options = trainer.options.iter().map(|option| argument(option));
+            command.subcommand(CommonArgs::augment_args(of_method).args(options))
+        });
+        let plot = PlotArgs::augment_args(Command::new("plot"));
+        with_trainers.subcommand(plot.about("Draw the losses of a run as a page"))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        name == "plot" || trainers().any(|(method, _)| method.name == name)
+    }
+}
+
+impl FromArgMatches for Action {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let Some((name, matches)) = matches.subcommand() else {
+            return Err(clap::Error::raw(clap::error::ErrorKind::MissingSubcommand, "no method is named"));
+        };
+        match trainers().find(|(method, _)| method.name == name) {
+            Some((method, trainer)) => Ok(Self::Train(Box::new(Chosen {
+                method,
+                trainer,
+                common: CommonArgs::from_arg_matches(matches)?,
+                options: OptionArgs::of(trainer.options.iter().copied(), matches),
+            }))),
+            None => Ok(Self::Plot(PlotArgs::from_arg_matches(matches)?)),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// What every method needs.
 #[derive(Debug, clap::Args)]
 pub struct CommonArgs {
     /// Labelled pictures: what `aaclip eval` takes, or DATASET:ROOT for a data set whose classes AA-CLIP describes
@@ -113,117 +173,9 @@ pub struct CommonArgs {
     pub device: aaclip::device::DeviceChoice,
 }
 
-/// `aaclip train aa-clip`
-#[derive(Debug, clap::Args)]
-pub struct AaClipArgs {
-    #[command(flatten)]
-    pub common: CommonArgs,
-
-    /// Which stages to run
-    #[arg(long, value_enum, default_value_t = StageName::Both)]
-    pub stage: StageName,
-
-    /// Text adapters for the second stage alone: a file or checkpoint folder
-    #[arg(long, value_name = "PATH")]
-    pub text_adapters: Option<PathBuf>,
-
-    /// Start the second stage from these image adapters instead of new ones; what they lack is new
-    #[arg(long, value_name = "PATH")]
-    pub init: Option<PathBuf>,
-
-    /// Epochs of the first stage
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub text_epochs: usize,
-
-    /// Epochs of the second stage
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub image_epochs: usize,
-
-    /// Pictures per step of the first stage
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
-    pub text_batch: usize,
-
-    /// Pictures per step of the second stage
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = positive)]
-    pub image_batch: usize,
-
-    /// Learning rate of the first stage
-    #[arg(long, value_name = "X", default_value_t = 1e-5, value_parser = learning_rate)]
-    pub text_rate: f64,
-
-    /// Learning rate of the second stage; halved after 16,000 and 32,000 steps
-    #[arg(long, value_name = "X", default_value_t = 5e-4, value_parser = learning_rate)]
-    pub image_rate: f64,
-
-    /// Text blocks with an adapter [default: 3, or as many as there are]
-    #[arg(long, value_name = "N")]
-    pub text_adapt_until: Option<usize>,
-
-    /// Image blocks with an adapter [default: 6, or as many as there are]
-    #[arg(long, value_name = "N")]
-    pub image_adapt_until: Option<usize>,
-
-    /// Weight of the text adapters, 0..1
-    #[arg(long, value_name = "X", default_value = "0.1", value_parser = crate::cli::args::detector::parse_share)]
-    pub text_adapt_weight: Share,
-
-    /// Weight of the image adapters, 0..1
-    #[arg(long, value_name = "X", default_value = "0.1", value_parser = crate::cli::args::detector::parse_share)]
-    pub image_adapt_weight: Share,
-
-    /// Put a leaky ReLU after the image projections
-    #[arg(long)]
-    pub relu: bool,
-
-    /// No augmentation
-    #[arg(long)]
-    pub no_augmentation: bool,
-}
-
-/// `aaclip train sdp-plus`
-#[derive(Debug, clap::Args)]
-pub struct SdpPlusArgs {
-    #[command(flatten)]
-    pub common: CommonArgs,
-
-    /// Epochs
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub epochs: usize,
-
-    /// Pictures per step
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
-    pub batch: usize,
-
-    /// Learning rate
-    #[arg(long, value_name = "X", default_value_t = 1e-4, value_parser = learning_rate)]
-    pub rate: f64,
-}
-
 names!(TrainingFidelityName => TrainingFidelity {
     /// As the official code
     Reference => TrainingFidelity::Reference,
     /// As the paper
     Clean => TrainingFidelity::Clean,
 });
-
-/// AA-CLIP's stages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StageName {
-    /// The first: text adapters
-    Text,
-    /// The second: image adapters
-    Image,
-    /// One after the other
-    Both,
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
-}
-
-fn learning_rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(x) if x > 0.0 && x <= 1.0 => Ok(x),
-        _ => Err("expected a number above 0, at most 1".to_owned()),
-    }
-}

@@ -4,9 +4,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aaclip::adapters::{AdapterFile, Share};
+use aaclip::methods::{METHODS, MethodOption, Trained};
 use aaclip::{Error, Result};
-use clap::Subcommand;
+use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
+
+use crate::cli::args::method::{OptionArgs, argument};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +29,7 @@ pub struct AdaptersArgs {
 enum Action {
     /// Print what a checkpoint holds
     Show {
-        /// AA-CLIP's checkpoint folder or image_adapter_N.pth, SDP+'s .pth, or a .safetensors
+        /// A checkpoint of a method's official code (a file, or its folder), or a .safetensors
         path: PathBuf,
         /// As JSON
         #[arg(long)]
@@ -48,42 +50,74 @@ enum Action {
         /// The input size they were trained at, in pixels
         #[arg(long, value_name = "N")]
         image_size: Option<usize>,
-        /// The weight the text adapters were trained with (the official code's default is 0.1)
-        #[arg(long, value_name = "X", value_parser = share)]
-        text_adapt_weight: Option<f64>,
-        /// The weight the image adapters were trained with (the official code's default is 0.1)
-        #[arg(long, value_name = "X", value_parser = share)]
-        image_adapt_weight: Option<f64>,
         /// What they were trained on
         #[arg(long, value_name = "TEXT")]
         training_data: Option<String>,
+        #[command(flatten)]
+        recorded: Recorded,
     },
+}
+
+/// Options of methods that a header records: what the weights were trained with.
+#[derive(Debug)]
+struct Recorded(OptionArgs);
+
+impl Recorded {
+    fn options() -> impl Iterator<Item = &'static MethodOption> {
+        let mut seen = Vec::new();
+        let all = METHODS.iter().filter_map(|m| m.trained).flat_map(|format| format.options.iter().copied());
+        all.filter(move |option| {
+            let new = !seen.contains(&option.name);
+            seen.push(option.name);
+            new
+        })
+    }
+}
+
+impl clap::Args for Recorded {
+    fn augment_args(command: Command) -> Command {
+        command.args(Self::options().map(argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Recorded {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(OptionArgs::of(Self::options(), matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 pub fn run(args: AdaptersArgs) -> Result<ExitCode> {
     let text = match args.action {
         Action::Show { path, json } => {
-            let file = AdapterFile::read(&path)?;
+            let file = Trained::read(&path, None)?;
             if json { show_json(&file) } else { show(&file) }
         }
-        Action::Convert {
-            input,
-            output,
-            base_model,
-            levels,
-            image_size,
-            text_adapt_weight,
-            image_adapt_weight,
-            training_data,
-        } => {
-            let mut file = AdapterFile::read(&input)?;
+        Action::Convert { input, output, base_model, levels, image_size, training_data, recorded } => {
+            let mut file = Trained::read(&input, None)?;
             let header = file.header_mut();
-            header.base_model = base_model.or(header.base_model.take());
-            header.levels = Some(levels).filter(|l| !l.is_empty()).or(header.levels.take());
-            header.image_size = image_size.or(header.image_size);
-            header.text_adapt_weight = text_adapt_weight.or(header.text_adapt_weight);
-            header.image_adapt_weight = image_adapt_weight.or(header.image_adapt_weight);
-            header.training_data = training_data.or(header.training_data.take());
+            let levels: Vec<String> = levels.iter().map(usize::to_string).collect();
+            for (name, value) in [
+                ("base_model", base_model),
+                ("levels", Some(levels.join(",")).filter(|l| !l.is_empty())),
+                ("image_size", image_size.map(|n| n.to_string())),
+                ("training_data", training_data),
+            ] {
+                if let Some(value) = value {
+                    header.set(name, &value);
+                }
+            }
+            for (name, value) in &recorded.0.0 {
+                header.set(&name.replace('-', "_"), value);
+            }
             file.write(&output)?;
             format!("{}\n", output.display())
         }
@@ -95,43 +129,30 @@ pub fn run(args: AdaptersArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().and_then(Share::new).map(Share::value);
-    value.ok_or_else(|| "expected a number from 0 to 1".to_owned())
-}
-
-fn show(file: &AdapterFile) -> String {
-    let header = file.header();
+fn show(file: &Trained) -> String {
     let mut text =
-        format!("{}\nmethod: {}\nholds: {}\n", file.path().display(), file.method().name(), file.holds());
-    let mut line = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            text += &format!("{name}: {value}\n");
-        }
-    };
-    line("base model", header.base_model.clone());
-    line("levels", header.levels.as_ref().map(|l| format!("{l:?}")));
-    line("image size", header.image_size.map(|n| n.to_string()));
-    line("leaky ReLU", Some(file.relu().to_string()));
-    line("text adapter weight", header.text_adapt_weight.map(|w| w.to_string()));
-    line("image adapter weight", header.image_adapt_weight.map(|w| w.to_string()));
-    line("training data", header.training_data.clone());
-    line("epochs", header.epochs.clone());
-    file.shapes().for_each(|(name, value)| line(&name.replace('_', " "), Some(value.to_string())));
+        format!("{}\nmethod: {}\nholds: {}\n", file.path().display(), file.method().name, file.holds());
+    let shapes = file.shapes();
+    let recorded = file.header().iter().filter(|(name, _)| *name != "method");
+    for (name, value) in recorded.filter(|(name, _)| shapes.iter().all(|(shape, _)| shape != name)) {
+        text += &format!("{}: {value}\n", name.replace('_', " "));
+    }
+    for (name, value) in &shapes {
+        text += &format!("{}: {value}\n", name.replace('_', " "));
+    }
     text += "\n";
     file.tensors().for_each(|(name, shape)| text += &format!("{name:20} {shape:?}\n"));
     text
 }
 
-fn show_json(file: &AdapterFile) -> String {
+fn show_json(file: &Trained) -> String {
     let tensors: serde_json::Map<String, serde_json::Value> =
         file.tensors().map(|(name, shape)| (name.to_owned(), serde_json::json!(shape))).collect();
     let value = serde_json::json!({
         "path": file.path(),
-        "method": file.method().name(),
-        "relu": file.relu(),
+        "method": file.method().name,
         "header": file.header(),
-        "shapes": file.shapes().collect::<std::collections::BTreeMap<_, _>>(),
+        "shapes": file.shapes().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "tensors": tensors,
     });
     format!("{value:#}\n")

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use aaclip::anchors::ClassName;
 use aaclip::calibration::{ClassThreshold, Rule, ThresholdFile, from_good, from_labels};
-use aaclip::dataset::{Dataset, DatasetError, Label, Layout};
+use aaclip::dataset::{ANYTHING, Dataset, DatasetError, Label, Layout};
 use aaclip::files::temporary_beside;
-use aaclip::{Detector, Error, Result};
+use aaclip::{Detector, Detectors, Error, Result};
 use clap::ValueEnum;
 
 use crate::cli::EXIT_ERROR;
@@ -17,8 +17,8 @@ use crate::cli::args::detector::DetectorArgs;
 use crate::cli::classes::{self, ClassArgs};
 use crate::cli::inputs;
 use crate::cli::messages;
+use crate::cli::scorers::provenance;
 use crate::cli::scoring::{self, Job};
-use crate::cli::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,17 +98,18 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     std::fs::create_dir_all(folder)
         .and_then(|()| temporary_beside(folder).map(drop))
         .map_err(|e| Error::io("write", &args.out, e))?;
-    let session = Session::open(&args.detector, messages::progress())?;
+    let opened = args.detector.builder(messages::progress())?.open()?;
+    messages::note(|| opened.summary());
     let mut failed = 0;
     let mut fail = |reason: String| {
         failed += 1;
         messages::error(reason);
     };
-    let pictures = pictures(&args, &session, &mut fail)?;
+    let pictures = pictures(&args, &opened, &mut fail)?;
 
     let mut names: BTreeMap<String, ClassName> = BTreeMap::new();
     pictures.iter().for_each(|p| drop(names.insert(p.class.text.clone(), p.class.clone())));
-    let detectors: BTreeMap<String, Detector> = session.detectors(&names)?;
+    let detectors: BTreeMap<String, Detector> = opened.detectors(&names)?;
     let jobs: Vec<Job<'_>> = (pictures.iter())
         .filter_map(|p| Some(Job { path: &p.path, detector: detectors.get(&p.class.text)? }))
         .collect();
@@ -136,7 +137,8 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     });
     let thresholds: BTreeMap<String, ClassThreshold> = thresholds.collect::<Result<_>>()?;
     let text: String = thresholds.iter().map(|(class, t)| line(class, t)).collect();
-    ThresholdFile::new(&session.model, session.provenance()?, thresholds).write(&args.out)?;
+    ThresholdFile::new(opened.model_name(), provenance(&opened, &args.detector)?, thresholds)
+        .write(&args.out)?;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -145,11 +147,11 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
 }
 
 /// The pictures of a data set, or all pictures of a folder as good ones.
-fn pictures(args: &CalibrateArgs, session: &Session, fail: &mut impl FnMut(String)) -> Result<Vec<Known>> {
+fn pictures(args: &CalibrateArgs, opened: &Detectors, fail: &mut impl FnMut(String)) -> Result<Vec<Known>> {
     match Dataset::open(&args.root, args.layout) {
         Ok(data) => {
             data.problems.iter().for_each(|p| fail(p.to_string()));
-            let named = classes::name(&data, &args.naming, session)?;
+            let named = classes::name(&data, &args.naming, opened)?;
             let known = data.samples.into_iter().filter_map(|s| {
                 let class = named.classes.get(&s.class)?.clone();
                 Some(Known { path: s.path, class, anomalous: s.label == Label::Anomalous })
@@ -157,8 +159,8 @@ fn pictures(args: &CalibrateArgs, session: &Session, fail: &mut impl FnMut(Strin
             Ok(known.collect())
         }
         Err(DatasetError::UnknownLayout { .. }) if args.layout.is_none() => {
-            let class = session.prompts.describe(
-                args.naming.class.as_deref().unwrap_or(classes::ANYTHING),
+            let class = opened.describe(
+                args.naming.class.as_deref().unwrap_or(ANYTHING),
                 args.naming.dataset_names.as_deref(),
             )?;
             let found = inputs::expand(std::slice::from_ref(&args.root), std::io::empty());

@@ -163,7 +163,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     }
     let options = ScorerOptions { scale: args.scale.into(), ..ScorerOptions::default() };
     let progress = messages::progress();
-    let mut scorers = Scorers::open(&args.scoring, options, progress)?;
+    let scorers = Scorers::open(&args.scoring, options, progress)?;
     scorers.default_class()?;
     // What strangers ask for is remembered in memory, not on disk.
     scorers.write_no_cache();

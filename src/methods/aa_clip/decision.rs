@@ -34,11 +34,7 @@ pub struct Projected {
 ///
 /// # Errors
 /// No level at all, or another number of levels than the adapter has projections for.
-pub fn project(
-    vision: &VisionTower,
-    levels: &[Tensor],
-    adapter: &ImageAdapter,
-) -> Result<Projected> {
+pub fn project(vision: &VisionTower, levels: &[Tensor], adapter: &ImageAdapter) -> Result<Projected> {
     let mut patches = Vec::with_capacity(levels.len());
     let mut last = None;
     for (i, tokens) in levels.iter().enumerate() {

@@ -145,6 +145,17 @@ impl Share {
     }
 }
 
+/// Side of the square, in pixels, and the towers' activation.
+fn input(setup: &Setup) -> Result<(usize, Activation)> {
+    let vision = &setup.clip.config().vision;
+    let native = match (vision.image_size, vision.patch_size) {
+        (336, 14) => 518,
+        (size, _) => size,
+    };
+    // The official code loads OpenAI's weights, trained with QuickGELU, into a model with the exact GELU.
+    Ok((setup.image_size(native)?, setup.activation(Some(Activation::Gelu))))
+}
+
 /// AA-CLIP with its weights.
 pub(super) struct AaClip {
     /// The adapters of the image tower.
@@ -164,19 +175,16 @@ impl AaClip {
         let config = setup.clip.config();
         let adapters = Adapters { weights, config, device: &setup.device, options: &setup.options };
         let (image, text) = (adapters.image(setup.method)?, adapters.text()?);
-        let native = match (config.vision.image_size, config.vision.patch_size) {
-            (336, 14) => 518,
-            (size, _) => size,
-        };
+        let (image_size, activation) = input(setup)?;
         let parts = Parts {
             levels: setup.levels(Some(image.levels()))?,
-            image_size: setup.image_size(native)?,
-            // The official code loads OpenAI's weights, trained with QuickGELU, into a model with the exact GELU.
-            activation: setup.activation(Some(Activation::Gelu)),
+            image_size,
+            activation,
             special: SpecialTokens::AaClip,
             chain: Chain::RgbThenResize,
         };
-        let settings = format!("text {}, image {image}", text.as_ref().map_or("none".into(), |t| t.to_string()));
+        let settings =
+            format!("text {}, image {image}", text.as_ref().map_or("none".into(), |t| t.to_string()));
         let method = Self {
             image: image.packed()?,
             text,

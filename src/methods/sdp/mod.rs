@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::anchors::Domain;
-use crate::clip::{SpecialTokens, VisionTower};
+use crate::clip::{Activation, SpecialTokens, VisionTower};
 use crate::image::Chain;
 use crate::map::{Alignment, Curve, Evidence, PatchGrid, Sigma, Smoothing};
 use crate::methods::anchored::{Anchored, Parts, TwoAnchors};
@@ -62,6 +62,11 @@ pub(super) fn fidelity(options: &OptionValues) -> Fidelity {
     if options.text(&options::FIDELITY) == Some("clean") { Fidelity::Clean } else { Fidelity::Reference }
 }
 
+/// Side of the square, in pixels, and the towers' activation.
+pub(super) fn input(setup: &Setup) -> Result<(usize, Activation)> {
+    Ok((setup.image_size(setup.clip.config().vision.image_size)?, setup.activation(None)))
+}
+
 /// SDP with its settings.
 pub(super) struct Sdp {
     pub levels: Vec<usize>,
@@ -74,10 +79,11 @@ impl Sdp {
     pub fn open(setup: &Setup, trained: Option<usize>) -> Result<(Parts, Self)> {
         /// What the official test script smooths its maps with by default.
         const SMOOTHING: Sigma = Sigma::new(8.0).unwrap();
+        let (image_size, activation) = input(setup)?;
         let parts = Parts {
             levels: setup.levels(trained)?,
-            image_size: setup.image_size(setup.clip.config().vision.image_size)?,
-            activation: setup.activation(None),
+            image_size,
+            activation,
             special: SpecialTokens::ClipAd,
             chain: Chain::ResizeThenRgb,
         };

@@ -11,9 +11,7 @@ use candle_nn::{Linear, Module};
 use super::anchored::{Anchored, TwoAnchors};
 use super::sdp::{self, LevelFeatures, Sdp, Wanted, similarity};
 use super::trained::{Canonical, Part, index};
-use super::{
-    Components, LOGIT_SCALE, Method, Setup, Trained, TrainedFormat, first_grid, unit,
-};
+use super::{Components, LOGIT_SCALE, Method, Setup, Trained, TrainedFormat, first_grid, unit};
 use crate::Provenance;
 use crate::anchors::Domain;
 use crate::clip::VisionTower;

@@ -112,7 +112,7 @@ impl Trained {
     /// # Errors
     /// None in a program that was built whole.
     pub fn builtin(wanted: Option<&'static Method>) -> Result<Self, TrainedError> {
-        let store: Box<dyn TensorStore> = Box::new(builtin::adapters()?);
+        let store: Box<dyn TensorStore> = builtin::adapters()?;
         let path = store.path().to_owned();
         Self::take(&path, &[store], wanted)
     }
@@ -129,7 +129,9 @@ impl Trained {
                 Some(Found { store, name: (format.canonical)(&official)?, official })
             };
             let all = stores.iter().enumerate();
-            all.flat_map(|(i, s)| s.names().map(move |n| (i, n.to_owned()))).filter_map(of).collect()
+            all.flat_map(|(i, s)| s.names().into_iter().map(move |n| (i, n.to_owned())))
+                .filter_map(of)
+                .collect()
         };
         let mut candidates: Vec<(&'static Method, Vec<Found>)> = (METHODS.iter().copied())
             .filter_map(|m| Some((m, names(m.trained?))))
@@ -209,7 +211,8 @@ impl Trained {
                     .is_some_and(|index| index.parse::<usize>().is_ok())
             };
             let count = self.tensors.keys().filter(numbered).count();
-            if let Some(i) = (0..count).find(|i| !self.tensors.contains_key(&format!("{prefix}.{i}{ending}"))) {
+            if let Some(i) = (0..count).find(|i| !self.tensors.contains_key(&format!("{prefix}.{i}{ending}")))
+            {
                 return Err(self.incomplete(format!("`{prefix}.{i}{ending}` is missing")));
             }
         }

@@ -248,7 +248,7 @@ impl Detect {
 /// Makes the scorer of the class that the settings name, as `detect` does, and leaves no cache behind. Returns the
 /// model's name.
 fn open(args: &ScoringArgs) -> Result<String> {
-    let mut scorers = Scorers::open(args, ScorerOptions::default(), Progress::Silent)?;
+    let scorers = Scorers::open(args, ScorerOptions::default(), Progress::Silent)?;
     scorers.write_no_cache();
     Ok(scorers.default_class()?.settings().model.clone())
 }

@@ -11,7 +11,7 @@ use aaclip::dataset::{Dataset, Label, Mask, Sample};
 use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
 use aaclip::image::{DecodeOptions, decode};
 use aaclip::metrics::{Maps, Truth};
-use aaclip::{Detector, Error, Result, files};
+use aaclip::{Components, Detector, Error, Result, files};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -19,8 +19,8 @@ use crate::cli::EXIT_ERROR;
 use crate::cli::args::eval::EvalArgs;
 use crate::cli::classes;
 use crate::cli::messages;
+use crate::cli::scorers::provenance;
 use crate::cli::scoring::{self, Job};
-use crate::cli::session::Session;
 use crate::cli::stats;
 
 pub fn run(args: EvalArgs) -> Result<ExitCode> {
@@ -35,20 +35,21 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let mut problems = Problems::default();
     data.problems.iter().for_each(|p| problems.add(p.to_string()));
 
-    let session = Session::open(&args.detector, messages::progress())?;
-    let named = classes::name(&data, &args.naming, &session)?;
+    let opened = args.detector.builder(messages::progress())?.open()?;
+    messages::note(|| opened.summary());
+    let named = classes::name(&data, &args.naming, &opened)?;
     let published = Published::load()?;
     let mut manifest = Manifest::new(
         dataset_name(&data),
-        session.model.clone(),
-        session.image_size(),
-        session.provenance()?,
+        opened.model_name().to_owned(),
+        opened.image_size(),
+        provenance(&opened, &args.detector)?,
     );
     manifest.classes = named.classes.iter().map(|(key, name)| (key.clone(), name.text.clone())).collect();
     let mut store = Store::open(&args.out, manifest, args.fresh)?;
 
     let started = Instant::now();
-    let detectors = session.detectors(&named.classes)?;
+    let detectors = opened.detectors(&named.classes)?;
     let ready = started.elapsed();
     let scored = look(&data, &detectors, &mut store, &args, &mut problems)?;
     let looked = started.elapsed() - ready;
@@ -65,11 +66,13 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         let maps = store.maps(&with_truth, &truths)?;
         let options = args.pixel_options();
         let pixels = options.as_ref().map(|options| (&maps as &dyn Maps, options));
-        evaluated.push(evaluate(class, &results, session.method, detector.domain(), pixels)?);
+        let components: Vec<Components> = results.iter().map(|r| r.components).collect();
+        let official = detector.class().official_scores(&components);
+        evaluated.push(evaluate(class, &results, &official, pixels)?);
     }
     let table = Table::new(evaluated);
     let compared = (args.compare.is_some())
-        .then(|| published.compare(named.dataset.as_deref().unwrap_or_default(), session.method, &table));
+        .then(|| published.compare(named.dataset.as_deref().unwrap_or_default(), opened.method(), &table));
 
     let about = About { manifest: store.manifest(), pictures: data.samples.len(), problems: &problems.0 };
     write_tables(&args.out, &table, &about, compared.as_ref())?;

@@ -1,15 +1,15 @@
-//! Which model a command uses.
+//! Which model a name means.
 
 use std::path::{Path, PathBuf};
 
-use aaclip::Result;
-use aaclip::clip::{Activation, Checkpoint};
-use aaclip::weights::builtin;
-use aaclip::weights::hub::Hub;
-use aaclip::weights::registry::{Registry, RegistryEntry};
+use crate::Result;
+use crate::clip::{Activation, Checkpoint};
+use crate::weights::builtin;
+use crate::weights::hub::Hub;
+use crate::weights::registry::{Registry, RegistryEntry};
 
 /// A model on this machine.
-pub struct Chosen {
+pub struct Model {
     /// As results name it: the registry's name, or the folder as it was typed.
     pub name: String,
     /// `None` for the model that comes with the program.
@@ -18,7 +18,7 @@ pub struct Chosen {
     pub activation: Option<Activation>,
 }
 
-impl Chosen {
+impl Model {
     fn builtin() -> Self {
         Self { name: builtin::NAME.to_owned(), dir: None, activation: None }
     }
@@ -44,23 +44,23 @@ impl Chosen {
 ///
 /// # Errors
 /// A name that is unknown or not downloaded: nothing is ever fetched from here.
-pub fn resolve(model: Option<&str>) -> Result<Chosen> {
+pub fn resolve(model: Option<&str>) -> Result<Model> {
     if let Some(model) = model
         && Path::new(model).is_dir()
     {
-        return Ok(Chosen { name: model.to_owned(), dir: Some(model.into()), activation: None });
+        return Ok(Model { name: model.to_owned(), dir: Some(model.into()), activation: None });
     }
     if model == Some(builtin::NAME) {
-        return Ok(Chosen::builtin());
+        return Ok(Model::builtin());
     }
     let hub = Hub::from_env()?;
     let registry = Registry::load()?;
     let Some(model) = model else { return default_model(&registry, &hub) };
     let entry = registry.find(model)?;
-    Ok(Chosen::published(entry, hub.require(entry)?))
+    Ok(Model::published(entry, hub.require(entry)?))
 }
 
-fn default_model(registry: &Registry, hub: &Hub) -> Result<Chosen> {
-    let found = registry.entries().iter().find_map(|e| Some(Chosen::published(e, hub.locate(e)?)));
-    Ok(found.unwrap_or_else(Chosen::builtin))
+fn default_model(registry: &Registry, hub: &Hub) -> Result<Model> {
+    let found = registry.entries().iter().find_map(|e| Some(Model::published(e, hub.locate(e)?)));
+    Ok(found.unwrap_or_else(Model::builtin))
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor, Var};
 
-use super::loss::{SegmentationLoss, Upsample, image_cross_entropy, logit_difference};
-use super::{Adam, AdamSettings, Batch, Gradients, Losses, Terms, Walk};
-use crate::adapters::{ImageAdapter, Share};
-use crate::clip::{BlockAdapter, VisionTower};
-use crate::methods::unit;
+use crate::clip::{VisionTower, unit};
+use crate::methods::aa_clip::{ImageAdapter, Share};
+use crate::train::loss::{SegmentationLoss, Upsample, image_cross_entropy, logit_difference};
+use crate::train::{Adam, AdamSettings, Batch, Gradients, Losses, Stage, Terms, Walk, anchors_of};
 
 /// The image adapters in training; the tower and the anchors are frozen.
 pub struct ImageStage<'a> {
@@ -70,7 +69,10 @@ impl<'a> ImageStage<'a> {
     /// # Errors
     /// A batch of another shape than the tower's.
     pub fn gradients(&self, batch: &Batch, anchors: &Tensor) -> Result<(Losses, Gradients)> {
-        let block = |i: usize, x: &Tensor| self.adapter.after_block(i, self.vision.block(i, x)?);
+        let block = |i: usize, x: &Tensor| match self.vision.blocks().get(i) {
+            Some(block) => self.adapter.after_block(i, block.forward(x, false)?),
+            None => candle_core::bail!("block {i} does not exist: this tower has {}", self.vision.layers()),
+        };
         let count = self.levels.last().copied().unwrap_or(0);
         let walk = Walk::forward(&self.vision.embed(&batch.images)?, count, &block)?;
         let leaves: Vec<Var> =
@@ -99,5 +101,35 @@ impl<'a> ImageStage<'a> {
             .collect();
         walk.backward(at_levels, &self.adam, &mut gradients)?;
         Ok((losses, gradients))
+    }
+}
+
+/// The stage with the frozen anchors it compares with, `[D, 2]` per class.
+pub struct AnchoredImageStage<'a> {
+    /// The stage.
+    pub stage: ImageStage<'a>,
+    /// The anchors.
+    pub anchors: Vec<Tensor>,
+}
+
+impl Stage for AnchoredImageStage<'_> {
+    fn name(&self) -> &'static str {
+        "image"
+    }
+
+    fn gradients(&self, batch: &Batch) -> Result<(Losses, Gradients)> {
+        self.stage.gradients(batch, &anchors_of(&batch.classes, &self.anchors)?)
+    }
+
+    fn rate(&self) -> f64 {
+        self.stage.rate()
+    }
+
+    fn adam(&self) -> &Adam {
+        &self.stage.adam
+    }
+
+    fn adam_mut(&mut self) -> &mut Adam {
+        &mut self.stage.adam
     }
 }

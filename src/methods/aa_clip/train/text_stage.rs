@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{DType, Result, Tensor, Var};
 
-use super::loss::{SegmentationLoss, Upsample, logit_difference, orthogonality};
-use super::{Adam, AdamSettings, Batch, Gradients, Losses, Terms, TrainingFidelity, Walk, anchors_of};
-use crate::adapters::{AdaptedText, Share};
-use crate::clip::{AttendedAxis, BlockAdapter, TextAdapter, TextTower, Tokens, VisionTower};
-use crate::methods::unit;
+use crate::clip::{Attention, AttentionRequest, TextTower, Tokens, VisionTower, unit};
+use crate::methods::aa_clip::{Share, TextAdapter};
+use crate::train::loss::{SegmentationLoss, Upsample, logit_difference, orthogonality};
+use crate::train::{
+    Adam, AdamSettings, Batch, Gradients, Losses, Stage, Terms, TrainingFidelity, Walk, anchors_of,
+};
 
 /// The sentences of a class.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct TextStage<'a> {
     /// Blocks of the image tower that attend values to values.
     replaced: usize,
     fidelity: TrainingFidelity,
-    adapter: AdaptedText,
+    adapter: TextAdapter,
     upsample: Upsample,
     /// The optimiser with the adapters' variables.
     pub adam: Adam,
@@ -74,7 +75,7 @@ impl<'a> TextStage<'a> {
             replaced: Self::replaced(vision.layers()),
             fidelity,
             upsample: Upsample::new(vision.grid(), vision.image_size(), projection.device())?,
-            adapter: AdaptedText::new(blocks, share, projection, String::new()),
+            adapter: TextAdapter::new(blocks, share, projection, String::new()),
             adam: Adam::new(settings, vars)?,
         })
     }
@@ -85,17 +86,13 @@ impl<'a> TextStage<'a> {
     /// # Errors
     /// A batch of another shape than the tower's.
     pub fn features(&self, images: &Tensor) -> Result<Vec<Tensor>> {
-        let over = match self.fidelity {
-            TrainingFidelity::Reference => AttendedAxis::Batch,
-            TrainingFidelity::Clean => AttendedAxis::Tokens,
-        };
         // The official code back-propagates the last level alone.
         let levels = match (self.fidelity, &self.levels[..]) {
             (TrainingFidelity::Reference, [.., last]) => std::slice::from_ref(last),
             (_, all) => all,
         };
         let class = unit(&self.vision.forward(images, &[])?.0)?.unsqueeze(1)?;
-        let tapped = self.vision.value_value(images, levels, self.replaced, over)?;
+        let tapped = self.value_value(images, levels)?;
         let feature = |tokens: &Tensor| {
             let patches = self.vision.project(&tokens.narrow(1, 1, tokens.dim(1)? - 1)?)?;
             unit(&patches)?.broadcast_add(&class)
@@ -109,11 +106,11 @@ impl<'a> TextStage<'a> {
     /// A class that does not exist.
     pub fn anchors(&self, classes: &[usize]) -> Result<Vec<Tensor>> {
         let (sentences, counts) = self.sentences(classes)?;
-        let x = self.begin(&sentences)?;
-        let block = |i: usize, x: &Tensor| self.adapter.after_block(i, self.text.block(i, x)?);
+        let x = self.text.begin(&sentences)?;
+        let block = |i: usize, x: &Tensor| self.block(i, x);
         let walk = Walk::forward(&x, self.text.layers(), &block)?;
-        let rows = self.text.finish(walk.level(self.text.layers()), &sentences, Some(&self.adapter))?;
-        anchors(&rows, &counts)?.iter().map(|a| Ok(a.detach())).collect()
+        let rows = self.text.finish(walk.level(self.text.layers()), &sentences)?;
+        anchors(&self.adapter.project(&rows)?, &counts)?.iter().map(|a| Ok(a.detach())).collect()
     }
 
     /// Losses and gradients of a batch.
@@ -126,10 +123,10 @@ impl<'a> TextStage<'a> {
         classes.sort_unstable();
         classes.dedup();
         let (sentences, counts) = self.sentences(&classes)?;
-        let block = |i: usize, x: &Tensor| self.adapter.after_block(i, self.text.block(i, x)?);
-        let walk = Walk::forward(&self.begin(&sentences)?, self.text.layers(), &block)?;
+        let block = |i: usize, x: &Tensor| self.block(i, x);
+        let walk = Walk::forward(&self.text.begin(&sentences)?, self.text.layers(), &block)?;
         let leaf = Var::from_tensor(walk.level(self.text.layers()))?;
-        let rows = self.text.finish(&leaf, &sentences, Some(&self.adapter as &dyn TextAdapter))?;
+        let rows = self.adapter.project(&self.text.finish(&leaf, &sentences)?)?;
         let of_classes = anchors(&rows, &counts)?;
         let at = |class: &usize| classes.binary_search(class).unwrap_or(usize::MAX);
         let anchors = anchors_of(&batch.classes.iter().map(at).collect::<Vec<_>>(), &of_classes)?;
@@ -163,8 +160,44 @@ impl<'a> TextStage<'a> {
         Ok((all, counts))
     }
 
-    fn begin(&self, sentences: &[Tokens]) -> Result<Tensor> {
-        self.text.hidden(sentences, TextTower::needed(sentences), 0, None)
+    /// A block of the text tower with its adapter.
+    fn block(&self, i: usize, x: &Tensor) -> Result<Tensor> {
+        match self.text.blocks().get(i) {
+            Some(block) => self.adapter.after_block(i, block.forward(x, true)?),
+            None => candle_core::bail!("block {i} does not exist: the text tower has {}", self.text.layers()),
+        }
+    }
+
+    /// The raw tokens `[B, 1 + L, W]` after each of `levels`, in ascending order, of a tower whose last blocks attend
+    /// values to values, without queries and keys.
+    ///
+    /// The official code hands its attention the input in the order (token, batch, channel), which the module takes for
+    /// (batch, token, channel): the pictures of a batch attend to each other, for each token by itself.
+    fn value_value(&self, images: &Tensor, levels: &[usize]) -> Result<Vec<Tensor>> {
+        self.vision.check_levels(levels)?;
+        let mut x = self.vision.embed(images)?;
+        let mut tapped = Vec::new();
+        for (i, block) in self.vision.blocks().iter().enumerate() {
+            x = if i + self.replaced < self.vision.layers() {
+                block.forward(&x, false)?
+            } else {
+                let attend = |x: &Tensor| {
+                    let request = AttentionRequest { attention: Attention::VV, tokens: x.dim(1)?, add: None };
+                    block.attend_one(x, request, false)
+                };
+                let attended = match self.fidelity {
+                    TrainingFidelity::Clean => attend(&x)?,
+                    TrainingFidelity::Reference => {
+                        attend(&x.transpose(0, 1)?.contiguous()?)?.transpose(0, 1)?.contiguous()?
+                    }
+                };
+                block.mlp(&(&x + attended)?)?
+            };
+            if levels.contains(&(i + 1)) {
+                tapped.push(x.to_dtype(DType::F32)?);
+            }
+        }
+        Ok(tapped)
     }
 }
 
@@ -178,4 +211,22 @@ fn anchors(rows: &Tensor, counts: &[[usize; 2]]) -> Result<Vec<Tensor>> {
         unit(&mean?)?.squeeze(0)
     };
     counts.iter().map(|&[normal, abnormal]| Tensor::stack(&[next(normal)?, next(abnormal)?], 1)).collect()
+}
+
+impl Stage for TextStage<'_> {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn gradients(&self, batch: &Batch) -> Result<(Losses, Gradients)> {
+        TextStage::gradients(self, batch)
+    }
+
+    fn adam(&self) -> &Adam {
+        &self.adam
+    }
+
+    fn adam_mut(&mut self) -> &mut Adam {
+        &mut self.adam
+    }
 }

@@ -1,25 +1,42 @@
-//! What `train` learns from.
+//! The pictures that a run learns from.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aaclip::anchors::{ClassName, PromptSet};
-use aaclip::dataset::{Dataset, Label, Mask, Sample};
-use aaclip::train::Example;
-use aaclip::{Error, Result};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use crate::cli::args::train::CommonArgs;
-use crate::cli::classes::{ANYTHING, Naming};
-use crate::cli::messages;
+use crate::anchors::{ClassName, PromptSet};
+use crate::dataset::{ANYTHING, Dataset, Label, Mask, Naming, Sample};
+use crate::train::Example;
+use crate::{Error, Result};
+
+/// Which pictures, and what they are called.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingSource<'a> {
+    /// Labelled data sets: a path, or `DATASET:ROOT` where DATASET is one whose classes are described.
+    pub data: &'a [String],
+    /// What the pictures show, for all classes.
+    pub class: Option<&'a str>,
+    /// At most this many good and this many defective pictures of each class, chosen by the seed.
+    pub shots: Option<usize>,
+    /// Whether classes are named by their data set's descriptions.
+    pub described: bool,
+    /// Decides which pictures are taken.
+    pub seed: u64,
+}
 
 /// Pictures and the classes they are of.
+#[derive(Debug, Clone)]
 pub struct TrainingData {
+    /// The pictures.
     pub examples: Vec<Example>,
+    /// Their classes.
     pub classes: Vec<ClassName>,
+    /// What could not be used, in words.
+    pub problems: Vec<String>,
     names: Vec<String>,
 }
 
@@ -34,29 +51,41 @@ impl TrainingData {
         let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
         format!("{} pictures {digest}", self.names.len())
     }
-}
 
-/// Reads all data sets of `--data`. What cannot be used is said on stderr; without any usable picture it is an error.
-pub fn read(common: &CommonArgs, prompts: &PromptSet, described: bool, seed: u64) -> Result<TrainingData> {
-    let mut all = TrainingData { examples: Vec::new(), classes: Vec::new(), names: Vec::new() };
-    for spec in &common.data {
+    /// Reads all data sets of a source.
+    ///
+    /// # Errors
+    /// A data set that cannot be read, or no usable picture at all.
+    pub fn read(source: &TrainingSource<'_>, prompts: &PromptSet) -> Result<Self> {
+        let mut all =
+            Self { examples: Vec::new(), classes: Vec::new(), problems: Vec::new(), names: Vec::new() };
+        for spec in source.data {
+            all.add(source, spec, prompts)?;
+        }
+        if all.examples.is_empty() {
+            return Err(Error::Setting("no picture to train on: defective ones need masks".to_owned()));
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, source: &TrainingSource<'_>, spec: &str, prompts: &PromptSet) -> Result<()> {
         let (dataset, root) = split(spec, prompts);
         let mut data = Dataset::open(Path::new(root), None)?;
-        data.problems.iter().for_each(messages::error);
-        if let Some(shots) = common.shots {
-            data.samples = few(data.samples, shots as usize, seed);
+        self.problems.extend(data.problems.iter().map(ToString::to_string));
+        if let Some(shots) = source.shots {
+            data.samples = few(data.samples, shots, source.seed);
         }
         let dataset = dataset.map(str::to_owned).or_else(|| prompts.dataset_of(&data.classes()));
         let naming = Naming {
             prompts,
-            class: common.class.as_deref(),
-            dataset: dataset.as_deref().filter(|_| described),
+            class: source.class,
+            dataset: dataset.as_deref().filter(|_| source.described),
             layout: data.layout,
         };
         let mut known: BTreeMap<String, usize> = BTreeMap::new();
         let without = data.samples.iter().filter(|s| s.mask == Mask::Unlabelled).count();
         if without > 0 {
-            messages::warn(format!("{root}: {without} defective pictures without a mask are left out"));
+            self.problems.push(format!("{root}: {without} defective pictures without a mask are left out"));
         }
         for sample in data.samples {
             let mask = match sample.mask {
@@ -68,18 +97,15 @@ pub fn read(common: &CommonArgs, prompts: &PromptSet, described: bool, seed: u64
                 Some(&class) => class,
                 None => {
                     let name = naming.name(&sample.class)?;
-                    all.classes.push(name);
-                    known.insert(sample.class.clone(), all.classes.len() - 1);
-                    all.classes.len() - 1
+                    self.classes.push(name);
+                    known.insert(sample.class.clone(), self.classes.len() - 1);
+                    self.classes.len() - 1
                 }
             };
-            all.names.push(sample.name);
-            all.examples.push(Example { path: sample.path, mask, class });
+            self.names.push(sample.name);
+            self.examples.push(Example { path: sample.path, mask, class });
         }
-    }
-    match all.examples.is_empty() {
-        true => Err(Error::Setting("no picture to train on: defective ones need masks".to_owned())),
-        false => Ok(all),
+        Ok(())
     }
 }
 
