@@ -1,5 +1,8 @@
 //! One residual block of a tower.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use candle_core::{DType, Result, Tensor};
