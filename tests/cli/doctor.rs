@@ -146,8 +146,7 @@ fn threads_follow_what_the_process_may_use() {
     command.args(["-c", "0", env!("CARGO_BIN_EXE_aaclip"), "doctor", "--format", "json"]);
     command.current_dir(here.path("")).env("AACLIP_CONFIG", "").env("HOME", here.path(""));
     let Ok(output) = command.env_remove("RAYON_NUM_THREADS").output() else {
-        eprintln!("SKIPPED: no taskset");
-        return;
+        return support::skip("no taskset");
     };
     let found = Ran::from(output).ok().json();
     assert_eq!((&found["threads"]["used"], &found["threads"]["affinity"]), (&1.into(), &1.into()));

@@ -27,7 +27,8 @@ impl Workplace {
     }
 
     fn golden(&self, data: &Path, out: &str, arguments: &[&str]) -> Value {
-        let model = support::golden_model().unwrap().to_str().unwrap();
+        let model = support::golden_model().to_str().unwrap();
+        let levels = support::golden_levels().iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         let base = [
             "eval",
             data.to_str().unwrap(),
@@ -38,7 +39,7 @@ impl Workplace {
             "--format",
             "json",
             "--levels",
-            "2,4,6,8",
+            &levels,
         ];
         self.run(&[&base, arguments].concat()).ok().json()
     }
@@ -60,11 +61,11 @@ fn cell(table: &Value, class: &str, column: &str) -> f64 {
 /// The tables that CLIP-AD's `test.py` and `test_ft.py` print, from the pictures and masks on disk.
 #[test]
 fn the_official_tables_of_sdp_and_sdp_plus() {
-    let (Some(golden), Some(_)) = (support::golden(), support::golden_model()) else { return };
+    let golden = support::golden();
     let here = Workplace::new();
     let linear = golden.join("weights/clipad_linear.safetensors");
     for (case, adapters) in [("clipad_sdp", None), ("clipad_sdp_plus", Some(linear.to_str().unwrap()))] {
-        let expected = support::case(case).unwrap();
+        let expected = support::case(case);
         for sigma in ["8", "2"] {
             let mut arguments = vec!["--smoothing", sigma];
             arguments.extend(adapters.iter().flat_map(|a| ["--adapters", *a]));
@@ -96,11 +97,7 @@ fn the_official_tables_of_sdp_and_sdp_plus() {
 /// can swap a few pixels: one in 1e7 is a swap of two.
 #[test]
 fn the_official_figures_of_aa_clip() {
-    let (Some(golden), Some(_), Some(case)) =
-        (support::golden(), support::golden_model(), support::case("aaclip_infer"))
-    else {
-        return;
-    };
+    let (golden, case) = (support::golden(), support::case("aaclip_infer"));
     let here = Workplace::new();
     let adapters = golden.join("weights/aaclip_adapters.safetensors");
     let adapters = ["--adapters", adapters.to_str().unwrap()];
@@ -137,12 +134,9 @@ fn the_official_figures_of_aa_clip() {
 
 #[test]
 fn every_method_on_real_pictures() {
-    let (Some(mvtec), Some(golden), Some(_)) = (support::mvtec(), support::golden(), support::golden_model())
-    else {
-        return;
-    };
+    let Some(mvtec) = support::mvtec() else { return };
     let here = Workplace::new();
-    let weights = |name: &str| golden.join("weights").join(name).to_str().unwrap().to_owned();
+    let weights = |name: &str| support::golden().join("weights").join(name).to_str().unwrap().to_owned();
     let (aa, plus) = (weights("aaclip_adapters.safetensors"), weights("clipad_linear.safetensors"));
     for (method, adapters) in
         [("sdp", None), ("sdp-plus", Some(&plus)), ("aa-clip", Some(&aa)), ("aa-sdp", Some(&aa))]
@@ -268,9 +262,8 @@ fn the_worst_pictures_are_saved_first() {
 
 #[test]
 fn limits_and_classes() {
-    let (Some(golden), Some(_)) = (support::golden(), support::golden_model()) else { return };
     let here = Workplace::new();
-    let data = golden.join("data/mvtec_mini");
+    let data = support::golden().join("data/mvtec_mini");
     let found = here.golden(&data, "out", &["--classes", "metal_nut", "--limit", "2"]);
     let class = &found["classes"][0];
     assert_eq!(

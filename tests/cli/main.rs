@@ -17,6 +17,7 @@ mod eval;
 mod formats;
 mod golden;
 mod hard_places;
+mod help;
 mod mutants;
 mod output_folder;
 mod prompts;
@@ -25,6 +26,7 @@ mod serve;
 mod serve_schema;
 mod settings;
 mod shell;
+mod snapshot;
 mod tiles;
 mod train;
 mod watch;
@@ -64,6 +66,7 @@ impl Workplace {
             .env_remove("NO_COLOR")
             .env_remove("CLICOLOR_FORCE")
             .env_remove("RAYON_NUM_THREADS")
+            .env_remove("COLUMNS")
             .env("HF_HOME", self.path("hf"))
             .env("AACLIP_CACHE", self.path("cache"))
             .stdin(Stdio::null());

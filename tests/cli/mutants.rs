@@ -29,7 +29,7 @@ fn limited(here: &Workplace, arguments: &[&str]) -> Ran {
         }
         command
     } else {
-        eprintln!("SKIPPED: memory is limited on Linux only; the rest is tested");
+        support::skip("memory is limited on Linux only");
         plain
     };
     // Two threads: what several need is theirs alone, and a machine of many processors maps a stack for each.

@@ -346,8 +346,7 @@ fn a_file_of_another_user_is_not_used() {
     let here = Workplace::new();
     here.write("aaclip.toml", "nonsense = 1");
     if std::os::unix::fs::chown(here.path("aaclip.toml"), Some(12345), None).is_err() {
-        eprintln!("SKIPPED: only root can give a file away");
-        return;
+        return support::skip("only root can give a file away");
     }
     let ran = here.run(&["prompts", "list"]).ok();
     assert!(ran.stderr.contains("belongs to another user"), "{}", ran.stderr);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Ran, Workplace};
+use crate::{Ran, Workplace, support};
 
 #[test]
 fn completions_for_every_shell() {
@@ -34,8 +34,7 @@ fn bash_completes() {
         Command::new("bash").args(["--norc", "-c", &script]).current_dir(here.path("")).output().ok()
     };
     let Some(first) = complete("aaclip det") else {
-        eprintln!("SKIPPED: no bash");
-        return;
+        return support::skip("no bash");
     };
     assert_eq!(String::from_utf8(first.stdout).unwrap().trim(), "detect");
     for (line, expected) in [
@@ -74,7 +73,7 @@ fn every_command_has_a_page() {
     // What a reader's own tool says of every page.
     let pages = names.iter().map(|name| here.path(format!("pages/{name}")));
     match Command::new("groff").args(["-man", "-ww", "-Tutf8", "-z"]).args(pages).output() {
-        Err(_) => eprintln!("SKIPPED: no groff"),
+        Err(_) => support::skip("no groff"),
         Ok(out) => {
             assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr))
         }

@@ -1,5 +1,7 @@
 //! AA-CLIP's inference: adapted anchors, patch features, maps and image predictions.
 
+use std::cell::Cell;
+
 use aaclip::DetectorSettings;
 use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, Method};
 use aaclip::anchors::{AnchorCache, AnchorRequest, Anchors, Domain, PromptSet, Representative, text_anchors};
@@ -9,7 +11,7 @@ use aaclip::methods::aa_clip::{self, Blur};
 use candle_core::{Device, Tensor};
 use ndarray::Array2;
 
-use crate::support::{assert_close, golden, golden_model, tensors};
+use crate::support::{assert_close, golden, golden_levels, golden_model, golden_settings, tensors};
 
 fn columns(anchors: &Anchors) -> Tensor {
     let values = anchors.normal.iter().zip(&anchors.abnormal).flat_map(|(&n, &a)| [n, a]);
@@ -29,20 +31,17 @@ fn tensor_of(map: Array2<f32>) -> Tensor {
 
 #[test]
 fn anchors_features_maps_and_predictions_match() {
-    let (Some(expected), Some(data), Some(dir), Some(golden)) =
-        (tensors("aaclip_infer"), tensors("data"), golden_model(), golden())
-    else {
-        return;
-    };
-    let checkpoint = Checkpoint::open(dir).unwrap();
+    let (expected, data, golden) = (tensors("aaclip_infer"), tensors("data"), golden());
+    let checkpoint = Checkpoint::open(golden_model()).unwrap();
     let (config, device) = (checkpoint.config(), Device::Cpu);
     let file = AdapterFile::read(&golden.join("weights/aaclip_adapters.safetensors")).unwrap();
     assert_eq!((file.method(), file.relu()), (Method::AaClip, false));
     let fit = AdapterFit::new(&file, config, &device);
     let prompts = PromptSet::load("aa-clip").unwrap();
     let size = config.vision.image_size;
-    let levels = [2, 4, 6, 8];
+    let levels = golden_levels();
     let vision = checkpoint.vision(size, Activation::Gelu, &Compute::default()).unwrap();
+    let compared = Cell::new(0);
 
     for (class, name, domain, first) in [
         ("bottle", "mvtec:bottle", Domain::Industrial, 0),
@@ -82,6 +81,7 @@ fn anchors_features_maps_and_predictions_match() {
             let kind = if domain == Domain::Medical { "medical" } else { "industrial" };
             let check = |name: String, found: &Tensor| {
                 if let Some(value) = expected.get(&name) {
+                    compared.set(compared.get() + 1);
                     let found = found.narrow(0, 0, value.dim(0).unwrap()).unwrap();
                     assert_close(&name, &found, value, 1e-4);
                 }
@@ -119,19 +119,25 @@ fn anchors_features_maps_and_predictions_match() {
             assert_close(&name, &Tensor::stack(&maps, 0).unwrap(), &expected[&name], 1e-4);
         }
     }
+    // Image tokens of two classes, predictions of three, patch tokens of one and grids of three; with and without ReLU.
+    assert_eq!(compared.get(), 2 * (2 + 3 + (1 + 3) * levels.len()));
 }
 
 #[test]
 fn official_checkpoints_are_the_adapters_they_say() {
-    let Some(golden) = golden() else { return };
+    let (golden, settings, levels) = (golden(), golden_settings(), golden_levels().len());
+    let adapted = |key: &str| settings[key].as_u64().unwrap() as usize;
     let folder = AdapterFile::read(&golden.join("aaclip_train/official_ckpt")).unwrap();
     assert_eq!(folder.method(), Method::AaClip);
-    assert_eq!(folder.tensors().count(), 4 + 6 + 4 + 1);
+    assert_eq!(
+        folder.tensors().count(),
+        adapted("text_adapt_until") + 1 + adapted("image_adapt_until") + levels + 1
+    );
     assert!(folder.header().epochs.is_some());
     let named = AdapterFile::read(&golden.join("aaclip_train/official_ckpt/image_adapter.pth")).unwrap();
     assert_eq!(named, folder);
     let plus = AdapterFile::read(&golden.join("clipad_sdp_plus/official_ckpt")).unwrap();
-    assert_eq!((plus.method(), plus.tensors().count()), (Method::SdpPlus, 8));
+    assert_eq!((plus.method(), plus.tensors().count()), (Method::SdpPlus, 2 * levels));
 }
 
 #[test]

@@ -3,17 +3,14 @@
 use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens};
 use candle_core::{D, Tensor};
 
-use crate::support::{assert_close, case, golden_model, tensors};
+use crate::support::{assert_close, case, golden_model, numbers, tensors};
 
 const TOLERANCE: f32 = 1e-5;
 
 #[test]
 fn towers_match() {
-    let (Some(golden), Some(case), Some(dir)) = (tensors("clip_base"), case("clip_base"), golden_model())
-    else {
-        return;
-    };
-    let checkpoint = Checkpoint::open(dir).unwrap();
+    let (golden, case) = (tensors("clip_base"), case("clip_base"));
+    let checkpoint = Checkpoint::open(golden_model()).unwrap();
     let tokenizer = checkpoint.tokenizer(SpecialTokens::ClipAd).unwrap();
     let sentences: Vec<_> = case["prompts"]
         .as_array()
@@ -21,8 +18,7 @@ fn towers_match() {
         .iter()
         .map(|p| tokenizer.encode(p.as_str().unwrap()).unwrap())
         .collect();
-    let levels: Vec<usize> =
-        case["levels"].as_array().unwrap().iter().map(|l| l.as_u64().unwrap() as usize).collect();
+    let levels = numbers(&case["levels"]);
     let unit = |t: &Tensor| {
         t.broadcast_div(&t.sqr().unwrap().sum_keepdim(D::Minus1).unwrap().sqrt().unwrap()).unwrap()
     };

@@ -1,37 +1,39 @@
 //! CLIP-AD's staged dual-path model.
 
+use std::cell::Cell;
+
 use aaclip::clip::{Activation, Checkpoint, Compute, TapFidelity};
 use aaclip::map::{Sigma, gaussian};
 use aaclip::methods::sdp;
 use candle_core::{Device, Tensor};
 
-use crate::support::{assert_close, golden_model, tensors};
+use crate::support::{assert_close, golden_levels, golden_model, golden_settings, numbers, tensors};
 
 #[test]
 fn dual_path_features_match() {
-    let (Some(golden), Some(data), Some(dir)) = (tensors("clipad_sdp"), tensors("data"), golden_model())
-    else {
-        return;
-    };
-    let checkpoint = Checkpoint::open(dir).unwrap();
+    let (golden, data) = (tensors("clipad_sdp"), tensors("data"));
+    let (aligned, unaligned) = (golden_levels(), numbers(&golden_settings()["unaligned"]));
+    let checkpoint = Checkpoint::open(golden_model()).unwrap();
     let vision = checkpoint
         .vision(checkpoint.config().vision.image_size, Activation::Gelu, &Compute::default())
         .unwrap();
     let images = data["images"].narrow(0, 0, 6).unwrap();
+    let compared = Cell::new(0);
     for (key, levels, fidelity) in [
-        ("official", [2, 4, 6, 8], TapFidelity::Reference),
-        ("noalias", [2, 4, 6, 8], TapFidelity::Clean),
-        ("unaligned_official", [1, 3, 5, 8], TapFidelity::Reference),
-        ("unaligned_noalias", [1, 3, 5, 8], TapFidelity::Clean),
+        ("official", &aligned, TapFidelity::Reference),
+        ("noalias", &aligned, TapFidelity::Clean),
+        ("unaligned_official", &unaligned, TapFidelity::Reference),
+        ("unaligned_noalias", &unaligned, TapFidelity::Clean),
     ] {
-        let features = vision.dual_path(&images, &levels, fidelity).unwrap();
-        assert_eq!(features.len(), 4);
+        let features = vision.dual_path(&images, levels, fidelity).unwrap();
+        assert_eq!(features.len(), levels.len());
         for (level, feature) in levels.iter().zip(&features) {
             assert_eq!(feature.level, *level);
             let check = |path: &str, found: &Tensor| {
                 let name = format!("{key}.{path}.level{level}");
                 // The golden file keeps the original path only for some cases and two images.
                 if let Some(expected) = golden.get(&name) {
+                    compared.set(compared.get() + 1);
                     let found = found.narrow(0, 0, expected.dim(0).unwrap()).unwrap();
                     assert_close(&name, &found, expected, 1e-5);
                 }
@@ -40,24 +42,23 @@ fn dual_path_features_match() {
             check("ori", &feature.original);
         }
     }
+    assert_eq!(compared.get(), 6 * aligned.len());
 }
 
 #[test]
 fn similarities_maps_and_scores_match() {
-    let (Some(golden), Some(data), Some(dir)) = (tensors("clipad_sdp"), tensors("data"), golden_model())
-    else {
-        return;
-    };
-    let checkpoint = Checkpoint::open(dir).unwrap();
+    let (golden, data) = (tensors("clipad_sdp"), tensors("data"));
+    let (aligned, unaligned) = (golden_levels(), numbers(&golden_settings()["unaligned"]));
+    let checkpoint = Checkpoint::open(golden_model()).unwrap();
     let size = checkpoint.config().vision.image_size;
     let vision = checkpoint.vision(size, Activation::Gelu, &Compute::default()).unwrap();
     for (key, levels, fidelity) in [
-        ("official", [2, 4, 6, 8], TapFidelity::Reference),
-        ("noalias", [2, 4, 6, 8], TapFidelity::Clean),
-        ("unaligned_official", [1, 3, 5, 8], TapFidelity::Reference),
-        ("unaligned_noalias", [1, 3, 5, 8], TapFidelity::Clean),
+        ("official", &aligned, TapFidelity::Reference),
+        ("noalias", &aligned, TapFidelity::Clean),
+        ("unaligned_official", &unaligned, TapFidelity::Reference),
+        ("unaligned_noalias", &unaligned, TapFidelity::Clean),
     ] {
-        let features = vision.dual_path(&data["images"].narrow(0, 0, 6).unwrap(), &levels, fidelity).unwrap();
+        let features = vision.dual_path(&data["images"].narrow(0, 0, 6).unwrap(), levels, fidelity).unwrap();
         let found = sdp::similarity(&features, &golden["text.bottle"]).unwrap();
         assert_close(
             &format!("{key}.similarity"),
@@ -83,7 +84,7 @@ fn similarities_maps_and_scores_match() {
     for sigma in [8.0, 2.0] {
         let halves = [("bottle", 0), ("metal_nut", 6)].map(|(class, first)| {
             let images = data["images"].narrow(0, first, 6).unwrap();
-            let features = vision.dual_path(&images, &[2, 4, 6, 8], TapFidelity::Reference).unwrap();
+            let features = vision.dual_path(&images, &aligned, TapFidelity::Reference).unwrap();
             let found = sdp::similarity(&features, &golden[&format!("text.{class}")]).unwrap();
             (smoothed(&found, size, sigma), found.text_probability)
         });

@@ -7,7 +7,7 @@ use aaclip::methods::{sdp, sdp_plus};
 use candle_core::{D, Device, Tensor};
 use ndarray::Array2;
 
-use crate::support::{assert_close, golden, golden_model, tensors};
+use crate::support::{assert_close, golden, golden_levels, golden_model, tensors};
 
 fn tensor_of(map: Array2<f32>) -> Tensor {
     let shape = map.dim();
@@ -16,18 +16,15 @@ fn tensor_of(map: Array2<f32>) -> Tensor {
 
 #[test]
 fn logits_maps_and_scores_match() {
-    let (Some(expected), Some(sdp_golden), Some(data), Some(dir), Some(golden)) =
-        (tensors("clipad_sdp_plus"), tensors("clipad_sdp"), tensors("data"), golden_model(), golden())
-    else {
-        return;
-    };
-    let checkpoint = Checkpoint::open(dir).unwrap();
+    let (expected, sdp_golden) = (tensors("clipad_sdp_plus"), tensors("clipad_sdp"));
+    let (data, golden) = (tensors("data"), golden());
+    let checkpoint = Checkpoint::open(golden_model()).unwrap();
     let (config, device) = (checkpoint.config(), Device::Cpu);
     let file = AdapterFile::read(&golden.join("weights/clipad_linear.safetensors")).unwrap();
     assert_eq!(file.method(), Method::SdpPlus);
     let layers = AdapterFit::new(&file, config, &device).linear().unwrap();
     let size = config.vision.image_size;
-    let levels = [2, 4, 6, 8];
+    let levels = golden_levels();
     let vision = checkpoint.vision(size, Activation::Gelu, &Compute::default()).unwrap();
 
     let mut finals: Vec<(Tensor, Tensor)> = Vec::new();

@@ -1,19 +1,18 @@
 //! The mini data set, read in its three forms, against what the official code read.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aaclip::dataset::{Dataset, Label, Layout, Mask};
 use aaclip::image::{Chain, DecodeOptions, Picture, PixelMode, decode};
 
 use crate::preprocess::preprocess;
-use crate::support::{case, golden, tensors};
+use crate::support::{self, case, tensors};
 
 #[test]
 fn the_mini_data_set_is_read_alike_in_all_forms() {
-    let (Some(golden_dir), Some(golden), Some(case)) = (golden(), tensors("data"), case("data")) else {
-        return;
-    };
-    let root = golden_dir.join("data/mvtec_mini");
+    let (golden, case) = (tensors("data"), case("data"));
+    let root = support::golden().join("data/mvtec_mini");
     let tree = Dataset::open(&root, None).unwrap();
     assert_eq!((tree.layout, tree.classes()), (Layout::MvtecAd, vec!["bottle", "metal_nut"]));
     for file in ["meta.json", "full-shot.jsonl"] {
@@ -46,4 +45,19 @@ fn the_mini_data_set_is_read_alike_in_all_forms() {
             assert_eq!(found.len(), expected.len());
         }
     }
+}
+
+#[test]
+fn real_pictures_and_their_masks_are_found() {
+    let Some(root) = support::mvtec() else { return };
+    let data = Dataset::open(&root, None).unwrap();
+    assert_eq!((data.layout, data.classes().len(), data.samples.len()), (Layout::MvtecAd, 15, 180));
+    assert_eq!(data.samples.iter().filter(|s| matches!(s.mask, Mask::File(_))).count(), 136);
+    assert_eq!(data.problems, []);
+    let seen = AtomicUsize::new(0);
+    let count = || {
+        seen.fetch_add(1, Ordering::Relaxed);
+    };
+    assert_eq!(data.check(&Default::default(), count), []);
+    assert_eq!(seen.into_inner(), 180);
 }

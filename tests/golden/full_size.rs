@@ -7,12 +7,12 @@ use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens, TapFidelity};
 use aaclip::quarters;
 use candle_core::{D, Device};
 
-use crate::support::assert_close;
+use crate::support::{assert_close, skip};
 
 #[test]
 fn towers_of_full_size_match_pytorch() {
     let Some(dir) = std::env::var_os("AACLIP_FULL_SIZE").map(PathBuf::from) else {
-        eprintln!("SKIPPED: set AACLIP_FULL_SIZE to a folder made by tests/reference/full_size.py");
+        skip("set AACLIP_FULL_SIZE to a folder made by tests/reference/full_size.py");
         return;
     };
     let data = dir.join("expected.safetensors.data");

@@ -2,69 +2,123 @@
 #![allow(dead_code)]
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
 
-/// The folder of golden cases: `AACLIP_GOLDEN`, else `../shared/golden/public` beside the repository.
-///
-/// `None`, said loudly, where there is none: the tests that need it then pass without having checked anything.
-pub fn golden() -> Option<PathBuf> {
-    resource("AACLIP_GOLDEN", "../shared/golden/public")
+/// The folder of golden cases: `AACLIP_GOLDEN`, else the compact set of the repository, unpacked.
+pub fn golden() -> &'static Path {
+    static GOLDEN: OnceLock<PathBuf> = OnceLock::new();
+    GOLDEN.get_or_init(|| match std::env::var_os("AACLIP_GOLDEN").map(PathBuf::from) {
+        Some(dir) => {
+            assert!(dir.is_dir(), "AACLIP_GOLDEN is {}, which is not a folder", dir.display());
+            std::path::absolute(dir).unwrap()
+        }
+        None => {
+            let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden");
+            let files = files_below(&packed);
+            let contents: Vec<Vec<u8>> =
+                files.iter().map(|f| std::fs::read(packed.join(f)).unwrap()).collect();
+            made_once("golden", (&files, &contents), |dir| {
+                files.iter().zip(&contents).for_each(|(file, content)| unpack(content, &dir.join(file)));
+            })
+        }
+    })
+}
+
+/// The files below a folder, relative to it, in order.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for path in std::fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path.strip_prefix(folder).unwrap().to_owned());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Writes a file of the compact set: `NAME.gz` becomes `NAME`.
+fn unpack(content: &[u8], file: &Path) {
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    if file.extension().is_some_and(|e| e == "gz") {
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(content).read_to_end(&mut unpacked).unwrap();
+        std::fs::write(file.with_extension(""), unpacked).unwrap();
+    } else {
+        std::fs::write(file, content).unwrap();
+    }
 }
 
 /// The folder of real pictures: `AACLIP_MVTEC`, else `../shared/mvtec` beside the repository.
 pub fn mvtec() -> Option<PathBuf> {
-    resource("AACLIP_MVTEC", "../shared/mvtec")
-}
-
-fn resource(variable: &str, default: &str) -> Option<PathBuf> {
-    let dir = std::env::var_os(variable)
-        .map(PathBuf::from)
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(default));
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/mvtec");
+    let dir = std::env::var_os("AACLIP_MVTEC").map_or_else(beside, PathBuf::from);
     if dir.is_dir() {
         return Some(dir);
     }
-    skip(&format!("{} does not exist; set {variable} to run this test", dir.display()));
+    skip(&format!("{} does not exist; set AACLIP_MVTEC to run this test", dir.display()));
     None
 }
 
-/// Says that a test cannot run here, and why.
+/// Says that a test, or the rest of it, cannot run here, and why; `.ci/run` counts these lines.
 pub fn skip(why: &str) {
-    eprintln!("SKIPPED: {why}");
-}
-
-/// The folder of one golden case: the small ones are part of the repository.
-fn case_folder(case: &str) -> Option<PathBuf> {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(case);
-    if std::env::var_os("AACLIP_GOLDEN").is_none() && kept.is_dir() {
-        Some(kept)
-    } else {
-        Some(golden()?.join(case))
+    let thread = std::thread::current();
+    let line = format!("SKIPPED {}: {why}\n", thread.name().unwrap_or("a test"));
+    // Written to the stream itself: the test harness keeps back what `eprintln` writes.
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    if let Some(list) = std::env::var_os("AACLIP_SKIPPED") {
+        let mut list = std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
+        list.write_all(line.as_bytes()).unwrap();
     }
 }
 
 /// The tensors of one golden case.
-pub fn tensors(case: &str) -> Option<HashMap<String, Tensor>> {
-    let path = case_folder(case)?.join("tensors.safetensors");
-    Some(candle_core::safetensors::load(path, &Device::Cpu).expect("golden tensors"))
+pub fn tensors(case: &str) -> HashMap<String, Tensor> {
+    let path = golden().join(case).join("tensors.safetensors");
+    candle_core::safetensors::load(&path, &Device::Cpu).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// `case.json` of one golden case.
-pub fn case(case: &str) -> Option<serde_json::Value> {
-    let text = std::fs::read_to_string(case_folder(case)?.join("case.json")).expect("case.json");
-    Some(serde_json::from_str(&text).expect("case.json"))
+pub fn case(case: &str) -> Value {
+    json(&golden().join(case).join("case.json"))
+}
+
+fn json(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Settings that the golden cases share: levels, adapted blocks, and the like.
+pub fn golden_settings() -> Value {
+    json(&golden().join("index.json"))["settings"].take()
+}
+
+/// A list of numbers in a golden case or its settings.
+pub fn numbers(value: &Value) -> Vec<usize> {
+    value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect()
+}
+
+/// The levels of the golden cases.
+pub fn golden_levels() -> Vec<usize> {
+    numbers(&golden_settings()["levels"])
 }
 
 /// A folder with the golden model: its configuration and weights, the token embedding made from its formula.
-pub fn golden_model() -> Option<&'static Path> {
-    static MODEL: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let build = || {
-        golden()
-            .map(|g| model_folder(&g.to_string_lossy(), |dir| build_golden_model(&g.join("weights"), dir)))
-    };
-    MODEL.get_or_init(build).as_deref()
+pub fn golden_model() -> &'static Path {
+    static MODEL: OnceLock<PathBuf> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        let weights = golden().join("weights");
+        made_once("golden-model", golden(), |dir| build_golden_model(&weights, dir))
+    })
 }
 
 /// A folder with a CLIP model of our own, as small as the vocabulary allows: formula weights, nothing it says
@@ -72,7 +126,7 @@ pub fn golden_model() -> Option<&'static Path> {
 pub fn tiny_model() -> &'static Path {
     static MODEL: OnceLock<PathBuf> = OnceLock::new();
     MODEL.get_or_init(|| {
-        model_folder("tiny", |dir| {
+        made_once("tiny-model", TINY_CONFIG, |dir| {
             std::fs::write(dir.join("open_clip_config.json"), TINY_CONFIG).unwrap();
             candle_core::safetensors::save(&tiny_tensors(), dir.join("open_clip_model.safetensors")).unwrap();
         })
@@ -102,13 +156,12 @@ pub fn tiny_tensors() -> HashMap<String, Tensor> {
     parameters.iter().enumerate().map(tensor).collect()
 }
 
-/// A folder that `build` fills once; several test programs may want it at the same time.
-fn model_folder(name: &str, build: impl FnOnce(&Path)) -> PathBuf {
-    use std::hash::{DefaultHasher, Hash, Hasher};
+/// A folder that `build` fills once for this content; several test programs may want it at the same time.
+fn made_once(name: &str, content: impl Hash, build: impl FnOnce(&Path)) -> PathBuf {
     let mut hash = DefaultHasher::new();
-    (name, include_str!("mod.rs")).hash(&mut hash);
+    (content, include_str!("mod.rs")).hash(&mut hash);
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = root.join(format!("model-{:016x}", hash.finish()));
+    let folder = root.join(format!("{name}-{:016x}", hash.finish()));
     if !folder.is_dir() {
         let fresh = tempfile::tempdir_in(root).unwrap();
         build(fresh.path());
@@ -121,21 +174,24 @@ fn model_folder(name: &str, build: impl FnOnce(&Path)) -> PathBuf {
 }
 
 fn build_golden_model(weights: &Path, dir: &Path) {
-    let about: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(weights.join("weights.json")).unwrap()).unwrap();
+    let about = json(&weights.join("weights.json"));
     let formula = &about["token_embedding_weight"];
-    let number = |v: &serde_json::Value| v.as_u64().unwrap() as usize;
-    let (rows, columns) = (number(&formula["shape"][0]), number(&formula["shape"][1]));
-    let add = number(&formula["add"]) as u32;
+    let [rows, columns] = numbers(&formula["shape"])[..] else { panic!("{formula}") };
+    let add = formula["add"].as_u64().unwrap() as u32;
     let values: Vec<f32> = (0..(rows * columns) as u32).map(|i| hashed(i.wrapping_add(add))).collect();
-    let mut tensors =
-        candle_core::safetensors::load(weights.join("clip_f32.safetensors"), &Device::Cpu).unwrap();
+    let mut tensors = full_precision(&weights.join("clip_f16.safetensors"));
     tensors.insert(
         "token_embedding.weight".into(),
         Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap(),
     );
     candle_core::safetensors::save(&tensors, dir.join("open_clip_model.safetensors")).unwrap();
     std::fs::copy(weights.join("model_config.json"), dir.join("open_clip_config.json")).unwrap();
+}
+
+/// The tensors of a file of f16 values, as f32.
+pub fn full_precision(path: &Path) -> HashMap<String, Tensor> {
+    let tensors = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    tensors.into_iter().map(|(name, t)| (name, t.to_dtype(DType::F32).unwrap())).collect()
 }
 
 /// The golden data's integer hash to `[-0.5, 0.5)`.
