@@ -7,15 +7,13 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 
-use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, Method};
-use aaclip::anchors::Anchors;
-use aaclip::clip::{
-    Activation, Checkpoint, Compute, Normalisation, SpecialTokens, TapFidelity, Tokenizer, parameters,
-};
+use aaclip::Detector;
+use aaclip::anchors::AnchorCache;
+use aaclip::clip::{Activation, Checkpoint, Compute, Normalisation, SpecialTokens, Tokenizer, parameters};
 use aaclip::image::{Chain, Fit, Picture, PixelMode, Preprocess};
 use aaclip::map::{Alignment, Sigma, bilinear, gaussian, regions};
+use aaclip::methods::sdp::{Fidelity, dual_path};
 use aaclip::output::{ColourScale, heatmap, overlay};
-use aaclip::{Detector, DetectorMethod, DetectorSettings};
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use image::RgbImage;
@@ -79,18 +77,18 @@ fn towers(c: &mut Criterion) {
         b.iter(|| vision.forward(&image, &[3, 6, 9, 12]).expect("tokens"))
     });
     group.bench_function("dual path", |b| {
-        b.iter(|| vision.dual_path(&image, &[3, 6, 9, 12], TapFidelity::Reference).expect("tokens"));
+        b.iter(|| dual_path(&vision, &image, &[3, 6, 9, 12], Fidelity::Reference).expect("tokens"));
     });
     let text = checkpoint.text(Activation::Gelu, &Compute::default()).expect("the text tower");
     let tokenizer = Tokenizer::clip(77, SpecialTokens::ClipAd);
     let sentence = tokenizer.encode("a close-up photo of a metal_nut with contamination.").expect("tokens");
     let batch = vec![sentence; 64];
-    group.bench_function("64 sentences", |b| b.iter(|| text.embed(&batch, None).expect("vectors")));
+    group.bench_function("64 sentences", |b| b.iter(|| text.embed(&batch).expect("vectors")));
     group.finish();
 }
 
 /// Adapters of the reference's depth for the benchmark's model, with formula weights.
-fn adapters(dir: &Path) -> AdapterFile {
+fn adapters(dir: &Path) -> std::path::PathBuf {
     let tensor = |shape: (usize, usize)| {
         let values: Vec<f32> =
             (0..shape.0 * shape.1).map(|i| (f32::from(noise(i)) / 255.0 - 0.5) * 0.05).collect();
@@ -105,7 +103,7 @@ fn adapters(dir: &Path) -> AdapterFile {
     }
     let path = dir.join("adapters.safetensors");
     candle_core::safetensors::save(&all, &path).expect("writable");
-    AdapterFile::read(&path).expect("adapters")
+    path
 }
 
 /// One picture from pixels to score. Each is one pass through the tower.
@@ -113,33 +111,41 @@ fn methods(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a folder");
     let model_dir = dir.path().join("model");
     std::fs::create_dir(&model_dir).expect("writable");
-    let checkpoint = model(&model_dir);
+    model(&model_dir);
     let file = adapters(dir.path());
-    let fit = AdapterFit::new(&file, checkpoint.config(), &Device::Cpu);
-    let image = |method| fit.image(&AaClipOptions::default(), method).expect("adapters");
-    let vector = |k: usize| (0..640).map(|i| (f32::from(noise(i + k)) / 255.0 - 0.5) * 0.1).collect();
-    let anchors = Anchors { normal: vector(0), abnormal: vector(999) };
+    // One sentence an anchor: their number says nothing about a picture's time.
+    let prompts = dir.path().join("prompts.toml");
+    std::fs::write(&prompts, PROMPTS).expect("writable");
     let samples = (0..640 * 480 * 3).map(noise).collect();
     let picture = Picture::new(640, 480, PixelMode::Rgb, samples).expect("sizes agree");
     let mut group = c.benchmark_group("methods");
     group.sample_size(10);
-    for method in [
-        DetectorMethod::Sdp,
-        DetectorMethod::AaClip(image(Method::AaClip)),
-        DetectorMethod::AaSdp(image(Method::AaSdp)),
-    ] {
-        let name = method.method().name();
-        let settings = DetectorSettings::default();
-        let detector =
-            Detector::new(&checkpoint, &anchors, method, &settings, &Device::Cpu).expect("a detector");
+    for (name, trained) in [("sdp", false), ("aa-clip", true), ("aa-sdp", true)] {
+        let builder = Detector::builder(model_dir.to_str().expect("a name in Unicode"))
+            .method(name)
+            .option("prompts", prompts.display())
+            .cache(AnchorCache::disabled());
+        let builder = if trained { builder.checkpoint(&file) } else { builder };
+        let detector = builder.build().expect("a detector");
         group.bench_function(name, |b| b.iter(|| detector.detect(black_box(&picture)).expect("a detection")));
     }
     group.finish();
 }
 
+const PROMPTS: &str = r#"version = 1
+name = "short"
+description = "one sentence an anchor"
+source = "this benchmark"
+templates = ["a photo of a {}."]
+
+[states]
+normal = ["good {}"]
+abnormal = ["damaged {}"]
+"#;
+
 fn postprocessing(c: &mut Criterion) {
     let grid = Array2::from_shape_fn((37, 37), |(y, x)| f32::from(noise(y * 37 + x)) / 255.0);
-    let sigma = Sigma::SDP;
+    let sigma = Sigma::new(8.0).expect("a width");
     c.bench_function("up-sample and smooth 37x37 to 518x518", |b| {
         b.iter(|| gaussian(bilinear(black_box(grid.view()), (518, 518), Alignment::HalfPixel).view(), sigma));
     });

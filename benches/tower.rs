@@ -66,7 +66,7 @@ impl Setup {
     }
 
     fn levels(&self) -> Vec<usize> {
-        aaclip::quarters(self.checkpoint.config().vision.layers)
+        aaclip::methods::quarters(self.checkpoint.config().vision.layers)
     }
 }
 

@@ -1,55 +1,34 @@
-//! A detector in ten lines: `cargo run --release --example detect -- MODEL_DIR PICTURE [ADAPTERS]`.
+//! A detector in five lines: `cargo run --release --example detect -- MODEL PICTURE [CHECKPOINT]`.
+//!
+//! MODEL is `builtin`, a published model's name, or a folder; CHECKPOINT the trained weights of a method.
 
 use std::path::Path;
 
-use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, Method};
-use aaclip::anchors::{AnchorCache, AnchorRequest, PromptSet, Representative, text_anchors};
-use aaclip::clip::Checkpoint;
 use aaclip::image::{DecodeOptions, decode};
-use aaclip::{Detection, Detector, DetectorMethod, DetectorSettings};
-use candle_core::Device;
+use aaclip::{Detection, Detector};
 
-/// CLIP-AD's SDP: no training, any CLIP ViT.
-pub fn sdp(model: &Path, picture: &Path, class: &str, cache: &AnchorCache) -> aaclip::Result<Detection> {
-    let model = Checkpoint::open(model)?;
-    let request = AnchorRequest::new(PromptSet::load("clip-ad")?, class, Representative::Mean);
-    let anchors = text_anchors(&model, &request, cache, &Device::Cpu)?;
-    let settings = DetectorSettings::default();
-    let detector = Detector::new(&model, &anchors, DetectorMethod::Sdp, &settings, &Device::Cpu)?;
-    detector.detect(&decode(picture, &DecodeOptions::default())?)
+/// Any model, without training.
+pub fn detect(model: &str, picture: &Path, class: &str) -> aaclip::Result<Detection> {
+    let detector = Detector::builder(model).class(class).build()?;
+    let picture = decode(picture, &DecodeOptions::default())?;
+    detector.detect(&picture)
 }
 
-/// AA-CLIP: the same with trained adapters.
-pub fn aa_clip(
-    model: &Path,
-    picture: &Path,
-    class: &str,
-    adapters: &Path,
-    cache: &AnchorCache,
-) -> aaclip::Result<Detection> {
-    let (model, file) = (Checkpoint::open(model)?, AdapterFile::read(adapters)?);
-    let fit = AdapterFit::new(&file, model.config(), &Device::Cpu);
-    let options = AaClipOptions::default();
-    let method = DetectorMethod::AaClip(fit.image(&options, Method::AaClip)?);
-    let request = AnchorRequest::aa_clip(PromptSet::load("aa-clip")?, class, fit.text(&options)?);
-    let anchors = text_anchors(&model, &request, cache, &Device::Cpu)?;
-    let detector = Detector::new(&model, &anchors, method, &DetectorSettings::default(), &Device::Cpu)?;
+/// The same with trained weights, which tell the method they belong to.
+pub fn detect_with(model: &str, checkpoint: &Path, picture: &Path, class: &str) -> aaclip::Result<Detection> {
+    let detector = Detector::builder(model).checkpoint(checkpoint).class(class).build()?;
     detector.detect(&decode(picture, &DecodeOptions::default())?)
 }
 
 #[allow(dead_code, reason = "tests use the functions alone")]
 fn main() -> aaclip::Result<()> {
-    let arguments: Vec<std::path::PathBuf> = std::env::args_os().skip(1).map(Into::into).collect();
-    let cache = AnchorCache::new();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let found = match &arguments[..] {
-        [model, picture] => sdp(model, picture, "object", &cache)?,
-        [model, picture, adapters] => aa_clip(model, picture, "object", adapters, &cache)?,
-        _ => return Err(aaclip::Error::Setting("usage: detect MODEL_DIR PICTURE [ADAPTERS]".to_owned())),
+        [model, picture] => detect(model, picture.as_ref(), "object")?,
+        [model, picture, weights] => detect_with(model, weights.as_ref(), picture.as_ref(), "object")?,
+        _ => return Err(aaclip::Error::Setting("usage: detect MODEL PICTURE [CHECKPOINT]".to_owned())),
     };
-    println!(
-        "score {}, highest probability {:?}",
-        found.score,
-        found.probabilities().iter().copied().reduce(f32::max)
-    );
+    let highest = found.probabilities().iter().copied().fold(0.0, f32::max);
+    println!("score {:.4}, highest probability of a pixel {highest:.4}", found.score);
     Ok(())
 }

@@ -190,9 +190,7 @@ impl DetectorBuilder {
             progress: self.progress,
             ..Setup::new(method, named.open()?)
         };
-        let model = (method.load)(&setup)?;
-        let prompts = setup.prompts()?;
-        Ok(Detectors { name: named.name, setup, model, prompts, tiling: self.tiling })
+        Detectors::new(named.name, setup, self.tiling)
     }
 
     fn asked_method(&self) -> Result<Option<&'static Method>> {
@@ -227,6 +225,16 @@ pub struct Detectors {
 }
 
 impl Detectors {
+    /// The detectors of a setup; `name` is the model's name in results.
+    ///
+    /// # Errors
+    /// Options or trained weights that do not fit the model.
+    pub fn new(name: String, setup: Setup, tiling: Option<Tiling>) -> Result<Self> {
+        let model = (setup.method.load)(&setup)?;
+        let prompts = setup.prompts()?;
+        Ok(Self { name, setup, model, prompts, tiling })
+    }
+
     /// The model, as results name it.
     pub fn model_name(&self) -> &str {
         &self.name

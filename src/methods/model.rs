@@ -50,10 +50,10 @@ impl Setup {
     pub const LARGEST_IMAGE: usize = 4096;
 
     /// A setup with everything at its default, on the CPU.
-    pub fn new(method: &'static Method, clip: Checkpoint) -> Self {
+    pub fn new(method: &'static Method, clip: impl Into<Arc<Checkpoint>>) -> Self {
         Self {
             method,
-            clip: Arc::new(clip),
+            clip: clip.into(),
             trained: None,
             options: OptionValues::default(),
             image_size: None,

@@ -52,7 +52,7 @@ fn one_picture_gives_one_object_with_every_field() {
     );
     let score = record["score"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&score));
-    for part in ["text_prob", "map_max", "map_mean"] {
+    for part in ["image", "map_max", "map_mean"] {
         assert!(record["components"][part].is_number(), "{part}");
     }
     for stage in ["decode", "preprocess", "model", "map", "write", "total"] {
@@ -179,7 +179,7 @@ fn json_of_many_is_an_array_and_csv_a_table() {
     here.picture("in/b, \"c\".png", 20, 20);
     let csv = here.detect(&["in", "--format", "csv"]).ok().stdout;
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
-    assert!(rows.headers().unwrap().iter().any(|h| h == "components.text_prob"));
+    assert!(rows.headers().unwrap().iter().any(|h| h == "components.image"));
     let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
     assert!(rows.len() == 2 && rows[1][1].ends_with("b, \"c\".png"));
 }

@@ -56,7 +56,7 @@ fn maps_and_scores_of_the_mini_data_set() {
             let of = |part: &str| &expected[&format!("test_py.sigma{sigma}.{part}")];
             let map = difference(raw.as_slice().unwrap(), &of("pr_px").get(first + i).unwrap());
             assert!(map < 1e-4, "{path}: {map}");
-            for (component, part) in [("text_prob", "pr_sp0"), ("map_max", "pr_sp1")] {
+            for (component, part) in [("image", "pr_sp0"), ("map_max", "pr_sp1")] {
                 let found = record["components"][component].as_f64().unwrap() as f32;
                 let value = of(part).get(first + i).unwrap().to_scalar::<f32>().unwrap();
                 assert!((found - value).abs() < 1e-5, "{path} {component}: {found} {value}");

@@ -49,11 +49,11 @@ fn tiles_change_the_map_and_nothing_else_of_the_score() {
     let (tiled, map) = look(&here, &["--tile", "80", "--overlap", "0.5"]);
     assert_eq!(map.dim(), (48, 80));
     let part = |record: &serde_json::Value, name: &str| record["components"][name].as_f64().unwrap() as f32;
-    assert_eq!(part(&tiled, "text_prob"), part(&plain, "text_prob"));
+    assert_eq!(part(&tiled, "image"), part(&plain, "image"));
     assert_eq!(part(&tiled, "map_max"), highest(&map));
     let value = 1.0 / (1.0 + (-50.0 * highest(&map)).exp());
     let score = tiled["score"].as_f64().unwrap() as f32;
-    assert!((score - 0.5 * (part(&plain, "text_prob") + value)).abs() < 1e-6, "{score}");
+    assert!((score - 0.5 * (part(&plain, "image") + value)).abs() < 1e-6, "{score}");
     assert_eq!(image::image_dimensions(here.path("o/a.png.heatmap.png")).unwrap(), (200, 120));
     assert_eq!(tiled["size"], serde_json::json!({"width": 200, "height": 120}));
 

@@ -2,21 +2,18 @@
 
 use std::cell::Cell;
 
-use aaclip::DetectorSettings;
-use aaclip::adapters::{AaClipOptions, AdapterFile, AdapterFit, Method};
-use aaclip::anchors::{AnchorCache, AnchorRequest, Anchors, Domain, PromptSet, Representative, text_anchors};
-use aaclip::clip::{Activation, Checkpoint, Compute, FeatureRequest, SpecialTokens, TapFidelity, Wanted};
-use aaclip::map::blur;
-use aaclip::methods::aa_clip::{self, Blur};
+use aaclip::anchors::{
+    AnchorCache, AnchorRequest, Domain, PlainText, PromptSet, Representative, SentenceEncoder, text_anchors,
+};
+use aaclip::clip::{Activation, Checkpoint, ClipConfig, Compute, SpecialTokens, parameters};
+use aaclip::map::{Alignment, Curve, PatchGrid, Smoothing, blur, final_map};
+use aaclip::methods::aa_clip::{self, Adapters, decision};
+use aaclip::methods::{Method, OptionValues, Setup, Trained, sdp_plus};
+use aaclip::{Detector, progress::Progress};
 use candle_core::{Device, Tensor};
 use ndarray::Array2;
 
 use crate::support::{assert_close, golden, golden_levels, golden_model, golden_settings, tensors};
-
-fn columns(anchors: &Anchors) -> Tensor {
-    let values = anchors.normal.iter().zip(&anchors.abnormal).flat_map(|(&n, &a)| [n, a]);
-    Tensor::from_iter(values, &Device::Cpu).unwrap().reshape((anchors.normal.len(), 2)).unwrap()
-}
 
 fn grid_of(row: &Tensor) -> Array2<f32> {
     let values: Vec<f32> = row.flatten_all().unwrap().to_vec1().unwrap();
@@ -34,9 +31,11 @@ fn anchors_features_maps_and_predictions_match() {
     let (expected, data, golden) = (tensors("aaclip_infer"), tensors("data"), golden());
     let checkpoint = Checkpoint::open(golden_model()).unwrap();
     let (config, device) = (checkpoint.config(), Device::Cpu);
-    let file = AdapterFile::read(&golden.join("weights/aaclip_adapters.safetensors")).unwrap();
-    assert_eq!((file.method(), file.relu()), (Method::AaClip, false));
-    let fit = AdapterFit::new(&file, config, &device);
+    let file = Trained::read(&golden.join("weights/aaclip_adapters.safetensors"), None).unwrap();
+    assert_eq!((file.method(), file.header().get("relu")), (&aa_clip::METHOD, None));
+    let none = OptionValues::default();
+    let adapters = |options| Adapters { weights: &file, config, device: &device, options };
+    let text_adapter = adapters(&none).text().unwrap().unwrap();
     let prompts = PromptSet::load("aa-clip").unwrap();
     let size = config.vision.image_size;
     let levels = golden_levels();
@@ -52,31 +51,28 @@ fn anchors_features_maps_and_predictions_match() {
         assert_eq!(text.domain, Some(domain));
         let anchors = |adapted: bool| {
             let request = AnchorRequest {
-                adapter: if adapted { fit.text(&AaClipOptions::default()).unwrap() } else { None },
+                prompts: &prompts,
+                class: &text.text,
+                representative: Representative::Mean,
+                activation: Activation::Gelu,
+                encoder: if adapted { &text_adapter as &dyn SentenceEncoder } else { &PlainText },
                 special: SpecialTokens::AaClip,
-                activation: Some(Activation::Gelu),
-                ..AnchorRequest::new(prompts.clone(), &text.text, Representative::Mean)
+                progress: Progress::Silent,
             };
-            columns(&text_anchors(&checkpoint, &request, &AnchorCache::disabled(), &device).unwrap())
+            let found = text_anchors(&checkpoint, &request, &AnchorCache::disabled(), &device).unwrap();
+            found.columns(&device).unwrap()
         };
         let adapted = anchors(true);
         assert_close(class, &adapted, &expected[&format!("text_anchor.{class}")], 1e-5);
         assert_close(class, &anchors(false), &expected[&format!("text_anchor_unadapted.{class}")], 1e-5);
 
         for relu in [false, true] {
-            let options = AaClipOptions { relu: Some(relu), ..AaClipOptions::default() };
-            let adapter = fit.image(&options, Method::AaClip).unwrap();
+            let mut options = OptionValues::default();
+            options.set_by_name("relu", &relu.to_string()).unwrap();
+            let adapter = adapters(&options).image(&aa_clip::METHOD).unwrap();
             let images = data["images"].narrow(0, first, 6).unwrap();
-            let fidelity = TapFidelity::Clean;
-            let request = FeatureRequest {
-                levels: &levels,
-                surgery: false,
-                fidelity,
-                adapter: Some(&adapter),
-                original: Wanted::All,
-            };
-            let features = vision.features(&images, request).unwrap();
-            let projected = aa_clip::project(&vision, &features, &adapter).unwrap();
+            let tokens = adapter.tokens(&vision, &images, &levels).unwrap();
+            let projected = decision::project(&vision, &tokens, &adapter).unwrap();
             let tag = if relu { "relu" } else { "norelu" };
             let kind = if domain == Domain::Medical { "medical" } else { "industrial" };
             let check = |name: String, found: &Tensor| {
@@ -87,21 +83,17 @@ fn anchors_features_maps_and_predictions_match() {
                 }
             };
             check(format!("{tag}.{class}.det_token"), &projected.image);
-            let prediction = aa_clip::image_prediction(&projected.image, &adapted).unwrap();
+            let prediction = decision::image_prediction(&projected.image, &adapted).unwrap();
             check(format!("{tag}.{class}.{kind}.image_pred"), &prediction);
             let mut grids = Vec::new();
             for (level, patches) in levels.iter().zip(&projected.patches) {
                 check(format!("{tag}.{class}.seg_tokens.level{level}"), patches);
-                let grid = aa_clip::level_map(patches, &adapted).unwrap();
-                let smoothing = Blur::of(domain);
+                let grid = decision::level_map(patches, &adapted).unwrap();
+                let Smoothing::Patches { taps, sigma } = decision::smoothing(domain, None) else {
+                    panic!("AA-CLIP smooths on the patch grid")
+                };
                 let blurred: Vec<Tensor> = (0..6)
-                    .map(|i| {
-                        tensor_of(blur(
-                            grid_of(&grid.get(i).unwrap()).view(),
-                            smoothing.kernel,
-                            smoothing.sigma,
-                        ))
-                    })
+                    .map(|i| tensor_of(blur(grid_of(&grid.get(i).unwrap()).view(), taps, sigma)))
                     .collect();
                 check(
                     format!("{tag}.{class}.{kind}.grid.level{level}"),
@@ -111,8 +103,15 @@ fn anchors_features_maps_and_predictions_match() {
             }
             let maps: Vec<Tensor> = (0..6)
                 .map(|i| {
-                    let one: Vec<Tensor> = grids.iter().map(|g| g.narrow(0, i, 1).unwrap()).collect();
-                    tensor_of(aa_clip::final_map(&one, size, Blur::of(domain)).unwrap())
+                    let one: Vec<PatchGrid> = grids
+                        .iter()
+                        .map(|g| PatchGrid {
+                            values: grid_of(&g.get(i).unwrap()),
+                            alignment: Alignment::Corners,
+                            curve: Curve::Linear,
+                        })
+                        .collect();
+                    tensor_of(final_map(&one, size, decision::smoothing(domain, None)))
                 })
                 .collect();
             let name = format!("{tag}.{class}.{kind}.map_sum");
@@ -127,31 +126,54 @@ fn anchors_features_maps_and_predictions_match() {
 fn official_checkpoints_are_the_adapters_they_say() {
     let (golden, settings, levels) = (golden(), golden_settings(), golden_levels().len());
     let adapted = |key: &str| settings[key].as_u64().unwrap() as usize;
-    let folder = AdapterFile::read(&golden.join("aaclip_train/official_ckpt")).unwrap();
-    assert_eq!(folder.method(), Method::AaClip);
+    let folder = Trained::read(&golden.join("aaclip_train/official_ckpt"), None).unwrap();
+    assert_eq!(folder.method(), &aa_clip::METHOD);
     assert_eq!(
         folder.tensors().count(),
         adapted("text_adapt_until") + 1 + adapted("image_adapt_until") + levels + 1
     );
-    assert!(folder.header().epochs.is_some());
-    let named = AdapterFile::read(&golden.join("aaclip_train/official_ckpt/image_adapter.pth")).unwrap();
+    assert!(folder.header().get("epochs").is_some());
+    let named = Trained::read(&golden.join("aaclip_train/official_ckpt/image_adapter.pth"), None).unwrap();
     assert_eq!(named, folder);
-    let plus = AdapterFile::read(&golden.join("clipad_sdp_plus/official_ckpt")).unwrap();
-    assert_eq!((plus.method(), plus.tensors().count()), (Method::SdpPlus, 2 * levels));
+    let plus = Trained::read(&golden.join("clipad_sdp_plus/official_ckpt"), None).unwrap();
+    assert_eq!((plus.method(), plus.tensors().count()), (&sdp_plus::METHOD, 2 * levels));
 }
 
+/// A model of ViT-L/14@336's grid that asks for QuickGELU, otherwise as small as possible, and AA-CLIP's adapters for it.
 #[test]
 fn aa_clip_looks_at_518_pixels_with_the_exact_gelu() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("config.json");
-    let json = r#"{"embed_dim": 768, "quick_gelu": true,
-        "vision_cfg": {"image_size": 336, "layers": 24, "width": 1024, "patch_size": 14},
-        "text_cfg": {"width": 768, "heads": 12}}"#;
-    std::fs::write(&path, json).unwrap();
-    let config = aaclip::clip::ClipConfig::from_file(&path).unwrap();
-    let settings = DetectorSettings::default();
-    assert_eq!(settings.image_size(&config, Method::AaClip), 518);
-    assert_eq!(settings.image_size(&config, Method::Sdp), 336);
-    assert_eq!(settings.activation(&config, Method::AaSdp), Activation::Gelu);
-    assert_eq!(settings.activation(&config, Method::SdpPlus), Activation::QuickGelu);
+    let json = r#"{"embed_dim": 4, "quick_gelu": true,
+        "vision_cfg": {"image_size": 336, "layers": 4, "width": 8, "head_width": 8, "patch_size": 14},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}}"#;
+    std::fs::write(dir.path().join("open_clip_config.json"), json).unwrap();
+    let config = ClipConfig::from_dir(dir.path()).unwrap();
+    let filled = |shape: &[usize]| Tensor::ones(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let model: std::collections::HashMap<String, Tensor> =
+        parameters(&config).iter().map(|p| (p.name.clone(), filled(&p.shape))).collect();
+    candle_core::safetensors::save(&model, dir.path().join("model.safetensors")).unwrap();
+    let mut adapters: std::collections::HashMap<String, Tensor> =
+        (0..4).map(|i| (format!("image_adapter.seg_proj.{i}.fc.weight"), filled(&[4, 8]))).collect();
+    adapters.insert("image_adapter.det_proj.fc.weight".into(), filled(&[4, 8]));
+    let file = dir.path().join("adapters.safetensors");
+    candle_core::safetensors::save(&adapters, &file).unwrap();
+
+    let builder = Detector::builder(dir.path().to_str().unwrap()).cache(AnchorCache::disabled());
+    for (method, checkpoint, size, activation) in [
+        ("sdp", None, 336, "quick-gelu"),
+        ("aa-clip", Some(&file), 518, "gelu"),
+        ("aa-sdp", Some(&file), 518, "gelu"),
+    ] {
+        let builder = builder.clone().method(method);
+        let builder = match checkpoint {
+            Some(file) => builder.checkpoint(file),
+            None => builder,
+        };
+        let opened = builder.open().unwrap();
+        assert_eq!((opened.image_size(), opened.method()), (size, Method::find(method).unwrap()));
+        assert_eq!(opened.provenance().unwrap().get("activation"), Some(activation), "{method}");
+    }
+    // SDP+ has no activation of its own either.
+    let setup = Setup::new(&sdp_plus::METHOD, Checkpoint::open(dir.path()).unwrap());
+    assert_eq!(setup.activation(None), Activation::QuickGelu);
 }

@@ -28,7 +28,7 @@ fn towers_match() {
             assert_close(&format!("{key}.{name}"), found, expect(name), TOLERANCE);
         };
         let text = checkpoint.text(activation, &Compute::default()).unwrap();
-        let embedded = text.embed(&sentences, None).unwrap();
+        let embedded = text.embed(&sentences).unwrap();
         check("text", &embedded);
         let first = text.hidden(&sentences[..2], 77, 1, None).unwrap();
         check("text_block1_out", &first);

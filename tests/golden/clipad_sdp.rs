@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 
-use aaclip::clip::{Activation, Checkpoint, Compute, TapFidelity};
-use aaclip::map::{Sigma, gaussian};
-use aaclip::methods::sdp;
+use aaclip::clip::{Activation, Checkpoint, Compute};
+use aaclip::map::{Alignment, Sigma, gaussian};
+use aaclip::methods::sdp::{self, Fidelity};
 use candle_core::{Device, Tensor};
 
-use crate::support::{assert_close, golden_levels, golden_model, golden_settings, numbers, tensors};
+use crate::support::{self, assert_close, golden_levels, golden_model, golden_settings, numbers, tensors};
 
 #[test]
 fn dual_path_features_match() {
@@ -20,12 +20,12 @@ fn dual_path_features_match() {
     let images = data["images"].narrow(0, 0, 6).unwrap();
     let compared = Cell::new(0);
     for (key, levels, fidelity) in [
-        ("official", &aligned, TapFidelity::Reference),
-        ("noalias", &aligned, TapFidelity::Clean),
-        ("unaligned_official", &unaligned, TapFidelity::Reference),
-        ("unaligned_noalias", &unaligned, TapFidelity::Clean),
+        ("official", &aligned, Fidelity::Reference),
+        ("noalias", &aligned, Fidelity::Clean),
+        ("unaligned_official", &unaligned, Fidelity::Reference),
+        ("unaligned_noalias", &unaligned, Fidelity::Clean),
     ] {
-        let features = vision.dual_path(&images, levels, fidelity).unwrap();
+        let features = sdp::dual_path(&vision, &images, levels, fidelity).unwrap();
         assert_eq!(features.len(), levels.len());
         for (level, feature) in levels.iter().zip(&features) {
             assert_eq!(feature.level, *level);
@@ -53,12 +53,13 @@ fn similarities_maps_and_scores_match() {
     let size = checkpoint.config().vision.image_size;
     let vision = checkpoint.vision(size, Activation::Gelu, &Compute::default()).unwrap();
     for (key, levels, fidelity) in [
-        ("official", &aligned, TapFidelity::Reference),
-        ("noalias", &aligned, TapFidelity::Clean),
-        ("unaligned_official", &unaligned, TapFidelity::Reference),
-        ("unaligned_noalias", &unaligned, TapFidelity::Clean),
+        ("official", &aligned, Fidelity::Reference),
+        ("noalias", &aligned, Fidelity::Clean),
+        ("unaligned_official", &unaligned, Fidelity::Reference),
+        ("unaligned_noalias", &unaligned, Fidelity::Clean),
     ] {
-        let features = vision.dual_path(&data["images"].narrow(0, 0, 6).unwrap(), levels, fidelity).unwrap();
+        let features =
+            sdp::dual_path(&vision, &data["images"].narrow(0, 0, 6).unwrap(), levels, fidelity).unwrap();
         let found = sdp::similarity(&features, &golden["text.bottle"]).unwrap();
         assert_close(
             &format!("{key}.similarity"),
@@ -84,7 +85,7 @@ fn similarities_maps_and_scores_match() {
     for sigma in [8.0, 2.0] {
         let halves = [("bottle", 0), ("metal_nut", 6)].map(|(class, first)| {
             let images = data["images"].narrow(0, first, 6).unwrap();
-            let features = vision.dual_path(&images, &aligned, TapFidelity::Reference).unwrap();
+            let features = sdp::dual_path(&vision, &images, &aligned, Fidelity::Reference).unwrap();
             let found = sdp::similarity(&features, &golden[&format!("text.{class}")]).unwrap();
             (smoothed(&found, size, sigma), found.text_probability)
         });
@@ -104,7 +105,10 @@ fn smoothed(found: &sdp::Similarity, size: usize, sigma: f64) -> Tensor {
     let count = found.tokens.dim(0).unwrap();
     let maps = (0..count).map(|i| {
         let one = sdp::Similarity { tokens: found.tokens.narrow(0, i, 1).unwrap(), ..found.clone() };
-        let map = gaussian(one.first_map(size).unwrap().view(), Sigma::new(sigma).unwrap());
+        let map = gaussian(
+            support::upsampled(&one.patches().unwrap(), size, Alignment::HalfPixel).view(),
+            Sigma::new(sigma).unwrap(),
+        );
         Tensor::from_vec(map.into_raw_vec_and_offset().0, (size, size), &Device::Cpu).unwrap()
     });
     Tensor::stack(&maps.collect::<Vec<_>>(), 0).unwrap()

@@ -1,17 +1,26 @@
 //! CLIP-AD's SDP+ at inference.
 
-use aaclip::adapters::{AdapterFile, AdapterFit, Method};
-use aaclip::clip::{Activation, Checkpoint, Compute, TapFidelity};
-use aaclip::map::{Sigma, gaussian};
-use aaclip::methods::{sdp, sdp_plus};
+use aaclip::clip::{Activation, Checkpoint, Compute};
+use aaclip::map::{Alignment, Curve, PatchGrid, Sigma, Smoothing, final_map, gaussian};
+use aaclip::methods::Trained;
+use aaclip::methods::sdp::{self, Fidelity};
+use aaclip::methods::sdp_plus::{self, LinearLayers};
 use candle_core::{D, Device, Tensor};
 use ndarray::Array2;
 
-use crate::support::{assert_close, golden, golden_levels, golden_model, tensors};
+use crate::support::{self, assert_close, golden, golden_levels, golden_model, tensors};
 
 fn tensor_of(map: Array2<f32>) -> Tensor {
     let shape = map.dim();
     Tensor::from_vec(map.into_raw_vec_and_offset().0, shape, &Device::Cpu).unwrap()
+}
+
+/// A level's logits `[1, L]`, as the method gives them.
+fn grid(logits: &Tensor) -> PatchGrid {
+    let row: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
+    let side = row.len().isqrt();
+    let values = Array2::from_shape_vec((side, side), row).unwrap();
+    PatchGrid { values, alignment: Alignment::Corners, curve: Curve::Sigmoid }
 }
 
 #[test]
@@ -20,9 +29,9 @@ fn logits_maps_and_scores_match() {
     let (data, golden) = (tensors("data"), golden());
     let checkpoint = Checkpoint::open(golden_model()).unwrap();
     let (config, device) = (checkpoint.config(), Device::Cpu);
-    let file = AdapterFile::read(&golden.join("weights/clipad_linear.safetensors")).unwrap();
-    assert_eq!(file.method(), Method::SdpPlus);
-    let layers = AdapterFit::new(&file, config, &device).linear().unwrap();
+    let file = Trained::read(&golden.join("weights/clipad_linear.safetensors"), None).unwrap();
+    assert_eq!(file.method(), &sdp_plus::METHOD);
+    let layers = LinearLayers::read(&file, config, &device).unwrap();
     let size = config.vision.image_size;
     let levels = golden_levels();
     let vision = checkpoint.vision(size, Activation::Gelu, &Compute::default()).unwrap();
@@ -31,17 +40,17 @@ fn logits_maps_and_scores_match() {
     for (class, first) in [("bottle", 0), ("metal_nut", 6)] {
         let anchors = &sdp_golden[&format!("text.{class}")];
         let images = data["images"].narrow(0, first, 6).unwrap();
-        let features = vision.dual_path(&images, &levels, TapFidelity::Reference).unwrap();
+        let features = sdp::dual_path(&vision, &images, &levels, Fidelity::Reference).unwrap();
         let logits = sdp_plus::logits(&features, &layers, anchors).unwrap();
         let similarity = sdp::similarity(&features, anchors).unwrap();
         let mut trained = Vec::new();
         let mut before = Vec::new();
         for i in 0..6 {
-            let one: Vec<Tensor> = logits.iter().map(|l| l.narrow(0, i, 1).unwrap()).collect();
-            let map = sdp_plus::trained_map(&one, size).unwrap();
+            let one: Vec<PatchGrid> = logits.iter().map(|l| grid(&l.narrow(0, i, 1).unwrap())).collect();
+            let map = final_map(&one, size, Smoothing::None);
             let alone =
                 sdp::Similarity { tokens: similarity.tokens.narrow(0, i, 1).unwrap(), ..similarity.clone() };
-            before.push(alone.first_map(size).unwrap() + &map);
+            before.push(support::upsampled(&alone.patches().unwrap(), size, Alignment::HalfPixel) + &map);
             trained.push(tensor_of(map));
         }
         if class == "bottle" {

@@ -1,12 +1,15 @@
 //! Three steps of each training stage on a fixed batch, against the official code.
 
-use aaclip::adapters::{AdapterFile, Share};
-use aaclip::anchors::{AnchorCache, AnchorRequest, Polarity, PromptSet, Representative, text_anchors};
-use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens, TextTower, VisionTower};
-use aaclip::train::{
-    Adam, Batch, ClassSentences, Gradients, ImageStage, LinearStage, Losses, TextStage, TrainingFidelity,
-    anchors_of,
+use aaclip::anchors::{
+    AnchorCache, AnchorRequest, PlainText, Polarity, PromptSet, Representative, text_anchors,
 };
+use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens, TextTower, VisionTower};
+use aaclip::methods::Trained;
+use aaclip::methods::aa_clip::Share;
+use aaclip::methods::aa_clip::train::{ClassSentences, ImageStage, TextStage};
+use aaclip::methods::sdp_plus::train::LinearStage;
+use aaclip::progress::Progress;
+use aaclip::train::{Adam, Batch, Gradients, Losses, TrainingFidelity, anchors_of};
 use candle_core::{D, DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -15,7 +18,7 @@ use crate::support::{assert_close, case, golden, golden_levels, golden_model, te
 
 struct Material {
     checkpoint: Checkpoint,
-    adapters: AdapterFile,
+    adapters: Trained,
     levels: Vec<usize>,
     images: Tensor,
     masks: HashMap<&'static str, Tensor>,
@@ -27,7 +30,7 @@ impl Material {
         let masks = ["masks.aaclip", "masks.clipad"];
         Self {
             checkpoint: Checkpoint::open(golden_model()).unwrap(),
-            adapters: AdapterFile::read(&golden().join("weights").join(adapters)).unwrap(),
+            adapters: Trained::read(&golden().join("weights").join(adapters)).unwrap(),
             levels: golden_levels(),
             images: data["images"].clone(),
             masks: masks.into_iter().map(|m| (m, data[m].to_dtype(DType::F32).unwrap())).collect(),
@@ -54,14 +57,17 @@ impl Material {
             let names: Vec<String> = if part.contains('*') {
                 (0..)
                     .map(|i| format!("{before}{i}{after}"))
-                    .take_while(|n| self.adapters.values(n).is_some())
+                    .take_while(|n| self.adapters.get(n).is_some())
                     .collect()
             } else {
                 vec![part.to_string()]
             };
             for name in names {
-                let (shape, values) = self.adapters.values(&name).unwrap();
-                all.push((name, Tensor::from_slice(values, shape, &Device::Cpu).unwrap()));
+                let values = self.adapters.get(&name).unwrap();
+                all.push((
+                    name,
+                    Tensor::from_slice(&values.values, &values.shape[..], &Device::Cpu).unwrap(),
+                ));
             }
         }
         all
@@ -277,14 +283,17 @@ fn linear_layers_of_sdp_plus() {
         .into_iter()
         .map(|class| {
             let request = AnchorRequest {
-                activation: Some(Activation::Gelu),
+                prompts: &prompts,
+                class,
+                representative: Representative::Mean,
+                activation: Activation::Gelu,
+                encoder: &PlainText,
                 special: SpecialTokens::ClipAd,
-                ..AnchorRequest::new(prompts.clone(), class, Representative::Mean)
+                progress: Progress::Silent,
             };
             let found =
                 text_anchors(&material.checkpoint, &request, &AnchorCache::disabled(), &Device::Cpu).unwrap();
-            let columns = found.normal.iter().zip(&found.abnormal).flat_map(|(&n, &a)| [n, a]);
-            Tensor::from_iter(columns, &Device::Cpu).unwrap().reshape((found.normal.len(), 2)).unwrap()
+            found.columns(&Device::Cpu).unwrap()
         })
         .collect();
     let stage = || {

@@ -8,9 +8,10 @@ mod tiles;
 
 use std::path::PathBuf;
 
-use aaclip::anchors::{AnchorCache, Domain, Representative};
+use aaclip::anchors::{Domain, Representative};
 use aaclip::clip::{SpecialTokens, Tokenizer};
-use aaclip::methods::{Method, aa_clip, probability, sdp, sdp_plus};
+use aaclip::methods::aa_clip::decision;
+use aaclip::methods::{sdp, sdp_plus};
 use ndarray::{Array2, Axis, concatenate};
 use proptest::prelude::*;
 
@@ -24,17 +25,17 @@ fn picture() -> (tempfile::TempDir, PathBuf) {
 
 #[test]
 fn the_example_runs() {
-    let (dir, path) = picture();
-    let cache = AnchorCache::at(dir.path().join("cache"));
-    let found = example::sdp(support::tiny_model(), &path, "bottle", &cache).unwrap();
+    let (_dir, path) = picture();
+    let model = support::tiny_model().to_str().unwrap();
+    let found = example::detect(model, &path, "bottle").unwrap();
     assert_eq!(found.probabilities().dim(), (30, 50));
     assert!((0.0..=1.0).contains(&found.score));
-    assert_eq!(example::sdp(support::tiny_model(), &path, "bottle", &cache).unwrap().score, found.score);
-    let (model, size) =
-        (support::golden_model(), support::case("data")["image_size"].as_u64().unwrap() as usize);
+    assert_eq!(example::detect(model, &path, "bottle").unwrap().score, found.score);
+    let size = support::case("data")["image_size"].as_u64().unwrap() as usize;
     let adapters = support::golden().join("weights/aaclip_adapters.safetensors");
-    let found = example::aa_clip(model, &path, "bottle", &adapters, &cache).unwrap();
-    assert!(found.components.image_pred.is_some() && found.map.dim() == (size, size));
+    let model = support::golden_model().to_str().unwrap();
+    let found = example::detect_with(model, &adapters, &path, "bottle").unwrap();
+    assert!(found.components.image.is_some() && found.map.dim() == (size, size));
 }
 
 /// Scores and probabilities grow with the reference's own values, and with nothing else.
@@ -43,16 +44,16 @@ fn probabilities_and_scores_are_monotone() {
     proptest!(|(a in -50.0f32..50.0, b in -50.0f32..50.0, p in 0.0f32..1.0, q in 0.0f32..1.0, levels in 1usize..6)| {
         let (low, high) = (a.min(b), a.max(b));
         let (dim, bright) = (p.min(q), p.max(q));
-        for method in Method::ALL {
-            let (x, y) = (probability(method, low, levels), probability(method, high, levels));
-            prop_assert!((0.0..=1.0).contains(&x) && x <= y && y <= 1.0, "{method:?}");
+        for probability in [sdp::probability, sdp_plus::probability, decision::probability] {
+            let (x, y) = (probability(low, levels), probability(high, levels));
+            prop_assert!((0.0..=1.0).contains(&x) && x <= y && y <= 1.0);
         }
         for score in [sdp::score, sdp_plus::score] {
             prop_assert!(score(dim, low, levels) <= score(bright, high, levels));
             prop_assert!((0.0..=1.0).contains(&score(dim, high, levels)));
         }
         for domain in [Domain::Industrial, Domain::Medical] {
-            prop_assert!(aa_clip::score(dim, low, levels, domain) <= aa_clip::score(bright, high, levels, domain));
+            prop_assert!(decision::score(dim, low, levels, domain) <= decision::score(bright, high, levels, domain));
         }
     });
 }

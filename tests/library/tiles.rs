@@ -2,22 +2,16 @@
 
 use std::num::NonZeroUsize;
 
-use aaclip::anchors::{AnchorCache, AnchorRequest, PromptSet, Representative, text_anchors};
-use aaclip::clip::Checkpoint;
+use aaclip::Detector;
+use aaclip::anchors::AnchorCache;
 use aaclip::image::{Fit, Picture, PixelMode};
 use aaclip::tiles::{Overlap, TileGrid, TileSide, Tiling};
-use aaclip::{Detector, DetectorMethod, DetectorSettings};
-use candle_core::Device;
 
 use crate::support;
 
 fn detectors(fit: Fit, tiling: Option<Tiling>) -> Detector {
-    let model = Checkpoint::open(support::tiny_model()).unwrap();
-    let prompts = PromptSet::load("clip-ad").unwrap();
-    let request = AnchorRequest::new(prompts, "bottle", Representative::Mean);
-    let anchors = text_anchors(&model, &request, &AnchorCache::disabled(), &Device::Cpu).unwrap();
-    let settings = DetectorSettings { fit, tiling, ..DetectorSettings::default() };
-    Detector::new(&model, &anchors, DetectorMethod::Sdp, &settings, &Device::Cpu).unwrap()
+    let builder = Detector::builder(support::tiny_model().to_str().unwrap()).class("bottle");
+    builder.cache(AnchorCache::disabled()).fit(fit).tiling(tiling).build().unwrap()
 }
 
 fn picture(width: usize, height: usize) -> Picture {

@@ -267,6 +267,14 @@ pub fn hugging_face(tensors: &HashMap<String, Tensor>) -> HashMap<String, Tensor
     out
 }
 
+/// A map of patches `[1, L]`, up-sampled to `[size, size]`.
+pub fn upsampled(values: &Tensor, size: usize, alignment: aaclip::map::Alignment) -> ndarray::Array2<f32> {
+    let row: Vec<f32> = values.flatten_all().unwrap().to_vec1().unwrap();
+    let side = row.len().isqrt();
+    let grid = ndarray::Array2::from_shape_vec((side, side), row).unwrap();
+    aaclip::map::bilinear(grid.view(), (size, size), alignment)
+}
+
 /// Maps in memory with their truths.
 pub struct Stack {
     pub maps: Vec<Vec<f32>>,

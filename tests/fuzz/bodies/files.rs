@@ -52,8 +52,7 @@ pub fn results(data: &[u8]) {
     scratch::file("results/results.jsonl", data);
     scratch::file("results/maps.f32", &[0; 64]);
     let Ok(mut store) = Store::open(&folder, manifest(), false) else { return };
-    let components =
-        Components { text_prob: None, image_pred: None, map_min: 0.0, map_max: 0.0, map_mean: 0.0 };
+    let components = Components { image: None, map_min: 0.0, map_max: 0.0, map_mean: 0.0 };
     let (name, class, kind) = ("n".to_owned(), "c".to_owned(), "k".to_owned());
     let result = PictureResult {
         name,

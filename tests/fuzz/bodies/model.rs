@@ -1,12 +1,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use aaclip::anchors::Anchors;
+use aaclip::Detectors;
 use aaclip::clip::{Activation, Checkpoint, ClipConfig, Compute, SpecialTokens, parameters};
 use aaclip::image::{Picture, PixelMode};
-use aaclip::{Detector, DetectorMethod, DetectorSettings};
+use aaclip::methods::{Setup, sdp};
 use candle_core::{Device, Tensor};
-use ndarray::Array1;
 
 use super::scratch;
 
@@ -25,7 +24,7 @@ pub fn model(data: &[u8]) {
         return;
     }
     scratch::file("model/tokenizer.json", TOKENIZER);
-    run(&open(path.parent().unwrap_or(&path), &config));
+    run(open(path.parent().unwrap_or(&path), &config));
 }
 
 /// Puts weights beside a configuration and opens the folder.
@@ -42,22 +41,23 @@ pub fn open(folder: &Path, config: &ClipConfig) -> Checkpoint {
 }
 
 /// Both towers.
-fn run(checkpoint: &Checkpoint) {
-    let config = checkpoint.config();
+fn run(checkpoint: Checkpoint) {
     let sentences = checkpoint.tokenizer(SpecialTokens::AaClip).and_then(|tokenizer| {
         let sentences = ["a b", "", "b b b b b b"].map(|s| tokenizer.encode(s));
         Ok(sentences.into_iter().collect::<Result<Vec<_>, _>>()?)
     });
     let sentences = sentences.expect("a tokenizer");
     let text = checkpoint.text(Activation::Gelu, &Compute::default()).expect("a text tower");
-    let _ = text.embed(&sentences, None);
+    let _ = text.embed(&sentences);
 
-    let vector = |sign: f32| Array1::from_shape_fn(config.embed_dim, |i| if i % 2 == 0 { sign } else { 0.5 });
-    let anchors = Anchors { normal: vector(1.0), abnormal: vector(-1.0) };
-    let settings = DetectorSettings::default();
-    let detector = Detector::new(checkpoint, &anchors, DetectorMethod::Sdp, &settings, &Device::Cpu);
+    let setup = Setup::new(&sdp::METHOD, checkpoint);
+    let detectors = Detectors::new("model".to_owned(), setup, None).expect("a model");
+    // Weights from a formula may give sentences no direction.
+    let Ok(detector) = detectors.describe("a", None).and_then(|class| detectors.detector(&class)) else {
+        return;
+    };
     let picture = Picture::new(3, 2, PixelMode::Gray, vec![0, 50, 100, 150, 200, 250]).expect("6 samples");
-    if let Ok(found) = detector.expect("a detector").detect(&picture) {
+    if let Ok(found) = detector.detect(&picture) {
         assert!((0.0..=1.0).contains(&found.score), "score {}", found.score);
     }
 }
