@@ -62,20 +62,23 @@ impl TextTower {
     /// # Errors
     /// A token id outside the vocabulary, or no sentence at all.
     pub fn embed(&self, sentences: &[Tokens]) -> Result<Tensor> {
-        let mut x = self.begin(sentences)?;
+        let mut x = self.begin(sentences, Self::needed(sentences))?;
         for block in &self.blocks {
             x = block.forward(&x, true)?;
         }
         self.project(&self.finish(&x, sentences)?)
     }
 
-    /// The tokens of sentences before the first block, `[N, length, W]`. Attention is causal, so nothing after the
-    /// last end token can reach a result: `length` ends there.
+    /// The number of tokens of sentences that can reach a result: attention is causal, so none after the last end token.
+    pub fn needed(sentences: &[Tokens]) -> usize {
+        sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0)
+    }
+
+    /// The first `length` tokens of sentences before the first block, `[N, length, W]`.
     ///
     /// # Errors
-    /// A token id outside the vocabulary, a sentence beyond the context, or no sentence at all.
-    pub fn begin(&self, sentences: &[Tokens]) -> Result<Tensor> {
-        let length = sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0);
+    /// A token id outside the vocabulary, or a `length` beyond the context.
+    pub fn begin(&self, sentences: &[Tokens], length: usize) -> Result<Tensor> {
         if length == 0 || length > self.config.context_length {
             candle_core::bail!("{length} tokens do not fit a context of {}", self.config.context_length);
         }

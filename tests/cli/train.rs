@@ -34,7 +34,7 @@ impl Workplace {
 
     /// A hash of the tensors of an adapter file. (Its bytes may differ in the order of what it says about itself.)
     fn digest(&self, path: impl AsRef<Path>) -> String {
-        aaclip::adapters::AdapterFile::read(&self.path(path)).unwrap().digest()
+        aaclip::methods::Trained::read(&self.path(path), None).unwrap().digest()
     }
 }
 

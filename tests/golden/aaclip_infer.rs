@@ -33,9 +33,8 @@ fn anchors_features_maps_and_predictions_match() {
     let (config, device) = (checkpoint.config(), Device::Cpu);
     let file = Trained::read(&golden.join("weights/aaclip_adapters.safetensors"), None).unwrap();
     assert_eq!((file.method(), file.header().get("relu")), (&aa_clip::METHOD, None));
-    let none = OptionValues::default();
-    let adapters = |options| Adapters { weights: &file, config, device: &device, options };
-    let text_adapter = adapters(&none).text().unwrap().unwrap();
+    let adapters = Adapters { weights: &file, config, device: &device, options: &OptionValues::default() };
+    let text_adapter = adapters.text().unwrap().unwrap();
     let prompts = PromptSet::load("aa-clip").unwrap();
     let size = config.vision.image_size;
     let levels = golden_levels();
@@ -69,7 +68,7 @@ fn anchors_features_maps_and_predictions_match() {
         for relu in [false, true] {
             let mut options = OptionValues::default();
             options.set_by_name("relu", &relu.to_string()).unwrap();
-            let adapter = adapters(&options).image(&aa_clip::METHOD).unwrap();
+            let adapter = Adapters { options: &options, ..adapters }.image(&aa_clip::METHOD).unwrap();
             let images = data["images"].narrow(0, first, 6).unwrap();
             let tokens = adapter.tokens(&vision, &images, &levels).unwrap();
             let projected = decision::project(&vision, &tokens, &adapter).unwrap();

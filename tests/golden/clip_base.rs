@@ -30,7 +30,7 @@ fn towers_match() {
         let text = checkpoint.text(activation, &Compute::default()).unwrap();
         let embedded = text.embed(&sentences).unwrap();
         check("text", &embedded);
-        let first = text.hidden(&sentences[..2], 77, 1, None).unwrap();
+        let first = text.blocks()[0].forward(&text.begin(&sentences[..2], 77).unwrap(), true).unwrap();
         check("text_block1_out", &first);
 
         let vision = checkpoint

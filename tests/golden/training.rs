@@ -30,7 +30,7 @@ impl Material {
         let masks = ["masks.aaclip", "masks.clipad"];
         Self {
             checkpoint: Checkpoint::open(golden_model()).unwrap(),
-            adapters: Trained::read(&golden().join("weights").join(adapters)).unwrap(),
+            adapters: Trained::read(&golden().join("weights").join(adapters), None).unwrap(),
             levels: golden_levels(),
             images: data["images"].clone(),
             masks: masks.into_iter().map(|m| (m, data[m].to_dtype(DType::F32).unwrap())).collect(),

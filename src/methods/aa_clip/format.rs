@@ -85,6 +85,7 @@ fn shapes(weights: &Trained) -> Vec<(&'static str, usize)> {
 }
 
 /// The adapters of a file, for a model and what was said for the options.
+#[derive(Clone, Copy)]
 pub struct Adapters<'a> {
     /// The file.
     pub weights: &'a Trained,

@@ -54,7 +54,7 @@ impl SentenceEncoder for TextAdapter {
     }
 
     fn encode(&self, tower: &TextTower, sentences: &[Tokens]) -> Result<Tensor> {
-        let mut x = tower.begin(sentences)?;
+        let mut x = tower.begin(sentences, TextTower::needed(sentences))?;
         for (i, block) in tower.blocks().iter().enumerate() {
             x = self.after_block(i, block.forward(&x, true)?)?;
         }

@@ -106,7 +106,7 @@ impl<'a> TextStage<'a> {
     /// A class that does not exist.
     pub fn anchors(&self, classes: &[usize]) -> Result<Vec<Tensor>> {
         let (sentences, counts) = self.sentences(classes)?;
-        let x = self.text.begin(&sentences)?;
+        let x = self.text.begin(&sentences, TextTower::needed(&sentences))?;
         let block = |i: usize, x: &Tensor| self.block(i, x);
         let walk = Walk::forward(&x, self.text.layers(), &block)?;
         let rows = self.text.finish(walk.level(self.text.layers()), &sentences)?;
@@ -124,7 +124,11 @@ impl<'a> TextStage<'a> {
         classes.dedup();
         let (sentences, counts) = self.sentences(&classes)?;
         let block = |i: usize, x: &Tensor| self.block(i, x);
-        let walk = Walk::forward(&self.text.begin(&sentences)?, self.text.layers(), &block)?;
+        let walk = Walk::forward(
+            &self.text.begin(&sentences, TextTower::needed(&sentences))?,
+            self.text.layers(),
+            &block,
+        )?;
         let leaf = Var::from_tensor(walk.level(self.text.layers()))?;
         let rows = self.adapter.project(&self.text.finish(&leaf, &sentences)?)?;
         let of_classes = anchors(&rows, &counts)?;
