@@ -58,10 +58,10 @@ pub fn write_atomic_again(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > limit {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes"))),
-        false => Ok(bytes),
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} kB", limit / 1000)));
     }
+    Ok(bytes)
 }
 
 /// Whether an error of writing one file will meet every other one as well.
