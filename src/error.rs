@@ -11,6 +11,7 @@ use crate::{
     evaluation::EvaluationError,
     gallery::GalleryError,
     image::ImageError,
+    journal::JournalError,
     weights::{HubError, WeightsError},
 };
 
@@ -48,6 +49,9 @@ pub enum Error {
     /// An evaluation's files.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// Results of an earlier run.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A run over many pictures.
     #[error(transparent)]
     Batch(#[from] BatchError),
