@@ -1,7 +1,6 @@
 //! `aaclip calibrate`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -137,10 +136,7 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     let thresholds: BTreeMap<String, ClassThreshold> = thresholds.collect::<Result<_>>()?;
     let text: String = thresholds.iter().map(|(class, t)| line(class, t)).collect();
     ThresholdFile::new(&session.model, session.provenance()?, thresholds).write(&args.out)?;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::io("write to", "stdout", e))?;
+    messages::print(text)?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use aaclip::anchors::{ClassName, PromptSet};
 use aaclip::dataset::{Dataset, Label, Mask, Sample};
 use aaclip::train::Example;
-use aaclip::{Error, Result};
+use aaclip::{Error, Result, files};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ impl TrainingData {
             hash.update(name.as_bytes());
             hash.update([0]);
         }
-        let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let digest = files::hex(&hash.finalize()[..8]);
         format!("{} pictures {digest}", self.names.len())
     }
 }
