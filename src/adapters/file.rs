@@ -8,6 +8,7 @@ use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
 
 use super::{AdapterError, Method, locate};
+use crate::files;
 use crate::weights::{self, TensorStore, builtin};
 
 /// What a file of ours says about itself. Nothing of it is needed to use official checkpoints.
@@ -276,7 +277,7 @@ impl AdapterFile {
             hash.update(name.as_bytes());
             v.values.iter().for_each(|x| hash.update(x.to_le_bytes()));
         }
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        files::hex(&hash.finalize())
     }
 
     /// Writes the adapters in our own form: safetensors under the official names, with a header. Atomically.
