@@ -10,6 +10,7 @@ use crate::{
     evaluation::EvaluationError,
     gallery::GalleryError,
     image::ImageError,
+    journal::JournalError,
     methods::TrainedError,
     weights::{HubError, WeightsError},
 };
@@ -48,6 +49,9 @@ pub enum Error {
     /// An evaluation's files.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// Results of an earlier run.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A run over many pictures.
     #[error(transparent)]
     Batch(#[from] BatchError),

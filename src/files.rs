@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Writes `bytes` to `path` so that a reader sees the old file or the whole new one, never a part.
@@ -58,10 +59,10 @@ pub fn write_atomic_again(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > limit {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes"))),
-        false => Ok(bytes),
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} kB", limit / 1000)));
     }
+    Ok(bytes)
 }
 
 /// Whether an error of writing one file will meet every other one as well.
@@ -83,7 +84,7 @@ fn set_default_permissions(_file: &std::fs::File) -> io::Result<()> {
 }
 
 /// What tells one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// Its length.
     pub bytes: u64,
@@ -92,6 +93,11 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// The stamp of a file; `None` if the system says nothing about it.
+    pub fn read(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|about| Self::of(&about))
+    }
+
     /// The stamp in what the system says of a file.
     pub fn of(metadata: &std::fs::Metadata) -> Self {
         let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).ok();
@@ -115,9 +121,14 @@ pub fn path_of_bytes(bytes: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
+/// Bytes in hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// SHA-256 in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 /// The folder for everything the program caches: `AACLIP_CACHE` if set, else `aaclip` in the user's cache folder.

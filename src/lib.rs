@@ -20,6 +20,7 @@
 //! | [`metrics`] | AUROC, average precision, F1-max and PRO of scores and maps |
 //! | [`calibration`] | thresholds from known pictures |
 //! | [`evaluation`] | results of labelled pictures, the references' rules, tables |
+//! | [`journal`] | results that survive an interruption |
 //! | [`batch`] | folders of pictures: listing, shards, resuming, watching |
 //! | [`worker`] | requests and answers, line by line |
 //! | [`output`] | records and pictures |
@@ -29,7 +30,7 @@
 //! | [`page`] | an evaluation as one self-contained HTML page |
 //! | [`serve`] | a local HTTP server |
 //!
-//! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`] and [`files`] are the only things every module shares.
+//! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`], [`lines`] and [`files`] are the only things every module shares.
 #![warn(missing_docs)]
 
 // The README's example is compiled with the tests.
@@ -50,7 +51,9 @@ pub mod files;
 pub mod gallery;
 mod guard;
 pub mod image;
+pub mod journal;
 pub mod kernels;
+pub mod lines;
 pub mod map;
 pub mod methods;
 pub mod metrics;

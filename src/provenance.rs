@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::files::hex;
+
 /// Every setting that scores and maps depend on, as text, by name. Two runs with equal provenance give the same score
 /// to the same picture and class; results of unequal provenance must not be mixed or compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +38,7 @@ impl Provenance {
                 hash.update(text.as_bytes());
             }
         }
-        hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
+        hex(&hash.finalize()[..8])
     }
 
     /// The settings in which `self` differs from `earlier`, one line each: `name: EARLIER there, NOW here`.

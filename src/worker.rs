@@ -2,7 +2,6 @@
 //! talk to them through pipes (Spark's `pipe`, Ray, GNU parallel, Kubernetes jobs).
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
 
 use base64::Engine;
@@ -94,7 +93,6 @@ impl Request {
     /// # Errors
     /// A line that is neither.
     pub fn parse(line: &[u8]) -> Result<Self, BadRequest> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.trim_ascii().is_empty() {
             return Err(BadRequest::of_line(line, "the line is empty"));
         }
@@ -173,63 +171,6 @@ pub struct Answer {
     pub record: Record,
 }
 
-/// The lines of a stream, none longer than a limit, without the mark that some editors put before the first.
-pub struct Lines<R> {
-    input: R,
-    longest: u64,
-    begun: bool,
-    ended: bool,
-}
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// One line.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Line {
-    /// Its bytes without the line end.
-    Whole(Vec<u8>),
-    /// It was longer than the limit: how it begins. The rest of it was passed over.
-    TooLong(Vec<u8>),
-}
-
-impl<R: BufRead> Lines<R> {
-    /// The lines of `input`; memory holds at most `longest` bytes of one.
-    pub fn new(input: R, longest: u64) -> Self {
-        Self { input, longest, begun: false, ended: false }
-    }
-
-    fn read(&mut self) -> io::Result<Option<Line>> {
-        let mut line = Vec::new();
-        let count = self.input.by_ref().take(self.longest.saturating_add(1)).read_until(b'\n', &mut line)?;
-        let marked = !std::mem::replace(&mut self.begun, true) && line.starts_with(BYTE_ORDER_MARK);
-        if marked {
-            line.drain(..BYTE_ORDER_MARK.len());
-        }
-        if line.is_empty() {
-            return Ok(None);
-        }
-        if line.pop_if(|&mut last| last == b'\n').is_none() && count as u64 > self.longest {
-            self.input.skip_until(b'\n')?;
-            line.truncate(4 * SHOWN);
-            return Ok(Some(Line::TooLong(line)));
-        }
-        Ok(Some(Line::Whole(line)))
-    }
-}
-
-impl<R: BufRead> Iterator for Lines<R> {
-    type Item = io::Result<Line>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let line = self.read().transpose();
-        self.ended = !matches!(line, Some(Ok(_)));
-        line
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +181,7 @@ mod tests {
 
     #[test]
     fn requests_in_both_forms() {
-        let path = Request::parse(b"a b/c.png\r").unwrap();
+        let path = Request::parse(b"a b/c.png").unwrap();
         assert_eq!(
             (path.picture, &path.name.path[..]),
             (RequestPicture::File("a b/c.png".into()), "a b/c.png")
@@ -310,24 +251,5 @@ mod tests {
             assert!(bad.reason.contains(needle), "{bad:?}");
             assert_eq!((bad.id.is_some(), &bad.name.path[..]), (id, path), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn long_lines_are_passed_over() {
-        let read = |text: &str, longest| -> Vec<Line> {
-            Lines::new(text.as_bytes(), longest).map(Result::unwrap).collect()
-        };
-        let whole = |s: &str| Line::Whole(s.as_bytes().to_vec());
-        let long = |s: &str| Line::TooLong(s.as_bytes().to_vec());
-        assert_eq!(
-            read("ab\n\nabc\nabcd\nx", 3),
-            [whole("ab"), whole(""), whole("abc"), long("abcd"), whole("x")]
-        );
-        assert_eq!(read("abcdef", 3), [long("abcd")]);
-        assert_eq!(read("", 3), []);
-        // A mark before the first line is none of it.
-        assert_eq!(read("\u{feff}ab\n\u{feff}", 9), [whole("ab"), whole("\u{feff}")]);
-        assert_eq!(read("\u{feff}", 9), []);
-        assert_eq!(read("\u{feff}\n", 9), [whole("")]);
     }
 }

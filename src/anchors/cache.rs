@@ -26,7 +26,7 @@ impl AnchorKey {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
-        Self(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Self(files::hex(&hash.finalize()))
     }
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::AnchorError;
+use crate::files;
 
 /// Which of the two anchors a sentence belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -233,7 +234,7 @@ impl PromptSet {
                 hash.update(text.as_bytes());
             }
         }
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        files::hex(&hash.finalize())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong around many pictures.
+//! What can go wrong with many pictures.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub enum ListingProblem {
         /// The picture.
         path: PathBuf,
     },
-    /// A folder that was watched is there no more.
+    /// A watched folder does not exist any more.
     #[error("{} is gone: waiting for it to come back", folder.display())]
     Gone {
         /// The folder.
@@ -36,11 +36,11 @@ pub enum ListingProblem {
     },
 }
 
-/// Why a run over many pictures cannot begin or go on.
+/// Why a run over many pictures cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// A pattern that is none.
+    /// A pattern with a mistake.
     #[error("`{pattern}` is not a valid pattern: {reason}")]
     Pattern {
         /// The pattern.
@@ -48,24 +48,9 @@ pub enum BatchError {
         /// Why.
         reason: String,
     },
-    /// The output folder holds results of other settings.
+    /// The output folder has parts of a run that was split otherwise.
     #[error(
-        "{} holds results of other settings ({manifest}):\n  {}\nname another folder with --out, or begin anew in this \
-         one with --restart, all parts of a split run",
-        folder.display(),
-        differences.join("\n  ")
-    )]
-    OtherSettings {
-        /// The output folder.
-        folder: PathBuf,
-        /// The manifest's name.
-        manifest: String,
-        /// One line per setting.
-        differences: Vec<String>,
-    },
-    /// The output folder holds parts of a run that was split otherwise.
-    #[error(
-        "{} holds results of {there}, this is {here}: the parts of one run have one number; name another folder with \
+        "{} has results of {there}, this is {here}: the parts of one run have one number; name another folder with \
          --out, or remove those results",
         folder.display()
     )]
@@ -79,7 +64,7 @@ pub enum BatchError {
     },
     /// A result in the output folder is that of another picture.
     #[error(
-        "{} holds the result of {}, which that of {} would replace: name another folder with --out, or begin anew in \
+        "{} has the result of {}, which that of {} would replace: name another folder with --out, or start over in \
          this one with --restart",
         folder.display(),
         there.display(),
@@ -93,55 +78,9 @@ pub enum BatchError {
         /// The picture of the same name.
         here: PathBuf,
     },
-    /// The output folder holds results that nothing says the settings of.
-    #[error(
-        "{} holds results but no readable {manifest} that says how they were made ({reason}): name another folder with \
-         --out, or begin anew in this one with --restart",
-        folder.display()
-    )]
-    NoManifest {
-        /// The output folder.
-        folder: PathBuf,
-        /// The manifest's name.
-        manifest: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file in the place of a manifest that is none.
-    #[error("{} is not the manifest of a run of `aaclip detect` ({reason})", path.display())]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Another run writes the same file.
-    #[error(
-        "{} is being written by another run: wait for it, or name another folder with --out (the parts of a sharded \
-         run may share one)",
-        path.display()
-    )]
-    Locked {
-        /// The journal.
-        path: PathBuf,
-    },
-    /// A line of the journal that is no record.
-    #[error(
-        "{}, line {line}: {reason}; remove the line (its picture is scored again), or begin anew with `aaclip detect \
-         --restart`",
-        path.display()
-    )]
-    Damaged {
-        /// The journal.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong.
-        reason: String,
-    },
     /// Two pictures whose results would have one name.
     #[error(
-        "{} and {} would write the same files: give the folder that holds both, or use two runs",
+        "{} and {} would write the same files: give a folder that both are in, or use two runs",
         first.display(),
         second.display()
     )]
@@ -152,7 +91,7 @@ pub enum BatchError {
         second: PathBuf,
     },
     /// Something else than folders is to be watched.
-    #[error("{} is no folder: --watch takes folders only", path.display())]
+    #[error("{} is not a folder: --watch takes folders only", path.display())]
     OnlyFolders {
         /// What was named.
         path: PathBuf,

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{BatchError, Shard};
+use crate::journal::{JournalError, read_manifest, same_settings, write_manifest};
 use crate::output::SCHEMA_VERSION;
-use crate::{Error, Provenance, Result, files};
-
-/// Longest manifest that is read, in bytes.
-const LONGEST: u64 = 1 << 20;
+use crate::{Error, Provenance, Result};
 
 /// What a run was asked for, as far as its results depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,25 +38,23 @@ impl Manifest {
         Shard::file_name(shard, "manifest", "json")
     }
 
-    /// Takes `folder` for a run: writes the manifest there, or finds that the one there has the same settings, as have
-    /// those of the run's other parts. Returns the folder that paths in its results start from: where a run was started
-    /// first. `has_results` tells whether its journal holds any.
+    /// Takes `folder` for a run: writes the manifest there, or makes sure that the one there has the same settings, as
+    /// have those of the run's other parts. Returns the folder that paths in its results start from: where a run was
+    /// started first. `has_results` tells whether its journal has any.
     ///
     /// # Errors
     /// Results of other settings or of unknown ones, or of a run split otherwise; a folder that cannot be written.
     pub fn claim(&self, folder: &Path, shard: Option<Shard>, has_results: bool) -> Result<PathBuf> {
         self.compare_parts(folder, shard)?;
-        let path = folder.join(Self::file_name(shard));
-        let unknown = |reason| BatchError::NoManifest {
-            folder: folder.to_owned(),
-            manifest: Self::file_name(shard),
-            reason,
-        };
-        match Self::load(&path).map_err(unknown)? {
-            None if has_results => Err(unknown("it is missing".to_owned()).into()),
-            None => self.write(&path).map(|()| self.started_in.clone()),
+        let name = Self::file_name(shard);
+        let path = folder.join(&name);
+        match read_manifest::<Self>(&path)? {
+            None if has_results => {
+                Err(JournalError::damaged(&path, "it is missing, and there are results").into())
+            }
+            None => write_manifest(&path, self).map(|()| self.started_in.clone()),
             Some(there) => {
-                self.compare(&there, folder, &Self::file_name(shard))?;
+                same_settings(folder, &name, self.differences(&there))?;
                 Ok(there.started_in)
             }
         }
@@ -67,21 +63,18 @@ impl Manifest {
     /// The manifests of other parts in a folder.
     fn compare_parts(&self, folder: &Path, shard: Option<Shard>) -> Result<()> {
         let entries = std::fs::read_dir(folder).map_err(|e| Error::io("read", folder, e))?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        for name in names {
-            let Some(other) = Shard::of_file(&name, "manifest", "json").filter(|other| *other != shard)
-            else {
-                continue;
-            };
-            // One that is no manifest is its owner's concern.
-            let Ok(Some(there)) = Self::load(&folder.join(&name)) else { continue };
+        for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+            let part = Shard::of_file(&name, "manifest", "json").filter(|other| *other != shard);
+            let Some(other) = part else { continue };
+            // A damaged one stops its own part.
+            let Ok(Some(there)) = read_manifest::<Self>(&folder.join(&name)) else { continue };
             if other.map(Shard::count) != shard.map(Shard::count) {
                 let run =
                     |part: Option<Shard>| part.map_or("a whole run".to_owned(), |p| format!("part {p}"));
                 let (there, here) = (run(other), run(shard));
                 return Err(BatchError::OtherParts { folder: folder.to_owned(), there, here }.into());
             }
-            self.compare(&there, folder, &name)?;
+            same_settings(folder, &name, self.differences(&there))?;
         }
         Ok(())
     }
@@ -90,43 +83,23 @@ impl Manifest {
     ///
     /// # Errors
     /// A file that cannot be read, is no manifest or one of another schema.
-    pub fn read(path: &Path) -> Result<Option<Self>, BatchError> {
-        let wrong = |reason| BatchError::Manifest { path: path.to_owned(), reason };
-        match Self::load(path).map_err(wrong)? {
+    pub fn read(path: &Path) -> Result<Option<Self>, JournalError> {
+        match read_manifest::<Self>(path)? {
             Some(there) if there.schema != SCHEMA_VERSION => {
-                Err(wrong(format!("schema {}, expected {SCHEMA_VERSION}", there.schema)))
+                let reason = format!("schema {}, expected {SCHEMA_VERSION}", there.schema);
+                Err(JournalError::damaged(path, reason))
             }
             found => Ok(found),
         }
     }
 
-    fn load(path: &Path) -> Result<Option<Self>, String> {
-        match files::read_limited(path, LONGEST) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e.to_string()),
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| e.to_string()),
-        }
-    }
-
-    fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::io("write", path, e.into()))?;
-        files::write_atomic(path, format!("{text}\n").as_bytes()).map_err(|e| Error::io("write", path, e))
-    }
-
-    fn compare(&self, there: &Self, folder: &Path, manifest: &str) -> Result<(), BatchError> {
+    fn differences(&self, there: &Self) -> Vec<String> {
         let mut differences = self.settings.differences(&there.settings);
         if (self.schema, &self.program) != (there.schema, &there.program) {
             let named = |m: &Self| format!("{} (schema {})", m.program, m.schema);
             differences.insert(0, format!("program: {} there, {} here", named(there), named(self)));
         }
-        match differences.is_empty() {
-            true => Ok(()),
-            false => Err(BatchError::OtherSettings {
-                folder: folder.to_owned(),
-                manifest: manifest.to_owned(),
-                differences,
-            }),
-        }
+        differences
     }
 }
 
@@ -149,7 +122,7 @@ mod tests {
         // The same run may be started from elsewhere: what its results say holds from where it was started first.
         assert_eq!(claim(&manifest("bottle")).unwrap(), Path::new("/first"));
         let error = claim(&manifest("screw")).unwrap_err().to_string();
-        assert!(error.contains("class: bottle there, screw here") && error.contains("--restart"), "{error}");
+        assert!(error.contains("class: bottle there, screw here"), "{error}");
         let newer = Manifest { program: "aaclip 99".into(), ..manifest("bottle") };
         let error = claim(&newer).unwrap_err().to_string();
         assert!(error.contains("there, aaclip 99"), "{error}");
@@ -160,7 +133,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(
             manifest("a").claim(dir.path(), None, true),
-            Err(Error::Batch(BatchError::NoManifest { .. }))
+            Err(Error::Journal(JournalError::Damaged { .. }))
         ));
         std::fs::write(dir.path().join("manifest.json"), "{").unwrap();
         let error = manifest("a").claim(dir.path(), None, false).unwrap_err().to_string();

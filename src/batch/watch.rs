@@ -144,7 +144,7 @@ impl<'a> Watch<'a> {
     fn look(&mut self, input: Input) -> Option<Result<Input, ListingProblem>> {
         if is_young(&input.path) {
             let path = std::path::absolute(&input.path).unwrap_or_else(|_| input.path.clone());
-            self.unsettled.insert(path, (stamp(&input.path), Instant::now()));
+            self.unsettled.insert(path, (Stamp::read(&input.path), Instant::now()));
             return None;
         }
         self.hand_out(input)
@@ -192,7 +192,7 @@ impl<'a> Watch<'a> {
             _ => false,
         };
         if written && self.input(path).is_some() {
-            self.unsettled.insert(path.clone(), (stamp(path), Instant::now()));
+            self.unsettled.insert(path.clone(), (Stamp::read(path), Instant::now()));
         }
         None
     }
@@ -236,7 +236,7 @@ impl<'a> Watch<'a> {
     fn settled(&mut self) -> Option<Input> {
         let due = self.unsettled.iter().find(|(_, (_, since))| since.elapsed() >= SETTLED)?.0.clone();
         let (before, _) = self.unsettled.remove(&due)?;
-        let now = stamp(&due)?;
+        let now = Stamp::read(&due)?;
         if before != Some(now) {
             self.unsettled.insert(due, (Some(now), Instant::now()));
             return None;
@@ -256,7 +256,7 @@ impl<'a> Watch<'a> {
 
     /// Whether a file is in another state than when it was handed out last.
     fn is_news(&mut self, path: &Path) -> bool {
-        let Some(now) = stamp(path) else { return true };
+        let Some(now) = Stamp::read(path) else { return true };
         let (path, now) = (self.hasher.hash_one(path), self.hasher.hash_one(now));
         self.seen.insert(path, now) != Some(now)
     }
@@ -268,10 +268,6 @@ impl Iterator for Watch<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         self.wait()
     }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    std::fs::metadata(path).ok().map(|m| Stamp::of(&m))
 }
 
 /// Whether a file was written so lately that whoever writes it may not be done.

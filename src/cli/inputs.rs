@@ -1,10 +1,11 @@
 //! From what was typed to a listing of pictures: files, folders, patterns and a list on stdin.
 
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use aaclip::batch::{Input, Listing, Root};
 use aaclip::files::path_of_bytes;
+use aaclip::lines::{Line, Lines};
 
 /// Longest line accepted in a list of paths.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -60,26 +61,18 @@ impl Inputs {
 
     /// Paths of a list keep their folders in the names of results.
     fn add_list(&mut self, list: impl Read) {
-        let mut lines = std::io::BufReader::new(list);
-        let (mut line, mut files) = (Vec::new(), Vec::new());
-        loop {
-            line.clear();
-            match lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
-                Ok(0) => break,
-                Ok(_) => {
-                    let end = line.trim_ascii_end_of_line();
-                    // Some editors begin a file with a mark of its encoding.
-                    let end =
-                        if files.is_empty() { end.strip_prefix(b"\xef\xbb\xbf").unwrap_or(end) } else { end };
-                    if !end.is_empty() {
-                        let path = path_of_bytes(end);
-                        files.push(Input { relative: path.clone(), path });
-                    }
+        let mut files = Vec::new();
+        for line in Lines::new(std::io::BufReader::new(list), LONGEST_LINE) {
+            match line {
+                Ok(Line::Whole(line)) if line.is_empty() => {}
+                Ok(Line::Whole(line)) => {
+                    let path = path_of_bytes(&line);
+                    files.push(Input { relative: path.clone(), path });
                 }
-                Err(e) => {
-                    self.problems.push(format!("cannot read the list on stdin: {e}"));
-                    break;
+                Ok(Line::TooLong(_)) => {
+                    self.problems.push(format!("a line of the list is longer than {LONGEST_LINE} bytes"));
                 }
+                Err(e) => self.problems.push(format!("cannot read the list on stdin: {e}")),
             }
         }
         self.add(files);
@@ -110,18 +103,6 @@ impl Inputs {
             self.problems.push(format!("`{text}`: no such file, and no file matches it as a pattern"));
         }
         self.add(files);
-    }
-}
-
-/// The end of a line of a list is not part of its path.
-trait Line {
-    fn trim_ascii_end_of_line(&self) -> &[u8];
-}
-
-impl Line for Vec<u8> {
-    fn trim_ascii_end_of_line(&self) -> &[u8] {
-        let line = self.strip_suffix(b"\n").unwrap_or(self);
-        line.strip_suffix(b"\r").unwrap_or(line)
     }
 }
 

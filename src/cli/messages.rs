@@ -47,6 +47,17 @@ pub fn note(message: impl FnOnce() -> String) {
     }
 }
 
+/// An error about results of an earlier run with its remedies; `restart` is the flag that removes them.
+pub fn advise(error: Error, restart: &str) -> Error {
+    if !matches!(error, Error::Journal(_)) {
+        return error;
+    }
+    let error = error.to_string();
+    let separator = if error.contains('\n') { "\n" } else { "; " };
+    let advice = format!("name another folder with --out, or start over in this one with {restart}");
+    Error::Setting(error + separator + &advice)
+}
+
 /// Writes a result to stdout.
 ///
 /// # Errors

@@ -49,13 +49,15 @@ pub fn run() -> ExitCode {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
-    let Cli { command, global } = parsed.cli;
     let started = Instant::now();
+    if let Err(e) = parsed.cli.global.start() {
+        messages::error(&e);
+        return ExitCode::from(EXIT_ERROR);
+    }
+    parsed.report();
+    let Cli { command, global } = parsed.cli;
     let costs = !matches!(command, Command::Detect(_) | Command::Eval(_));
-    let result = global.start().and_then(|()| {
-        settings::report(&parsed.settings, &parsed.applied);
-        command.run(&global, &parsed.applied)
-    });
+    let result = command.run(&global, &parsed.applied);
     // The others say it themselves, with what they counted.
     if costs {
         messages::note(|| stats::cost(started));

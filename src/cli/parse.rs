@@ -1,9 +1,10 @@
-//! The process's arguments, completed by the settings files.
+//! The process's arguments, completed by the settings file.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use aaclip::Result;
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -11,20 +12,33 @@ use clap::{ArgMatches, Command, Parser, ValueEnum};
 
 use crate::cli::EXIT_ERROR;
 use crate::cli::args::global::ColorName;
-use crate::cli::settings::{Applied, Selection, Settings, SettingsError, apply};
+use crate::cli::messages;
+use crate::cli::settings::{Applied, Selection, SettingsFile, apply, is_setting};
 
-/// Commands that must work whatever a settings file says: those that say what is wrong with it, and those that a
-/// shell runs as it starts.
+/// Commands that must work with a faulty settings file: those that say what is wrong with it, and those that a shell
+/// runs as it starts.
 const WITHOUT_FAIL: [&str; 4] = ["config", "doctor", "completions", "man"];
 
-/// A command line with what the files add.
+/// A command line with what the settings file adds.
 pub struct Parsed<C> {
     /// Everything together.
     pub cli: C,
-    /// What came from files.
+    /// The settings that come from the file.
     pub applied: Vec<Applied>,
-    /// The files.
-    pub settings: Settings,
+    /// The file.
+    pub file: Option<PathBuf>,
+}
+
+impl<C> Parsed<C> {
+    /// With `--verbose`, names the file and its settings.
+    pub fn report(&self) {
+        if let Some(file) = &self.file {
+            messages::note(|| format!("settings read from {}", file.display()));
+        }
+        for setting in &self.applied {
+            messages::note(|| format!("{} = {} ({})", setting.flag, setting.value, setting.origin));
+        }
+    }
 }
 
 /// Parses `arguments`, the program's name first.
@@ -35,14 +49,14 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
     if let Some(color) = color(&arguments) {
         color.choose();
     }
-    // What is given, whatever is missing: a file may have it.
+    // Only what is given: a file may have the rest.
     let given = command::<C>().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| end(&e))?;
     let (path, leaf) = leaf(&given);
-    let (settings, applied) = match settings(&command::<C>(), &selection(&given), &path, leaf) {
+    let (file, applied) = match settings(command::<C>(), &selection(&given), &path, leaf) {
         Ok(found) => found,
         Err(_) if path.first().is_some_and(|name| WITHOUT_FAIL.contains(name)) => Default::default(),
         Err(e) => {
-            anstream::eprintln!("aaclip: {e}");
+            messages::error(&e);
             return Err(ExitCode::from(EXIT_ERROR));
         }
     };
@@ -51,13 +65,13 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
         let cli = C::from_arg_matches(&matches).map_err(|e| e.format(&mut command::<C>()))?;
         // clap looks for contradictions on each side of the command's name alone.
         let on = |id| matches.try_get_one::<bool>(id).ok().flatten() == Some(&true);
-        match on("quiet") && on("verbose") {
-            true => Err(command::<C>().error(ErrorKind::ArgumentConflict, "--quiet contradicts --verbose")),
-            false => Ok(cli),
+        if on("quiet") && on("verbose") {
+            return Err(command::<C>().error(ErrorKind::ArgumentConflict, "--quiet contradicts --verbose"));
         }
+        Ok(cli)
     });
     match parsed {
-        Ok(cli) => Ok(Parsed { cli, applied, settings }),
+        Ok(cli) => Ok(Parsed { cli, applied, file }),
         Err(e) => {
             let code = end(&e);
             explain(&e.to_string(), &applied);
@@ -66,7 +80,7 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
     }
 }
 
-/// Says on stderr which flags of a message come from files: nobody has typed them.
+/// Says on stderr which flags of a message come from the settings file: nobody has typed them.
 pub fn explain(message: &str, applied: &[Applied]) {
     for setting in applied.iter().filter(|s| !s.arguments.is_empty()) {
         if message.contains(&format!("--{}", setting.flag)) || names_file(message, setting) {
@@ -88,15 +102,14 @@ fn names_file(message: &str, setting: &Applied) -> bool {
     files.any(|file| message.contains(file))
 }
 
-/// The command line; an environment variable that is empty is none.
+/// The command line. An empty environment variable counts as not set.
 fn command<C: Parser>() -> Command {
     fn without_empty(command: Command) -> Command {
         let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-        let known = command.mut_args(|arg| match arg.get_env().is_some_and(is_empty) {
-            true => arg.env(Resettable::Reset),
-            false => arg,
-        });
-        known.mut_subcommands(without_empty)
+        let set = |arg: clap::Arg| {
+            if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg }
+        };
+        command.mut_args(set).mut_subcommands(without_empty)
     }
     without_empty(C::command())
 }
@@ -113,7 +126,7 @@ pub enum Source {
     File(String),
 }
 
-/// A flag that is not on the command line, with what holds in its place.
+/// A flag that is not on the command line, with the value that is used.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Effective {
     /// The flag, without its dashes.
@@ -124,23 +137,23 @@ pub struct Effective {
     pub source: Source,
 }
 
-/// What holds for the command at `path` if its command line says nothing.
+/// The flags of the command at `path` and their values, if its command line gives none.
 ///
 /// # Errors
-/// Settings files that cannot be used.
-pub fn effective<C: Parser>(path: &[&str], selection: &Selection) -> Result<Vec<Effective>, SettingsError> {
+/// A settings file that cannot be used.
+pub fn effective<C: Parser>(path: &[&str], selection: &Selection) -> Result<Vec<Effective>> {
     let arguments = ["aaclip"].iter().chain(path);
     let Ok(given) = command::<C>().ignore_errors(true).try_get_matches_from(arguments) else {
         return Ok(Vec::new());
     };
     let (found, leaf) = leaf(&given);
-    let (_, applied) = settings(&command::<C>(), selection, &found, leaf)?;
+    let (_, applied) = settings(command::<C>(), selection, &found, leaf)?;
     let mut root = command::<C>();
     root.build();
     let Some(command) = path.iter().try_fold(&root, |c, name| c.find_subcommand(name)) else {
         return Ok(Vec::new());
     };
-    let flags = command.get_arguments().filter(|a| crate::cli::settings::is_setting(a));
+    let flags = command.get_arguments().filter(|a| is_setting(a));
     let one = |arg: &clap::Arg| {
         let flag = arg.get_long().unwrap_or_default().to_owned();
         if let Some(setting) = applied.iter().find(|s| s.flag == flag) {
@@ -176,26 +189,25 @@ pub fn rehearse<C: Parser>(arguments: &[&str], selection: &Selection) -> Result<
     let given =
         command::<C>().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| e.to_string())?;
     let (path, leaf) = leaf(&given);
-    let (_, applied) = settings(&command::<C>(), selection, &path, leaf).map_err(|e| e.to_string())?;
+    let (_, applied) = settings(command::<C>(), selection, &path, leaf).map_err(|e| e.to_string())?;
     let matches = command::<C>().try_get_matches_from(complete(arguments, &applied));
     matches.and_then(|found| C::from_arg_matches(&found)).map_err(|e| e.to_string())
 }
 
-/// The files, and what they say about a command.
+/// The settings file, and its settings for a command.
 fn settings(
-    command: &Command,
+    mut command: Command,
     selection: &Selection,
     path: &[&str],
     leaf: &ArgMatches,
-) -> Result<(Settings, Vec<Applied>), SettingsError> {
-    let mut command = command.clone();
+) -> Result<(Option<PathBuf>, Vec<Applied>)> {
     command.build();
     if path.is_empty() {
         return Ok(Default::default());
     }
-    let settings = Settings::load(selection, &command)?;
-    let applied = apply(&settings, &command, path, leaf)?;
-    Ok((settings, applied))
+    let Some(file) = SettingsFile::load(selection, &command)? else { return Ok(Default::default()) };
+    let applied = apply(&file, &command, path, leaf)?;
+    Ok((Some(file.path), applied))
 }
 
 /// The names of the command and its subcommands, and what is given to the last of them.
@@ -216,7 +228,7 @@ fn selection(given: &ArgMatches) -> Selection {
     }
 }
 
-/// Puts what comes from files behind the flags that were typed, before anything that must not be read as a flag.
+/// Puts the settings of the file behind the flags that were typed, before anything that must not be read as a flag.
 fn complete(mut arguments: Vec<OsString>, applied: &[Applied]) -> Vec<OsString> {
     let end = arguments.iter().position(|a| a == "--").unwrap_or(arguments.len());
     arguments.splice(end..end, applied.iter().flat_map(|setting| setting.arguments.clone()));

@@ -7,6 +7,8 @@ use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
 
+use crate::files::hex;
+
 /// Blocks of the weights file that are looked at.
 const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 16 << 10;
@@ -82,8 +84,4 @@ fn sample(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
 /// Nanoseconds since 1970, 0 where the system does not say.
 fn modified(about: &Metadata) -> u128 {
     about.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -1,8 +1,8 @@
 //! BMAD (Bao et al. 2024): brain, liver and retina with masks, other sets with image labels only.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::classes::{Class, distinct, one_or_many};
 use super::listing::{Listing, below, file_name, folder_name};
 use super::masks::Masks;
 use super::reading::Reading;
@@ -11,27 +11,13 @@ use super::{DatasetError, Label, ProblemKind};
 /// Folders of masks beside the pictures; which one depends on the set.
 const MASKS: [&str; 4] = ["anomaly_mask", "label", "mask", "gt"];
 
-/// One set of the collection.
-#[derive(Debug)]
-pub(super) struct Set {
-    name: String,
-    folder: PathBuf,
-    test: PathBuf,
-}
-
 /// The folders with `test/Ungood`: `root` itself, or those in it.
-pub(super) fn sets(root: &Path, listing: &Listing) -> Vec<Set> {
-    let set = |folder: &Path| {
-        let test = below(folder, &["test"])?;
-        below(&test, &["Ungood"])?;
-        Some(Set { name: class_name(&folder_name(folder)), folder: folder.to_owned(), test })
-    };
-    if let Some(one) = set(root) {
-        return vec![one];
-    }
-    let mut sets: Vec<Set> = listing.folders.iter().filter_map(|f| set(f)).collect();
-    distinct(&mut sets, |s| &mut s.name, |s| folder_name(&s.folder));
-    sets
+pub(super) fn sets(root: &Path, listing: &Listing) -> Vec<Class> {
+    distinct(one_or_many(root, listing, |folder| {
+        let images = below(folder, &["test"])?;
+        below(&images, &["Ungood"])?;
+        Some(Class { name: class_name(&folder_name(folder)), folder: folder.to_owned(), images, masks: None })
+    }))
 }
 
 /// As AA-CLIP calls it: `Retina_RESC_AD` is Retina, `Retina_OCT2017_AD` is another set.
@@ -48,30 +34,11 @@ fn class_name(folder: &str) -> String {
     known.to_owned()
 }
 
-/// Where several got the same class name, they are called by their folders.
-pub(super) fn distinct<T>(
-    sets: &mut [T],
-    name: impl Fn(&mut T) -> &mut String,
-    folder: impl Fn(&T) -> String,
-) {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for set in sets.iter_mut() {
-        *counts.entry(name(set).clone()).or_default() += 1;
-    }
-    for set in sets {
-        let folder = folder(set);
-        let name = name(set);
-        if counts.get(name.as_str()).is_some_and(|&n| n > 1) {
-            *name = folder;
-        }
-    }
-}
-
-pub(super) fn read(sets: Vec<Set>, reading: &mut Reading) -> Result<(), DatasetError> {
+pub(super) fn read(sets: Vec<Class>, reading: &mut Reading) -> Result<(), DatasetError> {
     for set in sets {
         let mut has_masks = false;
         let mut empty = true;
-        for folder in Listing::of(&set.test)?.folders {
+        for folder in Listing::of(&set.images)?.folders {
             let kind = file_name(&folder);
             let label = if kind.eq_ignore_ascii_case("good") { Label::Normal } else { Label::Anomalous };
             let parts = Listing::of(&folder)?;

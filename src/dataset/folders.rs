@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::listing::{Listing, below, file_name, folder_name};
 use super::masks::Masks;
 use super::reading::Reading;
-use super::{DatasetError, Label, Layout, ProblemKind};
+use super::{DatasetError, Label, ProblemKind};
 
 const GOOD: [&str; 3] = ["good", "ok", "normal"];
 const DEFECT: [&str; 12] = [
@@ -28,17 +28,14 @@ fn among(folder: &Path, names: &[&str]) -> bool {
     names.iter().any(|name| file_name(folder).eq_ignore_ascii_case(name))
 }
 
-/// Whether there are good and defective parts.
-pub(super) fn fits(listing: &Listing) -> bool {
+/// The folder with good and defective parts.
+pub(super) fn found(root: &Path, listing: &Listing) -> Option<(PathBuf, Listing)> {
     let any = |names: &[&str]| listing.folders.iter().any(|f| among(f, names));
-    any(&GOOD) && any(&DEFECT)
+    (any(&GOOD) && any(&DEFECT)).then(|| (root.to_owned(), listing.clone()))
 }
 
-pub(super) fn read(root: &Path, listing: &Listing, reading: &mut Reading) -> Result<(), DatasetError> {
-    if !fits(listing) {
-        return Err(DatasetError::WrongLayout { path: root.to_owned(), layout: Layout::TwoFolders });
-    }
-    let class = folder_name(root);
+pub(super) fn read((root, listing): (PathBuf, Listing), reading: &mut Reading) -> Result<(), DatasetError> {
+    let class = folder_name(&root);
     let of = |names: &[&str]| listing.folders.iter().filter(|f| among(f, names)).cloned().collect::<Vec<_>>();
     let (good, defect, masks) = (of(&GOOD), of(&DEFECT), of(&MASKS));
     reading.unlabelled(&listing.pictures);

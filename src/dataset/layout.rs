@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::listing::{self, Listing};
 use super::reading::Reading;
-use super::{Dataset, DatasetError, bmad, folders, isic, metadata, mvtec, scans, segmentation, visa};
+use super::{Dataset, DatasetError, bmad, folders, metadata, mvtec, scans, segmentation, visa};
 
 /// How the files of a data set are arranged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,54 +63,58 @@ impl Layout {
         Self::JsonLines,
     ];
 
+    /// The name on the command line ("mvtec-ad"), and the files it is recognised by, for a person.
+    fn about(self) -> (&'static str, &'static str) {
+        match self {
+            Self::VisaSplit => {
+                ("visa", "ROOT/split_csv/1cls.csv with the columns object, split, label, image, mask")
+            }
+            Self::VisaRaw => ("visa-raw", "ROOT/CLASS/Data/Images/{Normal,Anomaly}/ and Data/Masks/Anomaly/"),
+            Self::MvtecAd2 => {
+                ("mvtec-ad-2", "ROOT/CLASS/test_public/{good,bad}/ and test_public/ground_truth/bad/")
+            }
+            Self::Bmad => (
+                "bmad",
+                "ROOT/SET/test/{good,Ungood}/, pictures there or in img/, masks in anomaly_mask/ or label/",
+            ),
+            Self::Btad => ("btad", "ROOT/CLASS/test/{ok,ko}/ and ground_truth/ko/"),
+            Self::Mpdd => {
+                ("mpdd", "ROOT/CLASS/test/{good,DEFECT}/ and ground_truth/DEFECT/, CLASS one of MPDD's")
+            }
+            Self::MvtecAd => {
+                ("mvtec-ad", "ROOT/CLASS/test/{good,DEFECT}/ and ground_truth/DEFECT/NNN_mask.png")
+            }
+            Self::TwoFolders => (
+                "folders",
+                "ROOT/good/ (or ok, normal) and ROOT/defect/ (or bad, anomaly, ...), perhaps ROOT/masks/",
+            ),
+            Self::Isic => {
+                ("isic", "ROOT/ISBI2016_ISIC_Part1_Test_Data/ and ISBI2016_ISIC_Part1_Test_GroundTruth/")
+            }
+            Self::Segmentation => {
+                ("segmentation", "ROOT/ or ROOT/SET/ with images/ and masks/, or Original/ and Ground Truth/")
+            }
+            Self::HeadCt => ("head-ct", "ROOT/head_ct/ and ROOT/labels.csv with the columns id, hemorrhage"),
+            Self::BrainMri => ("brain-mri", "ROOT/yes/ and ROOT/no/, perhaps in brain_tumor_dataset/"),
+            Self::MetaJson => (
+                "meta-json",
+                "a file meta.json, or a folder with one: {\"test\": {CLASS: [{\"img_path\": ...}]}}",
+            ),
+            Self::JsonLines => (
+                "json-lines",
+                "a file *.jsonl, or a folder with exactly one: {\"image_path\": ..., \"label\": 0, \"class_name\": ...}",
+            ),
+        }
+    }
+
     /// The name on the command line: "mvtec-ad".
     pub fn name(self) -> &'static str {
-        match self {
-            Self::VisaSplit => "visa",
-            Self::VisaRaw => "visa-raw",
-            Self::MvtecAd2 => "mvtec-ad-2",
-            Self::Bmad => "bmad",
-            Self::Btad => "btad",
-            Self::Mpdd => "mpdd",
-            Self::MvtecAd => "mvtec-ad",
-            Self::Isic => "isic",
-            Self::Segmentation => "segmentation",
-            Self::HeadCt => "head-ct",
-            Self::BrainMri => "brain-mri",
-            Self::TwoFolders => "folders",
-            Self::MetaJson => "meta-json",
-            Self::JsonLines => "json-lines",
-        }
+        self.about().0
     }
 
     /// The files it is recognised by, for a person.
     pub fn expects(self) -> &'static str {
-        match self {
-            Self::VisaSplit => "ROOT/split_csv/1cls.csv with the columns object, split, label, image, mask",
-            Self::VisaRaw => "ROOT/CLASS/Data/Images/{Normal,Anomaly}/ and Data/Masks/Anomaly/",
-            Self::MvtecAd2 => "ROOT/CLASS/test_public/{good,bad}/ and test_public/ground_truth/bad/",
-            Self::Bmad => {
-                "ROOT/SET/test/{good,Ungood}/, pictures there or in img/, masks in anomaly_mask/ or label/"
-            }
-            Self::Btad => "ROOT/CLASS/test/{ok,ko}/ and ground_truth/ko/",
-            Self::Mpdd => "ROOT/CLASS/test/{good,DEFECT}/ and ground_truth/DEFECT/, CLASS one of MPDD's",
-            Self::MvtecAd => "ROOT/CLASS/test/{good,DEFECT}/ and ground_truth/DEFECT/NNN_mask.png",
-            Self::Isic => "ROOT/ISBI2016_ISIC_Part1_Test_Data/ and ISBI2016_ISIC_Part1_Test_GroundTruth/",
-            Self::Segmentation => {
-                "ROOT/ or ROOT/SET/ with images/ and masks/, or Original/ and Ground Truth/"
-            }
-            Self::HeadCt => "ROOT/head_ct/ and ROOT/labels.csv with the columns id, hemorrhage",
-            Self::BrainMri => "ROOT/yes/ and ROOT/no/, perhaps in brain_tumor_dataset/",
-            Self::TwoFolders => {
-                "ROOT/good/ (or ok, normal) and ROOT/defect/ (or bad, anomaly, ...), perhaps ROOT/masks/"
-            }
-            Self::MetaJson => {
-                "a file meta.json, or a folder with one: {\"test\": {CLASS: [{\"img_path\": ...}]}}"
-            }
-            Self::JsonLines => {
-                "a file *.jsonl, or a folder with exactly one: {\"image_path\": ..., \"label\": 0, \"class_name\": ...}"
-            }
-        }
+        self.about().1
     }
 
     /// Whether it is a file that lists pictures.
@@ -132,23 +136,31 @@ impl Layout {
         Err(DatasetError::UnknownLayout { path: root.to_owned(), hint: hint(&root_listing), tried })
     }
 
-    fn fits(self, root: &Path, is_file: bool, listing: &Listing) -> bool {
+    fn fits(self, root: &Path, is_file: bool, at: &Listing) -> bool {
         match self {
-            Self::MetaJson => metadata::meta_json_file(root, is_file, listing).is_some(),
-            Self::JsonLines => metadata::json_lines_file(root, is_file, listing).is_some(),
-            _ if is_file => false,
-            Self::VisaSplit => visa::split_file(root).is_some(),
-            Self::VisaRaw => !visa::raw_classes(root, listing).is_empty(),
-            Self::MvtecAd2 => !mvtec::public_classes(root, listing).is_empty(),
-            Self::Bmad => !bmad::sets(root, listing).is_empty(),
-            Self::Btad => mvtec::is_btad(&mvtec::classes(root, listing)),
-            Self::Mpdd => mvtec::is_mpdd(&mvtec::classes(root, listing)),
-            Self::MvtecAd => mvtec::is_mvtec(&mvtec::classes(root, listing)),
-            Self::Isic => isic::folders(root).is_some(),
-            Self::Segmentation => !segmentation::sets(root, listing).is_empty(),
-            Self::HeadCt => scans::head_ct(root).is_some(),
-            Self::BrainMri => scans::brain_mri(root).is_some(),
-            Self::TwoFolders => folders::fits(listing),
+            Self::Btad => !is_file && mvtec::is_btad(&mvtec::classes(root, at)),
+            Self::Mpdd => !is_file && mvtec::is_mpdd(&mvtec::classes(root, at)),
+            Self::MvtecAd => !is_file && mvtec::is_mvtec(&mvtec::classes(root, at)),
+            _ => self.found(root, is_file, at).is_some(),
+        }
+    }
+
+    /// Finds the parts of the layout at `root`; returns how they are read, `None` where the layout does not fit.
+    fn found(self, root: &Path, is_file: bool, at: &Listing) -> Option<Read> {
+        match self {
+            Self::MetaJson => read(metadata::meta_json_file(root, is_file, at), metadata::read_meta_json),
+            Self::JsonLines => read(metadata::json_lines_file(root, is_file, at), metadata::read_json_lines),
+            _ if is_file => None,
+            Self::VisaSplit => read(visa::split_file(root), visa::read_split),
+            Self::VisaRaw => read(some(visa::raw_classes(root, at)), visa::read_raw),
+            Self::MvtecAd2 => read(some(mvtec::public_classes(root, at)), mvtec::read),
+            Self::Bmad => read(some(bmad::sets(root, at)), bmad::read),
+            Self::Btad | Self::Mpdd | Self::MvtecAd => read(mvtec::found(root, at), mvtec::read_tested),
+            Self::Isic => read(segmentation::isic(root), segmentation::read_isic),
+            Self::Segmentation => read(some(segmentation::sets(root, at)), segmentation::read),
+            Self::HeadCt => read(scans::head_ct(root), scans::read_head_ct),
+            Self::BrainMri => read(scans::brain_mri(root), scans::read_brain_mri),
+            Self::TwoFolders => read(folders::found(root, at), folders::read),
         }
     }
 
@@ -157,36 +169,18 @@ impl Layout {
         let is_file = listing::is_file(root)?;
         let at = if is_file { Listing::default() } else { Listing::of(root)? };
         let wrong = || DatasetError::WrongLayout { path: root.to_owned(), layout: self };
+        let read = self.found(root, is_file, &at).ok_or_else(wrong)?;
         let mut reading = Reading::new(&if is_file { listing::parent(root) } else { root.to_owned() });
-        let to = &mut reading;
-        match self {
-            Self::VisaSplit => visa::read_split(&visa::split_file(root).ok_or_else(wrong)?, to)?,
-            Self::VisaRaw => visa::read_raw(some(visa::raw_classes(root, &at)).ok_or_else(wrong)?, to)?,
-            Self::MvtecAd2 => mvtec::read(some(mvtec::public_classes(root, &at)).ok_or_else(wrong)?, to)?,
-            Self::Bmad => bmad::read(some(bmad::sets(root, &at)).ok_or_else(wrong)?, to)?,
-            Self::Btad | Self::Mpdd | Self::MvtecAd => {
-                let classes = some(mvtec::classes(root, &at)).ok_or_else(wrong)?;
-                mvtec::report_untested(&classes, &at, to);
-                mvtec::read(classes, to)?;
-            }
-            Self::Isic => isic::read(isic::folders(root).ok_or_else(wrong)?, to)?,
-            Self::Segmentation => {
-                segmentation::read(some(segmentation::sets(root, &at)).ok_or_else(wrong)?, to)?;
-            }
-            Self::HeadCt => scans::read_head_ct(scans::head_ct(root).ok_or_else(wrong)?, to)?,
-            Self::BrainMri => scans::read_brain_mri(scans::brain_mri(root).ok_or_else(wrong)?, to)?,
-            Self::TwoFolders => folders::read(root, &at, to)?,
-            Self::MetaJson => {
-                let file = metadata::meta_json_file(root, is_file, &at).ok_or_else(wrong)?;
-                metadata::read_meta_json(&file, to)?;
-            }
-            Self::JsonLines => {
-                let file = metadata::json_lines_file(root, is_file, &at).ok_or_else(wrong)?;
-                metadata::read_json_lines(&file, to)?;
-            }
-        }
+        read(&mut reading)?;
         reading.finish(self, root)
     }
+}
+
+/// Lists a data set.
+type Read = Box<dyn FnOnce(&mut Reading) -> Result<(), DatasetError>>;
+
+fn read<T: 'static>(found: Option<T>, read: fn(T, &mut Reading) -> Result<(), DatasetError>) -> Option<Read> {
+    found.map(|found| -> Read { Box::new(move |reading| read(found, reading)) })
 }
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {

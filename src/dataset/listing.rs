@@ -21,7 +21,7 @@ pub(super) fn is_file(root: &Path) -> Result<bool, DatasetError> {
 }
 
 /// What a folder holds, without hidden names. One level: a link that leads back up cannot make this endless.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     /// Folders and links to folders, sorted.
     pub folders: Vec<PathBuf>,

@@ -1,6 +1,6 @@
 //! Files that list pictures: AA-CLIP's JSON lines and CLIP-AD's `meta.json`.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::listing::{Listing, open_metadata};
 use super::reading::{Reading, Row};
 use super::{DatasetError, Label};
+use crate::lines::{Line, Lines};
 
 /// Longest line of a JSON-lines file, in bytes.
 const MAX_LINE: u64 = 1 << 20;
@@ -33,33 +34,16 @@ pub(super) fn meta_json_file(root: &Path, is_file: bool, listing: &Listing) -> O
     listing.others.iter().find(|f| f.file_name().is_some_and(|n| n == "meta.json")).cloned()
 }
 
-/// The number of a column.
-pub(super) fn column(header: &csv::StringRecord, name: &str, file: &Path) -> Result<usize, DatasetError> {
-    // Some tables start with a byte order mark.
-    let plain = |title: &str| title.trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
-    header.iter().position(|title| plain(title) == name).ok_or_else(|| DatasetError::Metadata {
-        path: file.to_owned(),
-        reason: format!("no column `{name}`; it has {}", header.iter().collect::<Vec<_>>().join(", ")),
-    })
-}
-
-pub(super) fn read_json_lines(file: &Path, reading: &mut Reading) -> Result<(), DatasetError> {
+pub(super) fn read_json_lines(file: PathBuf, reading: &mut Reading) -> Result<(), DatasetError> {
+    let file = &file;
     let io = |source| DatasetError::Io { path: file.to_owned(), source };
-    let mut lines = BufReader::new(open_metadata(file)?);
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        if lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(io)? == 0 {
-            break;
-        }
+    for (line, number) in Lines::new(BufReader::new(open_metadata(file)?), MAX_LINE).zip(1..) {
         let place = format!("line {number}");
-        if line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n') {
+        let Line::Whole(line) = line.map_err(io)? else {
             reading.bad_line(file, &place, &format!("it is longer than {MAX_LINE} bytes"))?;
-            lines.skip_until(b'\n').map_err(io)?;
             continue;
-        }
+        };
         let text = line.trim_ascii();
-        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         if text.is_empty() {
             continue;
         }
@@ -74,7 +58,8 @@ pub(super) fn read_json_lines(file: &Path, reading: &mut Reading) -> Result<(), 
     Ok(())
 }
 
-pub(super) fn read_meta_json(file: &Path, reading: &mut Reading) -> Result<(), DatasetError> {
+pub(super) fn read_meta_json(file: PathBuf, reading: &mut Reading) -> Result<(), DatasetError> {
+    let file = &file;
     let wrong = |reason: String| DatasetError::Metadata { path: file.to_owned(), reason };
     let value: Value = serde_json::from_reader(BufReader::new(open_metadata(file)?))
         .map_err(|e| wrong(format!("not JSON: {e}")))?;

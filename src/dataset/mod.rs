@@ -6,9 +6,9 @@
 
 mod bmad;
 mod check;
+mod classes;
 mod error;
 mod folders;
-mod isic;
 mod layout;
 mod limit;
 mod listing;
@@ -20,6 +20,7 @@ mod problem;
 mod reading;
 mod scans;
 mod segmentation;
+mod table;
 mod visa;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::classes::{self, Class, Kind, one_or_many};
 use super::listing::{Listing, below, file_name, folder_name};
 use super::masks::Masks;
 use super::reading::Reading;
@@ -11,51 +12,30 @@ use super::{DatasetError, Label, ProblemKind};
 const MPDD: [&str; 6] =
     ["bracket_black", "bracket_brown", "bracket_white", "connector", "metal_plate", "tubes"];
 
-/// A class: its test pictures in one folder per kind, and its masks in folders of the same names.
-#[derive(Debug)]
-pub(super) struct Class {
-    name: String,
-    folder: PathBuf,
-    test: PathBuf,
-    ground_truth: Option<PathBuf>,
-}
-
 /// The folders with `test/`: `root` itself, or those in it.
 pub(super) fn classes(root: &Path, listing: &Listing) -> Vec<Class> {
-    let class = |folder: &Path| {
-        let test = below(folder, &["test"])?;
-        let ground_truth = below(folder, &["ground_truth"]);
-        Some(Class { name: folder_name(folder), folder: folder.to_owned(), test, ground_truth })
-    };
-    one_or_many(root, listing, class)
+    one_or_many(root, listing, |folder| class(folder, "test", |_| below(folder, &["ground_truth"])))
 }
 
 /// MVTec AD 2: the folders with `test_public/`. The private parts have no labels.
 pub(super) fn public_classes(root: &Path, listing: &Listing) -> Vec<Class> {
-    let class = |folder: &Path| {
-        let test = below(folder, &["test_public"])?;
-        let ground_truth = below(&test, &["ground_truth"]);
-        Some(Class { name: folder_name(folder), folder: folder.to_owned(), test, ground_truth })
-    };
-    one_or_many(root, listing, class)
+    one_or_many(root, listing, |folder| class(folder, "test_public", |test| below(test, &["ground_truth"])))
 }
 
-fn one_or_many(root: &Path, listing: &Listing, class: impl Fn(&Path) -> Option<Class>) -> Vec<Class> {
-    match class(root) {
-        Some(one) => vec![one],
-        None => listing.folders.iter().filter_map(|f| class(f)).collect(),
-    }
+fn class(folder: &Path, test: &str, masks: impl Fn(&Path) -> Option<PathBuf>) -> Option<Class> {
+    let images = below(folder, &[test])?;
+    let masks = masks(&images);
+    Some(Class { name: folder_name(folder), folder: folder.to_owned(), images, masks })
 }
 
-/// Whether it is more than any folder called `test`: good parts or masks are told apart.
+/// Whether good parts or masks have folders of their own: not any folder called `test` is such a data set.
 pub(super) fn is_mvtec(classes: &[Class]) -> bool {
-    classes
-        .iter()
-        .any(|c| c.ground_truth.is_some() || c.kinds().is_ok_and(|k| k.folders.iter().any(|k| is_good(k))))
+    let has_good = |class: &Class| kinds(class).is_ok_and(|k| k.folders.iter().any(|k| is_good(k)));
+    classes.iter().any(|class| class.masks.is_some() || has_good(class))
 }
 
 pub(super) fn is_btad(classes: &[Class]) -> bool {
-    classes.iter().any(|c| below(&c.test, &["ko"]).is_some() && below(&c.test, &["ok"]).is_some())
+    classes.iter().any(|c| below(&c.images, &["ko"]).is_some() && below(&c.images, &["ok"]).is_some())
 }
 
 pub(super) fn is_mpdd(classes: &[Class]) -> bool {
@@ -67,20 +47,27 @@ fn is_good(kind: &Path) -> bool {
     ["good", "ok"].iter().any(|good| name.eq_ignore_ascii_case(good))
 }
 
-impl Class {
-    /// The test folder; its folders are the kinds.
-    fn kinds(&self) -> Result<Listing, DatasetError> {
-        let mut kinds = Listing::of(&self.test)?;
-        kinds.folders.retain(|k| self.ground_truth.as_ref() != Some(k));
-        Ok(kinds)
-    }
+/// The test folder of a class; its folders are the kinds.
+fn kinds(class: &Class) -> Result<Listing, DatasetError> {
+    let mut kinds = Listing::of(&class.images)?;
+    kinds.folders.retain(|k| class.masks.as_ref() != Some(k));
+    Ok(kinds)
 }
 
-/// Folders that look like a class but have nothing for testing: half unpacked, most likely.
-pub(super) fn report_untested(classes: &[Class], listing: &Listing, reading: &mut Reading) {
-    for folder in &listing.folders {
-        let is_class = classes.iter().any(|c| c.folder == *folder || c.folder == reading.root());
-        if is_class {
+/// The classes, and all folders of the data set.
+pub(super) fn found(root: &Path, listing: &Listing) -> Option<(Vec<Class>, Vec<PathBuf>)> {
+    let classes = classes(root, listing);
+    (!classes.is_empty()).then(|| (classes, listing.folders.clone()))
+}
+
+/// Reads the classes. A folder that looks like a class but has nothing for testing is a problem: half unpacked, most
+/// likely.
+pub(super) fn read_tested(
+    (classes, folders): (Vec<Class>, Vec<PathBuf>),
+    reading: &mut Reading,
+) -> Result<(), DatasetError> {
+    for folder in &folders {
+        if classes.iter().any(|c| c.folder == *folder || c.folder == reading.root()) {
             continue;
         }
         if ["train", "ground_truth"].iter().any(|part| below(folder, &[part]).is_some()) {
@@ -89,6 +76,7 @@ pub(super) fn report_untested(classes: &[Class], listing: &Listing, reading: &mu
             reading.unread(folder);
         }
     }
+    read(classes, reading)
 }
 
 pub(super) fn read(classes: Vec<Class>, reading: &mut Reading) -> Result<(), DatasetError> {
@@ -102,27 +90,20 @@ pub(super) fn read(classes: Vec<Class>, reading: &mut Reading) -> Result<(), Dat
 
 /// Adds a class; whether it has masks.
 fn read_class(class: &Class, reading: &mut Reading) -> Result<bool, DatasetError> {
-    let mut has_masks = false;
-    let mut empty = true;
-    let Listing { folders: kinds, pictures, .. } = class.kinds()?;
+    let Listing { folders, pictures, .. } = kinds(class)?;
     reading.unlabelled(&pictures);
-    for folder in &kinds {
-        let kind = file_name(folder);
-        let label = if is_good(folder) { Label::Normal } else { Label::Anomalous };
-        let of_kind = class.ground_truth.as_ref().and_then(|g| below(g, &[&kind]));
-        let mut masks = Masks::of(of_kind.into_iter().collect(), &["_mask", ""], reading)?;
-        has_masks |= !masks.is_empty();
-        empty &= reading.folder(&class.name, &kind, label, folder, &mut masks)? == 0;
-        masks.report_orphans(reading);
-    }
-    if empty {
-        reading.problem(ProblemKind::EmptyClass, &class.folder, "there is no picture in its test folders");
-    }
+    let kind = |folder: &PathBuf| Kind {
+        name: file_name(folder),
+        label: if is_good(folder) { Label::Normal } else { Label::Anomalous },
+        masks: class.masks.as_ref().and_then(|m| below(m, &[&file_name(folder)])).into_iter().collect(),
+        folder: folder.clone(),
+    };
+    let mut has_masks = classes::read(class, folders.iter().map(kind).collect(), &["_mask", ""], reading)?;
     // Masks of kinds that have no pictures.
-    let mask_folders = class.ground_truth.as_ref().map(|g| Listing::of(g)).transpose()?;
+    let mask_folders = class.masks.as_ref().map(|g| Listing::of(g)).transpose()?;
     for folder in mask_folders.unwrap_or_default().folders {
         let name = file_name(&folder);
-        if !kinds.iter().any(|k| file_name(k).eq_ignore_ascii_case(&name)) {
+        if !folders.iter().any(|k| file_name(k).eq_ignore_ascii_case(&name)) {
             let masks = Masks::of(vec![folder], &[""], reading)?;
             has_masks |= !masks.is_empty();
             masks.report_orphans(reading);

@@ -1,13 +1,12 @@
 //! HeadCT and BrainMRI: scans with image labels only.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::listing::{Listing, below, open_metadata, stem};
+use super::listing::{Listing, below, stem};
 use super::masks::Masks;
-use super::metadata::column;
 use super::reading::Reading;
+use super::table::Table;
 use super::{DatasetError, Label, ProblemKind};
 
 /// The pictures of HeadCT and their table.
@@ -23,36 +22,24 @@ pub(super) fn head_ct(root: &Path) -> Option<HeadCt> {
     let pictures =
         places.into_iter().flatten().find(|p| Listing::of(p).is_ok_and(|l| !l.pictures.is_empty()))?;
     let above = [Some(pictures.clone()), pictures.parent().map(Path::to_owned), Some(root.to_owned())];
-    let is_table = |file: &PathBuf| file.is_file() && open_table(file).is_ok();
+    let is_table = |file: &PathBuf| file.is_file() && columns(file).is_ok();
     let labels = above.into_iter().flatten().map(|p| p.join("labels.csv")).find(is_table)?;
     Some(HeadCt { pictures, labels })
 }
 
 /// The table and its columns id and hemorrhage.
-fn open_table(file: &Path) -> Result<(csv::Reader<impl Read + use<>>, usize, usize), DatasetError> {
-    let wrong = |e: csv::Error| DatasetError::Metadata { path: file.to_owned(), reason: e.to_string() };
-    let mut table =
-        csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(open_metadata(file)?);
-    let header = table.headers().map_err(wrong)?.clone();
-    let (id, label) = (column(&header, "id", file)?, column(&header, "hemorrhage", file)?);
+fn columns(file: &Path) -> Result<(Table<'_>, usize, usize), DatasetError> {
+    let table = Table::open(file)?;
+    let (id, label) = (table.column("id")?, table.column("hemorrhage")?);
     Ok((table, id, label))
 }
 
 pub(super) fn read_head_ct(set: HeadCt, reading: &mut Reading) -> Result<(), DatasetError> {
     let file = &set.labels;
-    let (mut table, id, label) = open_table(file)?;
-    let mut labels: HashMap<u64, Label> = HashMap::new();
-    let mut places: BTreeMap<u64, String> = BTreeMap::new();
-    for record in table.records() {
-        let record = match record {
-            Ok(record) => record,
-            Err(e) => {
-                reading.bad_line(file, "a line", &e.to_string())?;
-                continue;
-            }
-        };
-        let place = format!("line {}", record.position().map_or(0, csv::Position::line));
-        let label = match record.get(label) {
+    let (mut table, id, label) = columns(file)?;
+    let mut labels: HashMap<u64, (Label, String)> = HashMap::new();
+    while let Some((place, row)) = table.next(reading)? {
+        let label = match row.get(label) {
             Some("0") => Label::Normal,
             Some("1") => Label::Anomalous,
             other => {
@@ -61,22 +48,21 @@ pub(super) fn read_head_ct(set: HeadCt, reading: &mut Reading) -> Result<(), Dat
                 continue;
             }
         };
-        let Some(id) = record.get(id).and_then(|id| id.parse().ok()) else {
-            reading.bad_line(file, &place, "the id is not a number")?;
-            continue;
-        };
-        if labels.contains_key(&id) {
-            reading.bad_line(file, &place, &format!("the id {id} is there twice; the first one counts"))?;
-            continue;
+        match row.get(id).and_then(|id| id.parse().ok()) {
+            None => reading.bad_line(file, &place, "the id is not a number")?,
+            Some(id) if labels.contains_key(&id) => {
+                reading.bad_line(
+                    file,
+                    &place,
+                    &format!("the id {id} is there twice; the first one counts"),
+                )?;
+            }
+            Some(id) => drop(labels.insert(id, (label, place))),
         }
-        labels.insert(id, label);
-        places.insert(id, place);
     }
     for picture in reading.pictures(&set.pictures)? {
-        let id = stem(&picture).parse::<u64>().ok();
-        match id.and_then(|id| Some((id, *labels.get(&id)?))) {
-            Some((id, label)) => {
-                places.remove(&id);
+        match stem(&picture).parse().ok().and_then(|id: u64| labels.remove(&id)) {
+            Some((label, _)) => {
                 let kind = if label == Label::Normal { "good" } else { "hemorrhage" };
                 reading.picture("HeadCT", kind, label, picture);
             }
@@ -86,7 +72,9 @@ pub(super) fn read_head_ct(set: HeadCt, reading: &mut Reading) -> Result<(), Dat
             }
         }
     }
-    for (id, place) in places {
+    let mut left: Vec<_> = labels.into_iter().collect();
+    left.sort_by_key(|(id, _)| *id);
+    for (id, (_, place)) in left {
         let picture = set.pictures.join(format!("{id:03}.png"));
         let detail = format!("{place} of {} labels it, but there is no such file", file.display());
         reading.problem(ProblemKind::MissingPicture, &picture, detail);

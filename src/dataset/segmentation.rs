@@ -1,11 +1,11 @@
-//! Polyp segmentation sets: every picture is anomalous and has a mask.
+//! Segmentation sets: every picture is anomalous and has a mask.
 //!
-//! CVC-ClinicDB and CVC-ColonDB (Bernal et al.), CVC-300 (Vazquez et al.), Kvasir-SEG (Jha et al.), as published and
+//! ISIC 2016, part 1 (Gutman et al. 2016): skin lesions. Polyps: CVC-ClinicDB and CVC-ColonDB (Bernal et al.), CVC-300 (Vazquez et al.), Kvasir-SEG (Jha et al.), as published and
 //! as PraNet's test collection repacks them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::bmad::distinct;
+use super::classes::{Class, distinct, one_or_many};
 use super::listing::{Listing, below, folder_name};
 use super::masks::Masks;
 use super::reading::Reading;
@@ -30,28 +30,22 @@ const CLASSES: [(&str, &str); 5] = [
     ("kvasir", "Kvasir"),
 ];
 
-/// One segmentation set.
-#[derive(Debug)]
-pub(super) struct Set {
-    name: String,
-    folder: PathBuf,
-    images: PathBuf,
-    masks: PathBuf,
-}
-
 /// The folders with pictures and masks: `root` itself, or those in it.
-pub(super) fn sets(root: &Path, listing: &Listing) -> Vec<Set> {
-    let set = |folder: &Path| {
+pub(super) fn sets(root: &Path, listing: &Listing) -> Vec<Class> {
+    distinct(one_or_many(root, listing, |folder| {
         let (images, masks) =
             PAIRS.iter().find_map(|(images, masks)| Some((below(folder, images)?, below(folder, masks)?)))?;
-        Some(Set { name: class_name(&folder_name(folder)), folder: folder.to_owned(), images, masks })
-    };
-    if let Some(one) = set(root) {
-        return vec![one];
-    }
-    let mut sets: Vec<Set> = listing.folders.iter().filter_map(|f| set(f)).collect();
-    distinct(&mut sets, |s| &mut s.name, |s| folder_name(&s.folder));
-    sets
+        let name = class_name(&folder_name(folder));
+        Some(Class { name, folder: folder.to_owned(), images, masks: Some(masks) })
+    }))
+}
+
+/// The test pictures of ISIC, and their masks.
+pub(super) fn isic(root: &Path) -> Option<Class> {
+    let part = |name| below(root, &[name]);
+    let images = part("ISBI2016_ISIC_Part1_Test_Data")?;
+    let masks = part("ISBI2016_ISIC_Part1_Test_GroundTruth")?;
+    Some(Class { name: "ISIC".to_owned(), folder: root.to_owned(), images, masks: Some(masks) })
 }
 
 fn class_name(folder: &str) -> String {
@@ -60,10 +54,23 @@ fn class_name(folder: &str) -> String {
     known.map_or_else(|| folder.to_owned(), |(_, class)| (*class).to_owned())
 }
 
-pub(super) fn read(sets: Vec<Set>, reading: &mut Reading) -> Result<(), DatasetError> {
+pub(super) fn read(sets: Vec<Class>, reading: &mut Reading) -> Result<(), DatasetError> {
+    read_all(sets, "defect", &["", "_mask"], reading)
+}
+
+pub(super) fn read_isic(set: Class, reading: &mut Reading) -> Result<(), DatasetError> {
+    read_all(vec![set], "lesion", &["_Segmentation", ""], reading)
+}
+
+fn read_all(
+    sets: Vec<Class>,
+    kind: &str,
+    suffixes: &'static [&'static str],
+    reading: &mut Reading,
+) -> Result<(), DatasetError> {
     for set in sets {
-        let mut masks = Masks::of(vec![set.masks], &["", "_mask"], reading)?;
-        if reading.folder(&set.name, "defect", Label::Anomalous, &set.images, &mut masks)? == 0 {
+        let mut masks = Masks::of(set.masks.into_iter().collect(), suffixes, reading)?;
+        if reading.folder(&set.name, kind, Label::Anomalous, &set.images, &mut masks)? == 0 {
             reading.problem(ProblemKind::EmptyClass, &set.folder, "there is no picture in it");
         }
         masks.report_orphans(reading);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ndarray::Array2;
 
 use crate::files::{Stamp, sha256};
-use crate::guard::survive;
+use crate::guard::caught;
 use crate::image::{self, DecodeOptions, Picture, decode_bytes};
 use crate::map::{Region, regions};
 use crate::output::{
@@ -114,7 +114,8 @@ impl Scorer {
             Source::File(path) => path,
             Source::Bytes(_) => Path::new(name),
         };
-        survive(path, || self.look_unguarded(source, path))
+        caught(|| self.look_unguarded(source, path))
+            .unwrap_or_else(|| Err(Error::Bug { path: path.to_owned() }))
     }
 
     fn look_unguarded(&self, source: Source<'_>, path: &Path) -> Result<Look> {

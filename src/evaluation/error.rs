@@ -3,31 +3,11 @@ use std::path::PathBuf;
 /// What can go wrong with an evaluation's own files.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluationError {
-    /// The folder holds results of other settings.
-    #[error(
-        "{} holds results of other settings ({}): give another folder, or --fresh to start over",
-        dir.display(),
-        differences.join("; ")
-    )]
-    OtherRun {
-        /// The results' folder.
-        dir: PathBuf,
-        /// What differs.
-        differences: Vec<String>,
-    },
     /// The folder is in use for something else.
-    #[error("{} is not empty and holds no evaluation: give another folder", dir.display())]
+    #[error("{} is not empty and has no evaluation in it: name another folder with --out", dir.display())]
     Foreign {
         /// The folder.
         dir: PathBuf,
-    },
-    /// A file of results that cannot be used.
-    #[error("{} cannot be used ({reason}): give another folder, or --fresh to start over", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
     },
     /// A threshold file that cannot be used.
     #[error("{} is not a threshold file of `aaclip calibrate` ({reason})", path.display())]

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Components;
+use crate::files::Stamp;
 
 /// What a detector found in one labelled picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,9 +20,6 @@ pub struct PictureResult {
     pub components: Components,
     /// Number of its map among the stored ones.
     pub map: u64,
-    /// The picture file's size, in bytes, and time of change, in nanoseconds since 1970: a picture that changed is
-    /// looked at again.
-    pub bytes: u64,
-    /// See `bytes`.
-    pub modified: u64,
+    /// The state of the picture's file; a picture that changed is scored again. `None` if the system does not say.
+    pub file: Option<Stamp>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -10,15 +10,16 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluationError, PictureResult};
+use crate::journal::{Journal, JournalError, read_manifest, same_settings, write_manifest};
 use crate::metrics::{Maps, Truth};
-use crate::{Error, Provenance, Result, files};
+use crate::{Error, Provenance, Result};
 
 const MANIFEST: &str = "manifest.json";
 const RESULTS: &str = "results.jsonl";
 const MAPS: &str = "maps.f32";
 
 /// Version of the files' form.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// What a folder of results came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,16 +54,16 @@ impl Manifest {
     /// What keeps results of the two from being one evaluation. Classes may be added.
     fn differences(&self, earlier: &Self) -> Vec<String> {
         let mut all = self.settings.differences(&earlier.settings);
-        for (what, now, then) in [
-            ("schema", self.schema.to_string(), earlier.schema.to_string()),
-            ("version", self.version.clone(), earlier.version.clone()),
-            ("dataset", self.dataset.clone(), earlier.dataset.clone()),
-            ("map size", self.image_size.to_string(), earlier.image_size.to_string()),
-        ] {
-            if now != then {
-                all.push(format!("{what}: {then} there, {now} here"));
-            }
-        }
+        let own = |m: &Self| {
+            [
+                ("schema", m.schema.to_string()),
+                ("version", m.version.clone()),
+                ("dataset", m.dataset.clone()),
+                ("map size", m.image_size.to_string()),
+            ]
+        };
+        let pairs = own(self).into_iter().zip(own(earlier)).filter(|(now, then)| now != then);
+        all.extend(pairs.map(|((what, now), (_, then))| format!("{what}: {then} there, {now} here")));
         for (class, text) in &self.classes {
             if let Some(then) = earlier.classes.get(class).filter(|then| *then != text) {
                 all.push(format!("class {class}: `{then}` there, `{text}` here"));
@@ -74,12 +75,12 @@ impl Manifest {
 
 /// A folder of results: a manifest, one line per finished picture, and the maps, one after another in one file.
 ///
-/// A map is written before its line, so a line always has its map; a line that was torn by a crash is dropped.
+/// A map is written before its line, so a line always has its map.
 pub struct Store {
     dir: PathBuf,
     manifest: Manifest,
     results: BTreeMap<String, PictureResult>,
-    lines: File,
+    journal: Journal<PictureResult>,
     maps: File,
     next_map: u64,
 }
@@ -89,55 +90,44 @@ impl Store {
     /// throws earlier results away.
     ///
     /// # Errors
-    /// A folder with results of other settings, or with other things, or that cannot be written.
+    /// A folder with results of other settings or with other things, that another process uses, or that cannot be
+    /// written.
     pub fn open(dir: &Path, mut manifest: Manifest, fresh: bool) -> Result<Self> {
         let io = |action| move |e| Error::io(action, dir, e);
         std::fs::create_dir_all(dir).map_err(io("create"))?;
-        let path = dir.join(MANIFEST);
-        let mut results = BTreeMap::new();
-        match std::fs::read(&path) {
-            Ok(_) if fresh => [RESULTS, MAPS].iter().try_for_each(|name| remove(&dir.join(name)))?,
-            Ok(bytes) => {
-                let earlier: Manifest =
-                    serde_json::from_slice(&bytes).map_err(|e| damaged(&path, e.to_string()))?;
-                let differences = manifest.differences(&earlier);
-                if !differences.is_empty() {
-                    return Err(EvaluationError::OtherRun { dir: dir.to_owned(), differences }.into());
-                }
-                manifest.classes.extend(earlier.classes);
-                // Without their maps results are no use: they are made again.
-                match dir.join(MAPS).exists() {
-                    true => results = read_lines(&dir.join(RESULTS))?,
-                    false => remove(&dir.join(RESULTS))?,
-                }
-            }
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("read", &path, e)),
-            Err(_) if std::fs::read_dir(dir).map_err(io("read"))?.next().is_some() => {
-                return Err(EvaluationError::Foreign { dir: dir.to_owned() }.into());
-            }
-            Err(_) => {}
+        let (path, maps) = (dir.join(MANIFEST), dir.join(MAPS));
+        let is_empty = std::fs::read_dir(dir).map_err(io("read"))?.next().is_none();
+        if !is_empty && !path.exists() {
+            return Err(EvaluationError::Foreign { dir: dir.to_owned() }.into());
         }
-        let text = serde_json::to_vec_pretty(&manifest).map_err(|e| damaged(&path, e.to_string()))?;
-        files::write_atomic(&path, &text).map_err(|e| Error::io("write", &path, e))?;
-        let open = |name: &str| {
-            let path = dir.join(name);
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false);
-            options.open(&path).map_err(|e| Error::io("write", &path, e))
-        };
-        let mut store = Self {
+        if !fresh && let Some(earlier) = read_manifest::<Manifest>(&path)? {
+            same_settings(dir, MANIFEST, manifest.differences(&earlier))?;
+            manifest.classes.extend(earlier.classes);
+        }
+        let parse = |line: &[u8]| serde_json::from_slice(line).map_err(|e| e.to_string());
+        let mut journal: Journal<PictureResult> = Journal::lock(&dir.join(RESULTS), parse)?;
+        // Results are of no use without their maps.
+        if fresh || !maps.exists() {
+            journal.clear()?;
+        }
+        let mut results = BTreeMap::new();
+        journal.read(|_, result| drop(results.insert(result.name.clone(), result)))?;
+        write_manifest(&path, &manifest)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(fresh);
+        let store = Self {
             dir: dir.to_owned(),
-            lines: open(RESULTS)?,
-            maps: open(MAPS)?,
+            journal,
+            maps: options.open(&maps).map_err(|e| Error::io("write", &maps, e))?,
             next_map: results.values().map(|r: &PictureResult| r.map.saturating_add(1)).max().unwrap_or(0),
             manifest,
             results,
         };
         let whole = store.maps.metadata().map_err(io("read"))?.len() / store.map_bytes();
         if whole < store.next_map {
-            return Err(damaged(&dir.join(MAPS), format!("{whole} maps for {} results", store.next_map)));
+            let reason = format!("{whole} maps for {} results", store.next_map);
+            return Err(JournalError::damaged(&maps, reason).into());
         }
-        store.lines.seek(SeekFrom::End(0)).map_err(io("read"))?;
         Ok(store)
     }
 
@@ -176,10 +166,7 @@ impl Store {
             .seek(at)
             .and_then(|_| self.maps.write_all(&bytes))
             .map_err(|e| Error::io("write", self.dir.join(MAPS), e))?;
-        let path = self.dir.join(RESULTS);
-        let mut line = serde_json::to_vec(&result).map_err(|e| damaged(&path, e.to_string()))?;
-        line.push(b'\n');
-        self.lines.write_all(&line).map_err(|e| Error::io("write", path, e))?;
+        self.journal.append(&result)?;
         self.next_map += 1;
         self.results.insert(result.name.clone(), result);
         Ok(())
@@ -206,45 +193,12 @@ impl Store {
     /// # Errors
     /// A file that cannot be removed.
     pub fn discard_maps(self) -> Result<()> {
-        remove(&self.dir.join(MAPS))
-    }
-}
-
-/// Removes a file that may not be there.
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
-        _ => Ok(()),
-    }
-}
-
-fn damaged(path: &Path, reason: String) -> Error {
-    EvaluationError::Damaged { path: path.to_owned(), reason }.into()
-}
-
-/// The lines of a file of results, the last one of a picture counting. What follows the last line end is cut off.
-fn read_lines(path: &Path) -> Result<BTreeMap<String, PictureResult>> {
-    let io = |e| Error::io("read", path, e);
-    let file = match OpenOptions::new().read(true).write(true).open(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        other => other.map_err(io)?,
-    };
-    let mut reader = BufReader::new(&file);
-    let (mut results, mut line, mut whole, mut number) = (BTreeMap::new(), Vec::new(), 0, 0);
-    loop {
-        line.clear();
-        number += 1;
-        let count = reader.read_until(b'\n', &mut line).map_err(io)?;
-        if line.last() != Some(&b'\n') {
-            break;
+        let path = self.dir.join(MAPS);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+            _ => Ok(()),
         }
-        whole += count as u64;
-        let result: PictureResult =
-            serde_json::from_slice(&line).map_err(|e| damaged(path, format!("line {number}: {e}")))?;
-        results.insert(result.name.clone(), result);
     }
-    file.set_len(whole).map_err(|e| Error::io("write", path, e))?;
-    Ok(results)
 }
 
 /// Stored maps, read when they are asked for.

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::GallerySummary;
 use super::data::common_threshold;
 use super::results::DetectRun;
 use crate::output::Record;
-use crate::page::{Inline, Text};
+use crate::page::{Shell, Text};
 
 /// Distinct values of a fact that are named.
 const NAMED: usize = 4;
 
-const STYLE: &str =
-    concat!(include_str!("../page/palette.css"), include_str!("gallery.css"), include_str!("viewer.css"));
+const STYLE: &str = concat!(include_str!("gallery.css"), include_str!("viewer.css"));
 
 const SCRIPT: &str = concat!(
+    include_str!("../page/base.js"),
     include_str!("script/data.js"),
     include_str!("script/selection.js"),
     include_str!("script/histogram.js"),
@@ -27,30 +27,23 @@ const SCRIPT: &str = concat!(
 );
 
 /// The whole document; `data` is JSON that is safe inside a script element.
-pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, data: &str) -> Markup {
-    let inline = Inline::new(STYLE, SCRIPT);
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            // `file:` for a page from disk, where nothing has an origin; 'self' for one from a server.
-            (inline.head(title, "img-src 'self' file: data:"))
-            body {
-                (header(title, run, summary))
-                main {
-                    (figures(summary))
-                    (tools())
-                    p id="count" class="muted" role="status" {}
-                    ul id="grid" role="list" aria-label="Pictures" {}
-                    p id="empty" class="muted" hidden {}
-                    noscript { p { "The gallery needs JavaScript; the page's script is part of the page." } }
-                }
-                (viewer())
-                (help())
-                script id="data" type="application/json" { (PreEscaped(data)) }
-                script { (PreEscaped(inline.script())) }
-            }
+pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, data: &str) -> String {
+    let body = html! {
+        (header(title, run, summary))
+        main {
+            (figures(summary))
+            (tools())
+            p id="count" class="muted" role="status" {}
+            ul id="grid" role="list" aria-label="Pictures" {}
+            p id="empty" class="muted" hidden {}
+            noscript { p { "The gallery needs JavaScript; the page's script is part of the page." } }
         }
-    }
+        (viewer())
+        (help())
+        script id="data" type="application/json" { (PreEscaped(data)) }
+    };
+    // `file:` for a page from disk, where nothing has an origin; 'self' for one from a server.
+    Shell::new(STYLE, SCRIPT, "img-src 'self' file: data:").page(title, &body).into_string()
 }
 
 fn header(title: &str, run: &DetectRun, summary: &GallerySummary) -> Markup {

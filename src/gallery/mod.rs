@@ -116,7 +116,7 @@ impl Gallery {
             .to_script()
             .map_err(|e| Error::io("write", &self.page, e.into()))?;
         let title = self.title.clone().unwrap_or_else(|| folder_name(&run.folder));
-        let page = document::document(&title, run, &summary, &data).into_string();
+        let page = document::document(&title, run, &summary, &data);
         files::write_atomic(&self.page, page.as_bytes()).map_err(|e| Error::io("write", &self.page, e))?;
         // Only now: until here the old page may be looked at.
         thumb_folder.prune(&made);

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::GalleryError;
-use crate::batch::{Journal, Manifest, read_records};
+use crate::batch::{Manifest, RunResults};
+use crate::journal::read_entries;
 use crate::output::{Outcome, Record};
 use crate::{Error, Result};
 
@@ -95,7 +96,7 @@ impl DetectRun {
         let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
         for (path, manifest) in &sources {
             let started_in = Manifest::read(manifest)?.map(|manifest| manifest.started_in);
-            read_records(path, |record| {
+            read_entries(path, Record::parse, |record| {
                 let picture = ShownPicture::new(record, started_in.as_deref());
                 match known.get(picture.key()) {
                     // The index comes from this very list.
@@ -131,9 +132,9 @@ fn sources(folder: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let mut parts = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
-        parts.extend(name.to_str().and_then(Journal::part_of));
+        parts.extend(name.to_str().and_then(RunResults::part_of));
     }
     parts.sort_by_key(|part| part.map(|part| (part.count(), part.index())));
     let path = |name: String| folder.join(name);
-    Ok(parts.into_iter().map(|p| (path(Journal::file_name(p)), path(Manifest::file_name(p)))).collect())
+    Ok(parts.into_iter().map(|p| (path(RunResults::file_name(p)), path(Manifest::file_name(p)))).collect())
 }

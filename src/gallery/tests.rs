@@ -164,15 +164,15 @@ fn what_cannot_be_shown_is_said() {
             "line 2: a record of schema 1, this program knows schema 2",
         ),
         (results(lines(&[json!({"a": 1})])), "line 1: missing field `schema`"),
-        (results(format!("{half}\n{}\n", record("b", 0.5))), "line 1: control character"),
+        (results(format!("{half}\n{}\n", record("b", 0.5))), "line 1: EOF while parsing a string"),
         (results(lines(&[no_name])), "line 1: missing field `name`"),
-        (results("\u{0}\u{0}\n".to_owned()), "line 1: expected value, column 1;"),
+        (results("\u{0}\u{0}\n".to_owned()), "line 1: expected value, column 1"),
         (results("[".repeat(100_000) + "\n"), "line 1: "),
-        (manifest("{"), "is not the manifest of a run of `aaclip detect` (EOF"),
-        (manifest("{}"), "(missing field"),
+        (manifest("{"), "manifest.json cannot be used: EOF"),
+        (manifest("{}"), "manifest.json cannot be used: missing field"),
         (
             manifest(r#"{"schema": 1, "program": "p", "started_in": "/", "settings": {}}"#),
-            "(schema 1, expected 2)",
+            "schema 1, expected 2",
         ),
     ];
     for (files, expected) in cases {

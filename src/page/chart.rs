@@ -4,7 +4,7 @@
 
 use maud::{Markup, html};
 
-use super::{histogram::Histogram, thin::thin};
+use super::histogram::Histogram;
 
 // The drawing in its own units; the page scales it to its column.
 const WIDTH: f64 = 400.0;
@@ -55,21 +55,38 @@ impl Axis {
 
 /// Values over steps, both from 0. Points that are not finite are left out.
 pub(super) fn series(points: &[(f64, f64)], described: &str) -> Markup {
-    let finite: Vec<_> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
-    let most = |f: fn(&(f64, f64)) -> f64| finite.iter().map(f).fold(0.0, f64::max);
+    let most = |f: fn(&(f64, f64)) -> f64| finite(points).map(|p| f(&p)).fold(0.0, f64::max);
     let (x, y) = (Axis::count("Step", most(|p| p.0) as usize), Axis::value("Loss", most(|p| p.1)));
-    let drawn: Vec<_> = finite
-        .iter()
-        .map(|(at, value)| ((at / x.end).clamp(0.0, 1.0), (value / y.end).clamp(0.0, 1.0)))
-        .collect();
-    let inside = html! {
+    frame(&x, &y, described, &line(points, &x, &y))
+}
+
+fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
+    points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
+}
+
+/// Points nearer than this to the last drawn one, as shares of both axes, are left out: less than a pixel.
+const NEAR: f64 = 2e-3;
+
+/// The line through the points: those that are not finite are left out, those outside the axes moved to their edge.
+fn line(points: &[(f64, f64)], x: &Axis, y: &Axis) -> Markup {
+    let mut drawn: Vec<(f64, f64)> = Vec::new();
+    let mut left_out = None;
+    for (at, value) in finite(points) {
+        let point = ((at / x.end).clamp(0.0, 1.0), (value / y.end).clamp(0.0, 1.0));
+        let near = |kept: &&(f64, f64)| (kept.0 - point.0).abs() < NEAR && (kept.1 - point.1).abs() < NEAR;
+        left_out = drawn.last().filter(near).map(|_| point);
+        if left_out.is_none() {
+            drawn.push(point);
+        }
+    }
+    drawn.extend(left_out);
+    html! {
         @match drawn.as_slice() {
             [] => (no_data()),
             [(x, y)] => circle class="dot" cx=(across(*x)) cy=(up(*y)) r="3" {},
-            line => path class="curve" d=(path(line)) {},
+            points => path class="curve" d=(path(points)) {},
         }
-    };
-    frame(&x, &y, described, &inside)
+    }
 }
 
 /// The smallest of 1, 2, 5, 10, 20, 50 ... that reaches `most` in six steps.
@@ -124,22 +141,14 @@ fn rate(label: &'static str) -> Axis {
     Axis::rate(label, 1.0, 5)
 }
 
-/// A curve over its axes. Points that are not finite are left out; those outside the axes are moved to their
-/// edge; the rest is thinned (see [`super::thin`]).
+/// A curve over its axes.
 pub(super) fn curve(kind: CurveKind, points: &[(f64, f64)], described: &str) -> Markup {
-    let finite = || points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite());
-    let [x, y] = kind.axes(finite().map(|(x, _)| x).fold(0.0, f64::max));
-    let end = x.end;
-    let drawn = thin(finite().map(|(x, y)| ((x / end).clamp(0.0, 1.0), y.clamp(0.0, 1.0))));
+    let [x, y] = kind.axes(finite(points).map(|(x, _)| x).fold(0.0, f64::max));
     let inside = html! {
         @if kind == CurveKind::Roc {
             path class="chance" d=(path(&[(0.0, 0.0), (1.0, 1.0)])) {}
         }
-        @match drawn.as_slice() {
-            [] => (no_data()),
-            [(x, y)] => circle class="dot" cx=(across(*x)) cy=(up(*y)) r="3" {},
-            line => path class="curve" d=(path(line)) {},
-        }
+        (line(points, &x, &y))
     };
     frame(&x, &y, described, &inside)
 }
@@ -287,6 +296,18 @@ mod tests {
             let nothing = curve(kind, &[(f64::NAN, 0.5)], "").into_string();
             assert!(nothing.contains("no data") && !nothing.contains("class=\"curve\""));
         }
+    }
+
+    #[test]
+    fn a_curve_of_any_length_is_drawn_with_few_points_and_both_ends() {
+        let points: Vec<_> = (0..=1_000_000).map(|i| f64::from(i) / 1e6).map(|x| (x, x.sqrt())).collect();
+        let drawn = curve(CurveKind::Roc, &points, "").into_string();
+        let path = drawn.split("class=\"curve\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(path.starts_with("M54 244L") && path.ends_with("L386 10"), "{path}");
+        assert!((400..1000).contains(&path.matches('L').count()), "{}", path.matches('L').count());
+        let corner = [(0.0, 0.0), (0.0, 0.9), (0.5, 0.9), (0.5, 1.0), (1.0, 1.0)];
+        let drawn = curve(CurveKind::Roc, &corner, "").into_string();
+        assert!(drawn.contains("M54 244L54 33.4L220 33.4L220 10L386 10"), "{drawn}");
     }
 
     #[test]

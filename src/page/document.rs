@@ -1,39 +1,29 @@
-//! The page around its parts: head, contents, facts and footer.
+//! The parts of an evaluation's page: contents, facts, tables and footer.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::sync::LazyLock;
 
-use super::{
-    EvaluationPage, Mistake, class,
-    histogram::Histogram,
-    inline::Inline,
-    table,
-    text::Text,
-    thin::{MOST_POINTS, TOLERANCE},
-    worst,
-};
+use maud::{Markup, html};
 
-/// A whole page: its head with the policy, and what it shows.
-pub(super) fn shell(title: &str, header: &Markup, main: &Markup, footer: &Markup) -> Markup {
-    let inline =
-        Inline::new(concat!(include_str!("palette.css"), include_str!("page.css")), include_str!("page.js"));
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            (inline.head(title, "img-src data:"))
-            body {
-                header {
-                    h1 { (Text(title)) }
-                    (header)
-                }
-                main { (main) }
-                footer { p { "Written by aaclip " (env!("CARGO_PKG_VERSION")) ". " (footer) } }
-                script { (PreEscaped(inline.script())) }
-            }
+use super::{EvaluationPage, Mistake, class, histogram::Histogram, shell::Shell, table, text::Text, worst};
+
+static SHELL: LazyLock<Shell> = LazyLock::new(|| {
+    Shell::new(include_str!("evaluation.css"), include_str!("evaluation.js"), "img-src data:")
+});
+
+/// A page of charts and tables.
+pub(super) fn page(title: &str, header: &Markup, main: &Markup, footer: &Markup) -> String {
+    let body = html! {
+        header {
+            h1 { (Text(title)) }
+            (header)
         }
-    }
+        main { (main) }
+        footer { p { "Written by aaclip " (env!("CARGO_PKG_VERSION")) ". " (footer) } }
+    };
+    SHELL.page(title, &body).into_string()
 }
 
-pub(super) fn document(page: &EvaluationPage) -> Markup {
+pub(super) fn document(page: &EvaluationPage) -> String {
     let header = html! {
         (notes(page.notes))
         (contents(page))
@@ -59,11 +49,10 @@ pub(super) fn document(page: &EvaluationPage) -> Markup {
         (worst::section(Mistake::FalseNegative, page.worst))
     };
     let footer = html! {
-        "Curves are drawn with at most " (MOST_POINTS) " points, within " (TOLERANCE)
-        " of the axis where that suffices; the figures in the tables are computed from all points. "
-        "Histograms have " (Histogram::BINS) " bins."
+        "Points of a curve that are too near to be told apart are drawn as one; the figures in the tables are computed \
+         from all points. Histograms have " (Histogram::BINS) " bins."
     };
-    shell(page.title, &header, &main, &footer)
+    self::page(page.title, &header, &main, &footer)
 }
 
 fn notes(notes: &[String]) -> Markup {

@@ -1,25 +1,24 @@
 //! An evaluation as one HTML page that needs nothing else: no network, no second file, no script.
 //!
 //! Everything is in the one string that [`EvaluationPage::render`] returns: the style sheet, the charts as
-//! inline SVG, the pictures as `data:` addresses, and a script that only adds sorting by column. The page says
-//! to the browser (by a content security policy) that nothing may be loaded and no other script may run.
+//! inline SVG, the pictures as `data:` addresses, and a script that only adds sorting by column. Its content security
+//! policy forbids the browser to load anything or to run another script.
 //! It follows the reader's light or dark scheme, prints, and can be read at the width of a telephone.
 //!
-//! Every string is escaped, values that are not finite are left out of the drawings, and curves of any length
-//! are thinned to at most 500 points that draw the same line.
+//! Every string is escaped, values that are not finite are left out of the drawings, and points of a curve that cannot
+//! be told apart are drawn as one.
 
 mod chart;
 mod class;
 mod document;
 mod histogram;
-mod inline;
+mod shell;
 mod table;
 mod text;
-mod thin;
 mod training;
 mod worst;
 
-pub(crate) use inline::{Inline, unix_lines};
+pub(crate) use shell::Shell;
 pub(crate) use text::Text;
 pub use training::{TrainingPage, TrainingSeries};
 
@@ -119,6 +118,6 @@ pub struct WorstPicture {
 impl EvaluationPage<'_> {
     /// The whole page as an HTML document.
     pub fn render(&self) -> String {
-        document::document(self).into_string()
+        document::document(self)
     }
 }

@@ -36,7 +36,7 @@ impl TrainingPage<'_> {
         };
         let footer =
             html! { "A curve of more than " (MOST_POINTS) " steps is drawn as the means of so many parts." };
-        document::shell(self.title, &html! {}, &main, &footer).into_string()
+        document::page(self.title, &html! {}, &main, &footer)
     }
 }
 

@@ -169,13 +169,6 @@ impl Server {
             let served = runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)
                     .map_err(|e| Error::io("listen on", address.to_string(), e))?;
-                let mut stop = std::pin::pin!(stop);
-                // From here on `stop` listens for what ends it, so that nobody who reads of the address is too early.
-                tokio::select! {
-                    biased;
-                    () = &mut stop => return Ok(()),
-                    () = std::future::ready(()) => {}
-                }
                 ready(address)?;
                 connection::serve(listener, routes::router(app), &settings, &metrics.connections, stop).await;
                 Ok(())

@@ -4,31 +4,26 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use maud::PreEscaped;
 
-use crate::page::{Inline, unix_lines};
+use crate::page::Shell;
 
-/// The page and the policy that holds a browser to it.
-struct Page {
-    html: String,
-    policy: String,
-}
-
-static PAGE: LazyLock<Page> = LazyLock::new(|| {
-    let style = concat!(include_str!("../page/palette.css"), include_str!("page/style.css"));
-    let inline = Inline::new(style, include_str!("page/script.js"));
-    let page = unix_lines(include_str!("page/index.html"));
-    Page {
-        html: page.replacen("/*style*/", inline.style(), 1).replacen("/*script*/", inline.script(), 1),
-        policy: inline.policy("img-src data: blob:; connect-src 'self'; frame-ancestors 'none'"),
-    }
+/// The page and the policy that its browser follows.
+static PAGE: LazyLock<(String, HeaderValue)> = LazyLock::new(|| {
+    let allow = "img-src data: blob:; connect-src 'self'";
+    let script = concat!(include_str!("../page/base.js"), include_str!("page/script.js"));
+    let shell = Shell::new(include_str!("page/style.css"), script, allow);
+    let page = shell.page("aaclip", &PreEscaped(include_str!("page/body.html").to_owned()));
+    // A page cannot say itself who may put it into a frame.
+    let policy = format!("{}; frame-ancestors 'none'", shell.policy());
+    let nothing = HeaderValue::from_static("default-src 'none'");
+    (page.into_string(), HeaderValue::from_str(&policy).unwrap_or(nothing))
 });
 
 /// `GET /`.
 pub async fn page() -> Response {
-    let page = &*PAGE;
+    let (page, policy) = &*PAGE;
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
-    let policy =
-        HeaderValue::from_str(&page.policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, policy)], page.html.as_str())
+    ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, policy.clone())], page.as_str())
         .into_response()
 }

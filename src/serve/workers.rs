@@ -3,7 +3,6 @@
 //! They are as many as were asked for and live as long as the server: buffers that threads keep do not grow with the
 //! number of requests.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -16,6 +15,7 @@ use super::metrics::Metrics;
 use super::receive::Ask;
 use super::refusal::Refusal;
 use super::{Classes, Event, Log};
+use crate::guard::caught;
 
 /// A picture on its way to a worker.
 pub struct Job {
@@ -84,8 +84,7 @@ impl Worker<'_> {
             }
             self.metrics.stage("queue", queued.elapsed());
             self.metrics.busy.inc();
-            let answered = catch_unwind(AssertUnwindSafe(|| answer(self.classes, &ask, self.log)));
-            let answered = answered.unwrap_or_else(|_| {
+            let answered = caught(|| answer(self.classes, &ask, self.log)).unwrap_or_else(|| {
                 (self.log)(Event::Failed("a worker panicked on a picture".to_owned()));
                 Err(Refusal::internal())
             });

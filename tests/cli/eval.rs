@@ -286,7 +286,7 @@ fn mistakes_are_said_in_a_line() {
     for (arguments, words) in [
         (&["nowhere"][..], "nowhere"),
         (&["parts", "--classes", "nut"], "nut"),
-        (&["parts", "--out", "full"], "holds no evaluation"),
+        (&["parts", "--out", "full"], "has no evaluation"),
         (&["parts", "--out", "bad"], "manifest.json cannot be used"),
         (&["parts", "--compare", "published", "--format", "csv"], "no effect"),
         (&["parts", "--dataset-names", "mvtec"], "parts"),

@@ -54,14 +54,20 @@ impl Workplace {
         self.0.path().join(name)
     }
 
+    /// The user's settings file: `aaclip.toml`, if the workplace has one.
+    fn settings_file(&self) -> PathBuf {
+        let file = self.path("aaclip.toml");
+        if file.exists() { file } else { PathBuf::new() }
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aaclip"));
         command
             .current_dir(self.0.path())
             .env_remove("AACLIP_MODEL")
             .env_remove("HF_HUB_CACHE")
-            // No settings of whoever runs the tests: none of the user's, and the search upwards ends here.
-            .env("AACLIP_CONFIG", "")
+            // Not the settings of the person who runs the tests.
+            .env("AACLIP_CONFIG", self.settings_file())
             .env("HOME", self.0.path())
             .env_remove("NO_COLOR")
             .env_remove("CLICOLOR_FORCE")

@@ -12,7 +12,7 @@ fn a_folder_in_use_is_not_begun_anew() {
     here.detect(&["in", "-o", "out", "--save", "raw"]).ok();
     let before = here.read("out/results.jsonl");
     let path = here.path("out/results.jsonl");
-    let other = aaclip::batch::Journal::lock(&path).unwrap();
+    let other = aaclip::batch::RunResults::lock(&path).unwrap();
     for more in [&[][..], &["--restart"], &["--restart", "--class", "screw"]] {
         let ran = here.detect(&[&["in", "-o", "out", "--save", "raw"], more].concat());
         assert!(ran.code == 2 && ran.stderr.contains("another run"), "{}", ran.stderr);

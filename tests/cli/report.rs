@@ -54,7 +54,7 @@ fn what_is_no_run_is_refused() {
     for (arguments, expected) in [
         (&["empty"][..], "empty has no results.jsonl: `aaclip detect FOLDER -o empty` writes one"),
         (&["gone"], "cannot read gone"),
-        (&["damaged"], "results.jsonl, line 1: EOF"),
+        (&["damaged"], "results.jsonl cannot be used: line 1: EOF"),
         (&["night", "-o", "night/results.jsonl"], "must end in .html"),
         (&["night", "--most", "0"], "--most"),
         (&["night", "--thumbnail", "1"], "--thumbnail"),

@@ -1,6 +1,4 @@
-//! Settings files: which hold, what they may say, and what wins.
-
-use std::path::Path;
+//! The settings file: which one is read, what it may set, and what comes before it.
 
 use crate::{Ran, Workplace, support};
 
@@ -13,12 +11,10 @@ impl Workplace {
         self
     }
 
-    /// Runs in a folder below the workplace with the user's file `user.toml`, if there is one.
+    /// Runs in a folder below the workplace.
     fn run_in(&self, folder: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
-        let user = self.path("user.toml");
-        let user = if user.exists() { user.into_os_string() } else { Default::default() };
         let mut command = self.command();
-        command.current_dir(self.path(folder)).env("AACLIP_CONFIG", user);
+        command.current_dir(self.path(folder));
         Ran::from(command.args(arguments).envs(environment.iter().copied()).output().unwrap())
     }
 
@@ -40,7 +36,7 @@ fn used(ran: Ran) -> (String, String) {
 }
 
 #[test]
-fn the_command_line_beats_the_environment_beats_the_project_beats_the_user() {
+fn the_command_line_beats_the_environment_beats_the_file() {
     let here = Workplace::new();
     here.picture("line/a.png", 64, 48);
     let model = support::tiny_model().to_str().unwrap();
@@ -50,23 +46,36 @@ fn the_command_line_beats_the_environment_beats_the_project_beats_the_user() {
     };
     let builtin = |class: &str| ("builtin".to_owned(), class.to_owned());
     assert_eq!(with(&[], &[]), builtin("object"));
-    here.write("user.toml", format!("class = \"user\"\nmodel = {model:?}"));
-    assert_eq!(with(&[], &[]), (model.to_owned(), "user".to_owned()));
-    here.write("aaclip.toml", "class = \"project\"");
-    assert_eq!(with(&[], &[]), (model.to_owned(), "project".to_owned()));
-    // The nearest project file alone counts; a table beats the top, but not a stronger file.
-    here.write("user.toml", "[detect]\nclass = \"table of the user\"");
-    here.write("line/aaclip.toml", "[detect]\nclass = \"table\"\n[eval]\nclass = \"eval\"");
+    here.write("aaclip.toml", format!("class = \"top\"\nmodel = {model:?}"));
+    assert_eq!(with(&[], &[]), (model.to_owned(), "top".to_owned()));
+    here.write("aaclip.toml", "class = \"top\"\n[detect]\nclass = \"table\"\n[eval]\nclass = \"eval\"");
     assert_eq!(with(&[], &[]), builtin("table"));
-    here.write("line/aaclip.toml", "class = \"nearest\"\nmodel = \"builtin\"");
-    assert_eq!(with(&[], &[("AACLIP_MODEL", model)]), (model.to_owned(), "nearest".to_owned()));
+    here.write("aaclip.toml", "class = \"top\"\nmodel = \"builtin\"");
+    assert_eq!(with(&[], &[("AACLIP_MODEL", model)]), (model.to_owned(), "top".to_owned()));
     assert_eq!(
         with(&["--class", "typed", "--model", "builtin"], &[("AACLIP_MODEL", model)]),
         builtin("typed")
     );
     assert_eq!(with(&["--no-config"], &[]), builtin("object"));
-    let only = here.path("user.toml");
-    assert_eq!(with(&["--config", only.to_str().unwrap()], &[]), builtin("table of the user"));
+    assert_eq!(with(&[], &[("AACLIP_CONFIG", "")]), builtin("object"));
+    here.write("other.toml", "class = \"other\"");
+    assert_eq!(with(&["--config", "../other.toml"], &[]), builtin("other"));
+}
+
+/// The user's file is found in the system's folder for settings; one in the folder of the run is not read.
+#[cfg(target_os = "linux")]
+#[test]
+fn where_the_file_is() {
+    let here = Workplace::new();
+    here.write("line/aaclip.toml", "nonsense = 1").write("home/.config/aaclip/aaclip.toml", "threads = 3");
+    let mut command = here.command();
+    command.current_dir(here.path("line")).env("HOME", here.path("home")).env_remove("XDG_CONFIG_HOME");
+    let ran = Ran::from(command.env_remove("AACLIP_CONFIG").args(["config"]).output().unwrap()).ok();
+    assert!(
+        ran.stdout.contains(".config/aaclip/aaclip.toml") && ran.stdout.contains("threads"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -236,14 +245,14 @@ fn what_was_typed_silences_what_contradicts_it() {
     let here = Workplace::new();
     let list = ["prompts", "list"];
     let err = |arguments: &[&str]| here.run_in("", arguments, &[]).ok().stderr;
-    here.write("user.toml", "verbose = true");
-    assert!(err(&list).contains("user.toml"), "says what was read");
+    here.write("aaclip.toml", "verbose = true");
+    assert!(err(&list).contains("aaclip.toml"), "names the file");
     assert_eq!(err(&["prompts", "list", "-q"]), "");
     assert_eq!(err(&["-q", "prompts", "list"]), "");
-    // A stronger file beats a weaker one, and can take back what that says.
-    here.write("aaclip.toml", "quiet = true");
+    // A table comes before the top, and can take back its settings.
+    here.write("aaclip.toml", "verbose = true\n[prompts]\nquiet = true");
     assert_eq!(err(&list), "");
-    here.write("aaclip.toml", "verbose = false");
+    here.write("aaclip.toml", "verbose = true\n[prompts]\nverbose = false");
     assert_eq!(err(&list), "");
     for both in [["-q", "-v"], ["-v", "-q"]] {
         let ran = here.run(&[both[0], "prompts", "list", both[1]]);
@@ -281,86 +290,13 @@ fn flags_that_need_others_find_them_in_files_and_the_other_way_round() {
     assert!(here.path("t.json").exists());
 }
 
-#[cfg(unix)]
 #[test]
-fn a_project_can_set_but_not_harm() {
-    let here = Workplace::new();
-    here.picture("project/a.png", 64, 48);
-    std::os::unix::fs::symlink(here.path(""), here.path("project/away")).unwrap();
-    let elsewhere = here.path("elsewhere");
-    let elsewhere = elsewhere.to_str().unwrap();
-    let model = support::tiny_model().to_str().unwrap();
-    for (text, expected) in [
-        (format!("[detect]\nout = {elsewhere:?}"), "leads out of"),
-        ("[detect]\nout = \"../elsewhere\"".to_owned(), "leads out of"),
-        ("[detect]\nout = \"away/elsewhere\"".to_owned(), "leads out of"),
-        ("[detect]\nout = \".git\"".to_owned(), "leads out of"),
-        ("[report]\noutput = \"../page.html\"".to_owned(), "leads out of"),
-        ("[eval]\nfresh = true".to_owned(), "may not set this"),
-        ("[eval]\ndiscard-maps = true".to_owned(), "may not set this"),
-        ("[serve]\nhost = \"0.0.0.0\"".to_owned(), "may not set this"),
-        ("[serve]\nallow-host = [\"x\"]".to_owned(), "may not set this"),
-    ] {
-        here.write("project/aaclip.toml", &text);
-        let detect = ["detect", "a.png", "--model", model];
-        let ran = here.run_in("project", &detect, &[]);
-        assert!(ran.code == 2 && ran.stderr.contains(expected), "{text}: {}", ran.stderr);
-        assert!(!Path::new(elsewhere).exists());
-        // The same file, named by the one who runs it.
-        let trusted = [&["--config", "aaclip.toml"], &detect[..]].concat();
-        here.run_in("project", &trusted, &[]).ok();
-        assert_eq!(Path::new(elsewhere).exists(), text.contains("elsewhere"), "{text}");
-        let _ = std::fs::remove_dir_all(elsewhere);
-    }
-}
-
-/// A pipe, a folder and a file above the home folder are no settings.
-#[test]
-fn only_files_below_home_are_found() {
-    let here = Workplace::new();
-    let bad = "nonsense = 1";
-    here.write("aaclip.toml", bad).write("home/desk/x", "");
-    let run = |home: &str| {
-        let mut command = here.command();
-        command.current_dir(here.path("home/desk")).env("HOME", here.path(home));
-        Ran::from(command.args(["prompts", "list"]).output().unwrap())
-    };
-    run("home").ok();
-    assert_eq!(run("").code, 2);
-    here.write("home/aaclip.toml", bad);
-    assert_eq!(run("home").code, 2);
-    std::fs::remove_file(here.path("home/aaclip.toml")).unwrap();
-    std::fs::create_dir(here.path("home/desk/aaclip.toml")).unwrap();
-    run("home").ok();
-    std::fs::remove_dir(here.path("home/desk/aaclip.toml")).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(here.path("home/desk/aaclip.toml")).status();
-    if made.is_ok_and(|status| status.success()) {
-        run("home").ok();
-    }
-}
-
-/// Somebody else's file is not used, and that is said. Only root can make such a file.
-#[cfg(unix)]
-#[test]
-fn a_file_of_another_user_is_not_used() {
-    let here = Workplace::new();
-    here.write("aaclip.toml", "nonsense = 1");
-    if std::os::unix::fs::chown(here.path("aaclip.toml"), Some(12345), None).is_err() {
-        return support::skip("only root can give a file away");
-    }
-    let ran = here.run(&["prompts", "list"]).ok();
-    assert!(ran.stderr.contains("belongs to another user"), "{}", ran.stderr);
-    assert_eq!(here.run(&["prompts", "list", "--quiet"]).ok().stderr, "");
-    assert_eq!(here.run(&["prompts", "list", "--config", "aaclip.toml"]).code, 2);
-}
-
-#[test]
-fn config_says_what_holds() {
+fn config_shows_the_file_and_the_values() {
     let here = Workplace::new();
     assert!(here.run(&["config"]).ok().stdout.contains("no settings file"));
     here.write("aaclip.toml", "threads = 2\n[train.aa-clip]\nimage-epochs = 3\nrelu = true");
     let text = here.run(&["config"]).ok().stdout;
-    for part in ["aaclip.toml (project)", "threads ", "train.aa-clip.image-epochs  3"] {
+    for part in ["aaclip.toml\n", "threads ", "train.aa-clip.image-epochs  3"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let text = here.run(&["config", "train", "aa-clip"]).ok().stdout;

@@ -82,7 +82,7 @@ fn watching_scores_what_comes() {
     let here = Workplace::new();
     here.folder(&["a.png"]);
     let ran = here.detect(&["a.png", "--watch"]);
-    assert!(ran.code == 2 && ran.stderr.contains("a.png is no folder"), "{}", ran.stderr);
+    assert!(ran.code == 2 && ran.stderr.contains("a.png is not a folder"), "{}", ran.stderr);
 }
 
 #[test]

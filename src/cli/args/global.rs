@@ -92,7 +92,7 @@ impl Global {
         pool.build_global().map_err(|e| aaclip::Error::Setting(format!("--threads {threads}: {e}")))
     }
 
-    /// What is said about settings files.
+    /// What the flags say about the settings file.
     pub fn selection(&self) -> Selection {
         Selection { only: self.config.clone(), none: self.no_config }
     }

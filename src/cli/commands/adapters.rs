@@ -1,14 +1,15 @@
 //! `aaclip adapters`.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use aaclip::Result;
 use aaclip::methods::{METHODS, MethodOption, Trained};
-use aaclip::{Error, Result};
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 
 use crate::cli::args::method::{OptionArgs, argument};
+
+use crate::cli::messages;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -122,10 +123,7 @@ pub fn run(args: AdaptersArgs) -> Result<ExitCode> {
             format!("{}\n", output.display())
         }
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::io("write to", "stdout", e))?;
+    messages::print(text)?;
     Ok(ExitCode::SUCCESS)
 }
 

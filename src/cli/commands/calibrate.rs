@@ -1,7 +1,6 @@
 //! `aaclip calibrate`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -139,10 +138,7 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     let text: String = thresholds.iter().map(|(class, t)| line(class, t)).collect();
     ThresholdFile::new(opened.model_name(), provenance(&opened, &args.detector)?, thresholds)
         .write(&args.out)?;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::io("write to", "stdout", e))?;
+    messages::print(text)?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
 }
 

@@ -10,30 +10,27 @@ use crate::cli::Cli;
 use crate::cli::commands::man;
 use crate::cli::messages;
 use crate::cli::parse::{Effective, Source, effective};
-use crate::cli::settings::{FILE_NAME, Selection, Settings, user_path};
+use crate::cli::settings::{Selection, SettingsFile, user_path};
 
 const EXAMPLES: &str = "\
 Examples:
-  aaclip config                        # the files that hold, and what they say
+  aaclip config                        # the settings file and its entries
   aaclip config detect                 # every flag of detect, and where its value comes from
   aaclip config train aa-clip --format json
-  aaclip --no-config detect part.png   # without any file
+  aaclip --no-config detect part.png   # without the file
   AACLIP_CONFIG=line-3.toml aaclip detect part.png
 
-Files:
-  project  the nearest aaclip.toml from the current folder upwards, as far as the home folder (else the
-           root); on Unix only one that belongs to you or to root
-  user     AACLIP_CONFIG if set (empty: none), else aaclip/aaclip.toml in the system's folder for
-           settings (Linux: ~/.config, macOS: ~/Library/Application Support, Windows: %APPDATA%)
-  --config FILE takes the place of both.
+File:
+  --config FILE, else AACLIP_CONFIG if set (empty: no file), else aaclip/aaclip.toml in the system's
+  folder for settings (Linux: ~/.config, macOS: ~/Library/Application Support, Windows: %APPDATA%)
 
 Order:
-  command line, environment, project file, user file, default: the first that says something holds.
-  In a file a table comes before what is at the top. What contradicts something stronger
-  (`verbose = true` and -q) is dropped.
+  command line, environment, file, default: the first that has a value decides. In the file a table
+  comes before the top. An entry that contradicts the command line (`verbose = true` and -q) is
+  dropped.
 
 Form:
-  Keys are the long names of flags. At the top they hold for every command that has such a flag, in a
+  Keys are the long names of flags. At the top they are for every command that has such a flag, in a
   table for that command alone. Switches are true or false, lists are arrays. What is no flag (the
   pictures, say) cannot be set.
 
@@ -50,14 +47,9 @@ Form:
   well. Anything else, and ROOT of --data DATASET:ROOT, is as on the command line. A --threshold
   that is no number is a path.
 
-Safety:
-  Anybody may have written a project's file. It cannot set what removes files or lets others in
-  (fresh, restart, discard-maps, addresses to listen on), and its `out` and `output` must lie
-  below its own folder.
+Exit codes: 0 if the file can be used, or there is no file; else 2.";
 
-Exit codes: 0 if all files can be used, else 2.";
-
-/// Show the settings files and what holds.
+/// Show the settings file and the value of every flag.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ConfigArgs {
@@ -83,51 +75,42 @@ pub fn run(args: ConfigArgs, selection: &Selection) -> Result<ExitCode> {
     let mut root = Cli::command();
     root.build();
     man::find(&root, &args.command)?;
-    let settings = Settings::load(selection, &root)?;
+    let file = SettingsFile::load(selection, &root)?;
     let path: Vec<&str> = args.command.iter().map(String::as_str).collect();
     let flags = if path.is_empty() { Vec::new() } else { effective::<Cli>(&path, selection)? };
     let text = match args.format {
-        AnswerName::Json => format!("{:#}\n", object(&settings, &path, &flags)),
-        AnswerName::Text if path.is_empty() => files(&settings, selection),
+        AnswerName::Json => format!("{:#}\n", object(file.as_ref(), &path, &flags)),
+        AnswerName::Text if path.is_empty() => entries(file.as_ref(), selection),
         AnswerName::Text => table(&flags),
     };
     messages::print(text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn object(settings: &Settings, path: &[&str], flags: &[Effective]) -> serde_json::Value {
-    let files = settings.files.iter().map(|file| {
+fn object(file: Option<&SettingsFile>, path: &[&str], flags: &[Effective]) -> serde_json::Value {
+    let file = file.map(|file| {
         let entries = file.entries.iter();
         let entries =
             entries.map(|e| json!({ "name": e.name(), "value": e.value.to_string(), "line": e.line }));
-        json!({ "path": file.path, "level": file.level, "settings": entries.collect::<Vec<_>>() })
+        json!({ "path": file.path, "settings": entries.collect::<Vec<_>>() })
     });
-    json!({
-        "files": files.collect::<Vec<_>>(),
-        "ignored": settings.ignored,
-        "command": path.join(" "),
-        "flags": flags,
-    })
+    json!({ "file": file, "command": path.join(" "), "flags": flags })
 }
 
-fn files(settings: &Settings, selection: &Selection) -> String {
-    let mut text = String::new();
-    for file in &settings.files {
-        text += &format!("{} ({})\n", file.path.display(), file.level.name());
-        let width = file.entries.iter().map(|e| e.name().len()).max().unwrap_or(0);
-        for entry in &file.entries {
-            text += &format!("  {:width$}  {}\n", entry.name(), entry.value);
-        }
-    }
-    settings.ignored.iter().for_each(|reason| text += &format!("{reason}\n"));
-    if text.is_empty() {
-        let user = user_path().map_or("none".to_owned(), |p| p.display().to_string());
-        text = match selection.none {
-            true => "no settings file is read (--no-config)\n".to_owned(),
-            false => format!("no settings file: no {FILE_NAME} here or above, none at {user}\n"),
+fn entries(file: Option<&SettingsFile>, selection: &Selection) -> String {
+    let Some(file) = file else {
+        return match user_path() {
+            _ if selection.none => "no settings file: --no-config\n".to_owned(),
+            _ if std::env::var_os("AACLIP_CONFIG").is_some() => {
+                "no settings file: AACLIP_CONFIG is empty\n".to_owned()
+            }
+            Some(path) => format!("no settings file: {} does not exist\n", path.display()),
+            None => "no settings file: this system has no folder for it\n".to_owned(),
         };
-    }
-    text
+    };
+    let width = file.entries.iter().map(|e| e.name().len()).max().unwrap_or(0);
+    let lines = file.entries.iter().map(|e| format!("  {:width$}  {}\n", e.name(), e.value));
+    format!("{}\n{}", file.path.display(), lines.collect::<String>())
 }
 
 fn table(flags: &[Effective]) -> String {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use aaclip::Result;
 use aaclip::dataset::{Dataset, Label, Layout, Mask, Problem, Sample};
 use aaclip::image::{DecodeLimits, DecodeOptions};
-use aaclip::{Error, Result};
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -89,10 +88,7 @@ pub fn run(args: DataArgs) -> Result<ExitCode> {
     }
     let report = Report::new(&data, &problems, !fast);
     let text = if json { format!("{:#}\n", serde_json::json!(report)) } else { report.table() };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::io("write to", "stdout", e))?;
+    messages::print(text)?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
 }
 

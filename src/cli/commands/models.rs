@@ -1,13 +1,12 @@
 //! `aaclip models`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
+use aaclip::Result;
 use aaclip::clip::Checkpoint;
 use aaclip::weights::builtin;
 use aaclip::weights::hub::{FileState, Hub};
 use aaclip::weights::registry::{Registry, RegistryEntry};
-use aaclip::{Error, Result};
 use clap::Subcommand;
 
 use crate::cli::messages;
@@ -62,7 +61,6 @@ enum Action {
 pub fn run(args: ModelsArgs) -> Result<ExitCode> {
     let registry = Registry::load()?;
     let hub = Hub::from_env()?;
-    let mut out = std::io::stdout().lock();
     let text = match args.action {
         Action::List { json: true } => list_json(registry.entries(), &hub),
         Action::List { json: false } => list(registry.entries(), &hub)?,
@@ -84,9 +82,7 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
             states.iter().map(line).collect()
         }
     };
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::io("write to", "stdout", e))?;
+    messages::print(text)?;
     Ok(ExitCode::SUCCESS)
 }
 

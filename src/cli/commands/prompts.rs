@@ -1,11 +1,12 @@
 //! `aaclip prompts`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
+use aaclip::Result;
 use aaclip::anchors::{Polarity, PromptSet};
-use aaclip::{Error, Result};
 use clap::Subcommand;
+
+use crate::cli::messages;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,10 +62,7 @@ pub fn run(args: PromptsArgs) -> Result<ExitCode> {
             }
         }
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|e| Error::io("write to", "stdout", e))?;
+    messages::print(text)?;
     Ok(ExitCode::SUCCESS)
 }
 

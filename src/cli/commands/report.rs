@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aaclip::Result;
 use aaclip::gallery::{DetectRun, Gallery};
 use aaclip::image::DecodeLimits;
+use aaclip::{Error, Result};
 
 use crate::cli::messages;
 
@@ -49,7 +49,10 @@ pub struct ReportArgs {
 }
 
 pub fn run(args: ReportArgs) -> Result<ExitCode> {
-    let run = DetectRun::read(&args.out)?;
+    let run = DetectRun::read(&args.out).map_err(|e| match e {
+        Error::Journal(e) => Error::Setting(format!("{e}; `aaclip detect --restart` starts over")),
+        other => other,
+    })?;
     let mut gallery = Gallery::of(&run);
     gallery.title = args.title;
     gallery.thumbnail = args.thumbnail;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aaclip::serve::{Classes, Event, Log, ServeSettings, Server};
 use aaclip::{Error, Result, Scorer};
+use tokio::sync::Notify;
 
 use crate::cli::args::detect::ScaleName;
 use crate::cli::args::number::whole;
@@ -14,7 +15,7 @@ use crate::cli::args::scoring::ScoringArgs;
 use crate::cli::in_flight;
 use crate::cli::messages;
 use crate::cli::scorers::{ScorerOptions, Scorers};
-use crate::cli::stop::EXIT_STOPPED;
+use crate::cli::stop;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -167,7 +168,10 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     scorers.default_class()?;
     // What strangers ask for is remembered in memory, not on disk.
     scorers.write_no_cache();
-    server.run(&Served(scorers), announce, stopped())?;
+    let stop = Arc::new(Notify::new());
+    let notify = Arc::clone(&stop);
+    stop::call_on_signal("finishing the requests in flight", move || notify.notify_one());
+    server.run(&Served(scorers), announce, stop.notified())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -204,63 +208,6 @@ fn log() -> Log {
 /// Programs that start the server wait for this line.
 fn announce(address: SocketAddr) -> Result<()> {
     messages::print(format!("listening on http://{address}\n"))
-}
-
-/// Done at the first Ctrl-C or termination signal; a second one ends the program at once.
-async fn stopped() {
-    // Where no handler can be set a signal ends the program as ever.
-    let Some(mut signals) = Signals::new() else { return std::future::pending().await };
-    signals.next().await;
-    messages::warn("finishing the requests in flight; press Ctrl-C again to end at once");
-    // The same ones: those listened for anew would miss a signal that comes in between.
-    tokio::spawn(async move {
-        signals.next().await;
-        std::process::exit(i32::from(EXIT_STOPPED));
-    });
-}
-
-/// The signals that end the server.
-#[cfg(unix)]
-struct Signals {
-    terminated: tokio::signal::unix::Signal,
-    interrupted: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    /// Listens from now on.
-    fn new() -> Option<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).ok();
-        Some(Self {
-            terminated: listen(SignalKind::terminate())?,
-            interrupted: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminated.recv() => {}
-            _ = self.interrupted.recv() => {}
-        }
-    }
-}
-
-/// Ctrl-C, where there are no other signals.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> Option<Self> {
-        Some(Self)
-    }
-
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    }
 }
 
 /// The command line's scorers as the server asks for them.

@@ -3,10 +3,11 @@
 use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
 
+use aaclip::lines::{Line, Lines};
 use aaclip::output::{Failure, Outcome, Record};
 use aaclip::pipeline::ahead;
 use aaclip::progress::Progress;
-use aaclip::worker::{Answer, BadRequest, Line, Lines, Request};
+use aaclip::worker::{Answer, BadRequest, Request};
 use aaclip::{Error, Result, Scorer};
 
 use crate::cli::args::number::whole;

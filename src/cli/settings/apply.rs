@@ -1,13 +1,15 @@
-//! What the files say about the command that runs.
+//! The settings of a file for the command that runs.
 
+use std::cmp::Reverse;
 use std::ffi::OsString;
 
+use aaclip::Result;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 use super::check::is_setting;
 use super::value::arguments;
-use super::{Entry, Settings, SettingsError, SettingsFile};
+use super::{Entry, SettingsFile};
 
 /// A setting of a file that takes effect.
 #[derive(Debug, Clone)]
@@ -22,27 +24,15 @@ pub struct Applied {
     pub origin: String,
 }
 
-/// An entry for one flag of the command that runs.
-struct Candidate<'a> {
-    file: &'a SettingsFile,
-    entry: &'a Entry,
-    flag: &'a Arg,
-}
-
 /// The settings for the command at `path` of the command line `root`, which is built; `given` is what the command line
 /// and the environment say to that command.
 ///
-/// For each flag the strongest file decides, and in a file the table that is nearest to the command. A setting gives
-/// way to whatever it contradicts on the command line, in the environment or in a stronger place.
+/// For each flag the table that is nearest to the command decides. A setting gives way to anything it contradicts on
+/// the command line, in the environment or in a nearer table.
 ///
 /// # Errors
-/// An entry for every command that this one does not take, or two of the same place that contradict each other.
-pub fn apply(
-    settings: &Settings,
-    root: &Command,
-    path: &[&str],
-    given: &ArgMatches,
-) -> Result<Vec<Applied>, SettingsError> {
+/// A value that this command does not take, or two entries of one table that contradict each other.
+pub fn apply(file: &SettingsFile, root: &Command, path: &[&str], given: &ArgMatches) -> Result<Vec<Applied>> {
     let Some(command) = path.iter().try_fold(root, |c, name| c.find_subcommand(name)) else {
         return Ok(vec![]);
     };
@@ -52,17 +42,12 @@ pub fn apply(
             Some(ValueSource::CommandLine | ValueSource::EnvVariable)
         )
     };
-    let mut chosen: Vec<Candidate<'_>> = Vec::new();
-    for candidate in candidates(settings, command, path) {
-        let same = |c: &Candidate<'_>| c.flag.get_id() == candidate.flag.get_id();
-        if chosen.iter().any(same) || is_given(candidate.flag) {
+    let mut applied: Vec<(&Entry, &Arg, Applied)> = Vec::new();
+    for (entry, flag) in entries(file, command, path) {
+        let same = |(_, other, _): &(&Entry, &Arg, Applied)| other.get_id() == flag.get_id();
+        if is_given(flag) || applied.iter().any(same) {
             continue;
         }
-        chosen.push(candidate);
-    }
-    let mut applied: Vec<(&Candidate<'_>, Applied)> = Vec::new();
-    for candidate in &chosen {
-        let Candidate { file, entry, flag } = candidate;
         let arguments = arguments(flag, &entry.value, file).map_err(|problem| {
             let elsewhere = match entry.table.as_slice() {
                 [] => " (a setting for one command goes into a table: [detect], [eval], ...)",
@@ -70,51 +55,44 @@ pub fn apply(
             };
             file.at(entry.line, format!("`{}` for `{}`: {problem}{elsewhere}", entry.key, path.join(" ")))
         })?;
-        let refused = |other: &&Arg| contradict(command, flag, other);
-        if !arguments.is_empty() {
-            if command.get_arguments().filter(|a| is_given(a)).any(|a| refused(&a)) {
-                continue;
-            }
-            if let Some((other, _)) =
-                applied.iter().find(|(c, a)| !a.arguments.is_empty() && refused(&c.flag))
-            {
-                if std::ptr::eq(other.file, *file) && other.entry.table == entry.table {
-                    let problem = format!("`{}` contradicts `{}`", entry.key, other.entry.key);
-                    return Err(file.at(entry.line, problem));
-                }
-                continue;
-            }
+        let refused = |other: &Arg| !arguments.is_empty() && contradict(command, flag, other);
+        if command.get_arguments().any(|other| is_given(other) && refused(other)) {
+            continue;
         }
-        let applying = Applied {
+        match applied.iter().find(|(_, other, a)| !a.arguments.is_empty() && refused(other)) {
+            Some((other, ..)) if other.table == entry.table => {
+                return Err(file.at(entry.line, format!("`{}` contradicts `{}`", entry.key, other.key)));
+            }
+            Some(_) => continue,
+            None => {}
+        }
+        let setting = Applied {
             flag: entry.key.clone(),
             value: entry.value.to_string(),
             arguments,
             origin: format!("{}:{}", file.path.display(), entry.line),
         };
-        applied.push((candidate, applying));
+        applied.push((entry, flag, setting));
     }
-    Ok(applied.into_iter().map(|(_, a)| a).collect())
+    Ok(applied.into_iter().map(|(.., setting)| setting).collect())
 }
 
-/// All entries about flags of the command, the strongest first.
-fn candidates<'a>(
-    settings: &'a Settings,
+/// All entries about flags of the command, the nearest table first.
+fn entries<'a>(
+    file: &'a SettingsFile,
     command: &'a Command,
     path: &'a [&str],
-) -> impl Iterator<Item = Candidate<'a>> {
-    settings.files.iter().flat_map(move |file| {
-        let mut of_file: Vec<Candidate<'a>> = (file.entries.iter())
-            .filter(|e| e.table.len() <= path.len() && e.table.iter().zip(path).all(|(t, p)| t == p))
-            .filter_map(|entry| {
-                let mut flags = command.get_arguments().filter(|a| is_setting(a));
-                let flag = flags.find(|a| a.get_long() == Some(&entry.key))?;
-                Some(Candidate { file, entry, flag })
-            })
-            .collect();
-        // Stable: within a table the file's order stays.
-        of_file.sort_by_key(|c| std::cmp::Reverse(c.entry.table.len()));
-        of_file
-    })
+) -> impl Iterator<Item = (&'a Entry, &'a Arg)> {
+    let mut found: Vec<_> = (file.entries.iter())
+        .filter(|e| e.table.len() <= path.len() && e.table.iter().zip(path).all(|(t, p)| t == p))
+        .filter_map(|entry| {
+            let mut flags = command.get_arguments().filter(|a| is_setting(a));
+            Some((entry, flags.find(|a| a.get_long() == Some(&entry.key))?))
+        })
+        .collect();
+    // Stable: within a table the file's order stays.
+    found.sort_by_key(|(entry, _)| Reverse(entry.table.len()));
+    found.into_iter()
 }
 
 /// Whether clap refuses the two flags together.

@@ -1,12 +1,13 @@
-//! Whether a file says only what some command takes.
+//! Whether every entry of a file is a flag of some command.
 
+use aaclip::Result;
 use clap::{Arg, Command};
 
 use super::apply::contradict;
 use super::value::arguments;
-use super::{Entry, SettingsError, SettingsFile, Value};
+use super::{Entry, SettingsFile, Value};
 
-/// Flags that are about settings files themselves, or end the program.
+/// Flags that choose the settings file, or end the program.
 const NOT_SETTINGS: [&str; 4] = ["config", "no-config", "help", "version"];
 
 /// Whether a flag can be set in a file.
@@ -17,8 +18,8 @@ pub fn is_setting(arg: &Arg) -> bool {
 /// Checks all entries of a file.
 ///
 /// # Errors
-/// The first that no command takes.
-pub fn check(file: &SettingsFile, root: &Command) -> Result<(), SettingsError> {
+/// The first entry that no command takes.
+pub fn check(file: &SettingsFile, root: &Command) -> Result<()> {
     for entry in &file.entries {
         check_entry(entry, file, root).map_err(|problem| file.at(entry.line, problem))?;
     }
@@ -26,7 +27,7 @@ pub fn check(file: &SettingsFile, root: &Command) -> Result<(), SettingsError> {
 }
 
 /// Refuses what every command would: flags of all commands that contradict each other in one table.
-fn check_globals(file: &SettingsFile, root: &Command) -> Result<(), SettingsError> {
+fn check_globals(file: &SettingsFile, root: &Command) -> Result<()> {
     let global = |entry: &Entry| {
         let mut flags = root.get_arguments().filter(|arg| arg.is_global_set() && is_setting(arg));
         let flag = flags.find(|arg| arg.get_long() == Some(&entry.key))?;
@@ -61,7 +62,7 @@ fn check_entry(entry: &Entry, file: &SettingsFile, root: &Command) -> Result<(),
     if flags.is_empty() {
         return Err(unknown_flag(entry, command, root));
     }
-    // What holds for every command need not suit all of them: the one that runs says so then.
+    // A setting for every command need not suit all of them: the one that runs says so then.
     let mut problem = None;
     for flag in flags {
         match arguments(flag, &entry.value, file) {
@@ -122,51 +123,11 @@ fn collect<'a>(command: &'a Command, all: &mut Vec<&'a str>) {
     subcommands(command).for_each(|c| collect(c, all));
 }
 
-/// The name that `word` is most likely a slip of.
+/// The name that `word` most likely stands for, if it was misspelt.
 fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.len().div_ceil(3)).clamp(1, 3);
-    let near = names.map(|name| (distance(word, name), name)).filter(|(d, _)| *d <= allowed);
+    // No flag is longer, and a file's key can be.
+    let names = names.filter(|_| word.len() <= 64);
+    let near = names.map(|name| (strsim::levenshtein(word, name), name)).filter(|(d, _)| *d <= allowed);
     near.min_by_key(|(d, _)| *d).map(|(_, name)| name)
-}
-
-/// Levenshtein's distance: the letters to insert, remove or replace.
-fn distance(a: &str, b: &str) -> usize {
-    // No flag is that long, and a file's key can be.
-    if a.len() > 64 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, &above) in b.chars().zip(row.iter().skip(1)) {
-            left = (before + usize::from(x != y)).min(above + 1).min(left + 1);
-            before = above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("abc", "", 3),
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-            ("image_size", "image-size", 1),
-        ] {
-            assert_eq!((distance(a, b), distance(b, a)), (expected, expected), "{a} {b}");
-        }
-        assert_eq!(nearest("modle", ["model", "method"].into_iter()), Some("model"));
-        assert_eq!(nearest("x", ["model"].into_iter()), None);
-        assert_eq!(nearest(&"m".repeat(1000), ["model"].into_iter()), None);
-    }
 }

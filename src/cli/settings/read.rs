@@ -1,15 +1,15 @@
 //! A settings file's text as entries.
 
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 
+use aaclip::{Error, Result, files};
 use toml::de::{DeTable, DeValue};
 
-use super::SettingsError;
+use super::at;
 
 /// The largest file that is read, in bytes: no set of flags comes near it.
-pub const LARGEST: u64 = 1_000_000;
+const LARGEST: u64 = 1_000_000;
 
 /// One key with its value.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,24 +67,14 @@ impl fmt::Display for Value {
 ///
 /// # Errors
 /// One that cannot be read, is too large, or is not TOML.
-pub fn read(path: &Path) -> Result<Vec<Entry>, SettingsError> {
-    let io = |source| SettingsError::Io { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(io)?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(SettingsError::TooLarge { path: path.to_owned() });
-    }
-    let text = std::str::from_utf8(&bytes).map_err(|e| SettingsError::NotUtf8 {
-        path: path.to_owned(),
-        line: line_of(&bytes, e.valid_up_to()),
+pub fn read(path: &Path) -> Result<Vec<Entry>> {
+    let bytes = files::read_limited(path, LARGEST).map_err(|e| {
+        Error::Setting(format!("cannot read {}: {e}; --no-config goes on without it", path.display()))
     })?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|e| at(path, line_of(&bytes, e.valid_up_to()), "not UTF-8: expected a text file in TOML"))?;
     // Some editors begin a file with a mark of its encoding.
-    parse(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|(line, problem)| SettingsError::At {
-        path: path.to_owned(),
-        line,
-        problem,
-    })
+    parse(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|(line, problem)| at(path, line, problem))
 }
 
 fn line_of(text: &[u8], offset: usize) -> usize {
@@ -182,13 +172,13 @@ mod tests {
         let path = dir.path().join("aaclip.toml");
         let read_bytes = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            read(&path)
+            read(&path).map_err(|e| e.to_string())
         };
-        assert!(matches!(read_bytes(b"a = 1\nb = \"\xff\""), Err(SettingsError::NotUtf8 { line: 2, .. })));
+        assert!(read_bytes(b"a = 1\nb = \"\xff\"").unwrap_err().contains("aaclip.toml:2: not UTF-8"));
         let spaces = vec![b' '; LARGEST as usize + 1];
-        assert!(matches!(read_bytes(&spaces), Err(SettingsError::TooLarge { .. })));
+        assert!(read_bytes(&spaces).unwrap_err().contains("larger than 1000 kB"));
         assert_eq!(read_bytes(&spaces[1..]).unwrap(), []);
         assert_eq!(read_bytes(b"\xef\xbb\xbfthreads = 2").unwrap().len(), 1);
-        assert!(matches!(read(&dir.path().join("none")), Err(SettingsError::Io { .. })));
+        assert!(read(&dir.path().join("none")).is_err());
     }
 }

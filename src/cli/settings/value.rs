@@ -3,34 +3,19 @@
 use std::any::TypeId;
 use std::error::Error as _;
 use std::ffi::OsString;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-use super::{Level, SettingsFile, Value};
-
-/// Flags that a project's file may not set: they remove what is there or let others in, and anybody may have written
-/// such a file. Those that say where to write are a case of their own, see [`WRITES`].
-const NOT_FOR_PROJECTS: [&str; 5] = ["fresh", "restart", "discard-maps", "host", "allow-host"];
-
-/// Flags that say where to write. What a project's file says there must lie [`inside`] its folder.
-const WRITES: [&str; 2] = ["out", "output"];
+use super::{SettingsFile, Value};
 
 /// The arguments (`--key`, `--key=value`) that `value` stands for. None for `false` and for an empty list.
 ///
 /// # Errors
-/// A value of the wrong type, one the flag refuses, or one that a project may not set: what was found and what is
-/// expected.
+/// A value of the wrong type or one the flag refuses: what was found and what is expected.
 pub fn arguments(arg: &Arg, value: &Value, file: &SettingsFile) -> Result<Vec<OsString>, String> {
     let key = arg.get_long().unwrap_or_default();
-    if file.level == Level::Project && NOT_FOR_PROJECTS.contains(&key) {
-        return Err(
-            "a project's file may not set this: say it on the command line, in your own file, or name this \
-                    file with --config"
-                .to_owned(),
-        );
-    }
     let takes_values = arg.get_action().takes_values();
     let texts = match value {
         Value::Bool(on) if !takes_values => {
@@ -55,12 +40,6 @@ pub fn arguments(arg: &Arg, value: &Value, file: &SettingsFile) -> Result<Vec<Os
     let mut found = Vec::new();
     for text in texts {
         let raw = located(arg, &text, file);
-        if WRITES.contains(&key) && file.level == Level::Project && !inside(Path::new(&text), file.folder()) {
-            return Err(format!(
-                "`{text}` leads out of {}: a project's file may only name places below its own folder",
-                file.folder().display()
-            ));
-        }
         try_value(arg, &raw)?;
         let mut argument = OsString::from(format!("--{key}="));
         argument.push(raw);
@@ -83,10 +62,7 @@ fn is_list(arg: &Arg) -> bool {
 fn placeholder(arg: &Arg) -> String {
     let names = arg.get_value_names().unwrap_or_default();
     let name = names.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
-    match name.is_empty() {
-        true => "a value".to_owned(),
-        false => format!("a value ({name})"),
-    }
+    if name.is_empty() { "a value".to_owned() } else { format!("a value ({name})") }
 }
 
 /// A path in a file starts from that file's folder.
@@ -108,21 +84,6 @@ fn located(arg: &Arg, text: &str, file: &SettingsFile) -> OsString {
         || may_be_path && !number_or_file && looks_like_path();
     // `-` is stdin or stdout; nothing is for the flag to refuse.
     if is_path && !matches!(text, "" | "-") { there.into() } else { text.into() }
-}
-
-/// Whether a path of a file in `folder` is one below that folder, with no hidden folder on the way and not by way of
-/// a link that leads elsewhere.
-fn inside(path: &Path, folder: &Path) -> bool {
-    let plain = path.components().all(|part| match part {
-        Component::CurDir => true,
-        Component::Normal(name) => !name.as_encoded_bytes().starts_with(b"."),
-        _ => false,
-    });
-    let Ok(folder) = folder.canonicalize() else { return false };
-    let whole = folder.join(path);
-    // `symlink_metadata`: a link to nothing yet is something, too.
-    let existing = whole.ancestors().find(|p| p.symlink_metadata().is_ok());
-    plain && existing.and_then(|p| p.canonicalize().ok()).is_some_and(|p| p.starts_with(&folder))
 }
 
 /// Has the flag's own parser look at a value.
@@ -150,37 +111,4 @@ fn try_value(arg: &Arg, raw: &OsString) -> Result<(), String> {
         _ => format!("expected {}", placeholder(arg)),
     };
     Err(format!("`{refused}`: {expected}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn a_project_writes_below_its_own_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        let project = dir.path().join("project");
-        std::fs::create_dir_all(project.join("results")).unwrap();
-        std::os::unix::fs::symlink(dir.path(), project.join("away")).unwrap();
-        std::os::unix::fs::symlink(dir.path().join("not-yet"), project.join("broken")).unwrap();
-        std::os::unix::fs::symlink(project.join("results"), project.join("within")).unwrap();
-        for (path, expected) in [
-            ("out", true),
-            ("./results/a/b", true),
-            ("within/a", true),
-            ("", true),
-            ("..", false),
-            ("results/../../x", false),
-            ("/tmp", false),
-            ("away", false),
-            ("away/x", false),
-            ("broken", false),
-            ("broken/x", false),
-            (".git/hooks", false),
-            ("results/.hidden", false),
-        ] {
-            assert_eq!(inside(Path::new(path), &project), expected, "{path}");
-        }
-    }
 }

@@ -1,7 +1,5 @@
-"use strict";
 // The records as the page holds them, by position, made readable.
 
-const byId = (id) => document.getElementById(id);
 const raw = JSON.parse(byId("data").textContent);
 
 const grouped = new Intl.NumberFormat("en");

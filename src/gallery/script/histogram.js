@@ -1,12 +1,5 @@
 // The histogram of scores: a range is dragged across it, the threshold is a line that can be dragged.
 
-const svgNode = (name, attributes, text) => {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text !== undefined) node.textContent = text;
-  return node;
-};
-
 const chart = {
   svg: byId("histogram").querySelector("svg"),
   left: 44, right: 18, top: 16, bottom: 22, height: 170, width: 0, low: 0, high: 1, step: 0.02,

@@ -1,12 +1,5 @@
 // One picture of the grid.
 
-const element = (name, className, text) => {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-};
-
 const verdictWords = { anomalous: "anomalous", normal: "normal", failed: "failed", scored: "" };
 
 function image(source, className) {

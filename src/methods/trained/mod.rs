@@ -323,7 +323,7 @@ impl Trained {
             hash.update(name.as_bytes());
             v.values.iter().for_each(|x| hash.update(x.to_le_bytes()));
         }
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        crate::files::hex(&hash.finalize())
     }
 
     /// Writes the weights in our own form: safetensors under the official names, with a header. Atomically.

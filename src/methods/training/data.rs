@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::anchors::{ClassName, PromptSet};
 use crate::dataset::{ANYTHING, Dataset, Label, Mask, Naming, Sample};
 use crate::train::Example;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Which pictures, and what they are called.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ impl TrainingData {
             hash.update(name.as_bytes());
             hash.update([0]);
         }
-        let digest: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let digest = files::hex(&hash.finalize()[..8]);
         format!("{} pictures {digest}", self.names.len())
     }
 

@@ -64,5 +64,5 @@ pub(super) fn sha256_of(path: &Path) -> Result<(String, u64), HubError> {
             }
         }
     }
-    Ok((hash.finalize().iter().map(|b| format!("{b:02x}")).collect(), size))
+    Ok((files::hex(&hash.finalize()), size))
 }

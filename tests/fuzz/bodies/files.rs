@@ -54,17 +54,8 @@ pub fn results(data: &[u8]) {
     let Ok(mut store) = Store::open(&folder, manifest(), false) else { return };
     let components = Components { image: None, map_min: 0.0, map_max: 0.0, map_mean: 0.0 };
     let (name, class, kind) = ("n".to_owned(), "c".to_owned(), "k".to_owned());
-    let result = PictureResult {
-        name,
-        class,
-        kind,
-        components,
-        anomalous: false,
-        score: 0.5,
-        map: 0,
-        bytes: 1,
-        modified: 1,
-    };
+    let result =
+        PictureResult { name, class, kind, components, anomalous: false, score: 0.5, map: 0, file: None };
     store.add(result, ndarray::Array2::zeros((2, 2)).view()).expect("a scratch folder");
     drop(store);
     let store = Store::open(&folder, manifest(), false).expect("a folder this program wrote");

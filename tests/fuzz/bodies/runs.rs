@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use aaclip::batch::Journal;
+use aaclip::batch::RunResults;
 use aaclip::gallery::DetectRun;
-use aaclip::worker::{Line, Lines, Request, RequestPicture};
+use aaclip::lines::{Line, Lines};
+use aaclip::worker::{Request, RequestPicture};
 
 use super::{picture, scratch};
 
@@ -34,8 +35,8 @@ pub fn journal(data: &[u8]) {
     let path = scratch::file("run/results.jsonl", data);
     let _ = path.parent().map(DetectRun::read);
     for by_hash in [false, true] {
-        let locked = Journal::lock(&path).expect("nobody else has it");
-        let Ok((journal, before)) = locked.read(by_hash, Path::new("/")) else { return };
+        let locked = RunResults::lock(&path).expect("nobody else has it");
+        let Ok((journal, before)) = RunResults::read(locked, by_hash, Path::new("/")) else { return };
         let _ = (before.len(), before.has(b"a.png"), before.namesake(b"a.png", &path));
         journal.finish().expect("what can be opened can be finished");
     }

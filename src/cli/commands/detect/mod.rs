@@ -57,7 +57,9 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     let scorer = scorers.default_class()?;
     let (mut journal, finished) = match &mut place {
         Some(place) if many => {
-            let (journal, finished) = place.journal(&args, scorers.provenance(&scorer)?)?;
+            let settings = scorers.provenance(&scorer)?;
+            let (journal, finished) =
+                place.journal(&args, settings).map_err(|e| messages::advise(e, "--restart"))?;
             place.check(&found.listing, &finished)?;
             (Some(journal), Some(finished))
         }

@@ -3,7 +3,7 @@
 use std::io::StdoutLock;
 use std::path::{Path, PathBuf};
 
-use aaclip::batch::{BatchError, FileState, Finished, Input, Journal, Listing, Manifest};
+use aaclip::batch::{BatchError, FileState, Finished, Input, Listing, Manifest, RunResults};
 use aaclip::files::{self, Stamp, is_hopeless};
 use aaclip::output::{Artefact, ArtefactNames, Outcome, Record, RecordWriter};
 use aaclip::{Error, PictureName, Provenance, Result, Scorer, Source, image};
@@ -39,33 +39,33 @@ impl Place {
     ///
     /// # Errors
     /// Results of other settings; a folder that another process writes to.
-    pub fn journal(&mut self, args: &DetectArgs, mut settings: Provenance) -> Result<(Journal, Finished)> {
+    pub fn journal(&mut self, args: &DetectArgs, mut settings: Provenance) -> Result<(RunResults, Finished)> {
         let names: Vec<&str> = self.artefacts.iter().map(|a| a.name()).collect();
         settings.set("save", names.join(","));
         settings.set("scale", format!("{:?}", args.scale));
         settings.set("hash", args.many.hash);
         let shard = args.many.shard;
-        // Nobody else may be at work here, whatever is forgotten.
-        let path = self.folder.join(Journal::file_name(shard));
-        let locked = Journal::lock(&path)?;
+        // Before anything is removed: another run may use the folder.
+        let path = self.folder.join(RunResults::file_name(shard));
+        let mut journal = RunResults::lock(&path)?;
         if args.many.restart {
             let manifest = self.folder.join(Manifest::file_name(shard));
             match std::fs::remove_file(&manifest) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::io("remove", manifest, e));
                 }
-                _ => locked.clear()?,
+                _ => journal.clear()?,
             }
         }
         let manifest = Manifest::new(settings);
-        let has_results = locked.has_results()?;
+        let has_results = !journal.is_empty()?;
         let started_in = manifest.claim(&self.folder, shard, has_results).inspect_err(|_| {
             if !has_results {
                 // Perhaps made just now.
                 let _ = std::fs::remove_file(&path);
             }
         })?;
-        let read = locked.read(args.many.hash, &started_in)?;
+        let read = RunResults::read(journal, args.many.hash, &started_in)?;
         self.elsewhere = (started_in != manifest.started_in).then_some(manifest.started_in);
         Ok(read)
     }
@@ -148,8 +148,7 @@ impl Looker<'_> {
         match self.fresh(input, &name) {
             Ok((record, clipped)) => Looked { record, old: false, hopeless: None, clipped },
             Err(e) => {
-                let stamp = std::fs::metadata(&input.path).ok().map(|m| Stamp::of(&m));
-                let record = self.scorer.failed(&e, name, stamp);
+                let record = self.scorer.failed(&e, name, Stamp::read(&input.path));
                 let hopeless = matches!(&e, Error::Io { source, .. } if is_hopeless(source)).then_some(e);
                 Looked { record, old: false, hopeless, clipped: false }
             }
@@ -166,8 +165,7 @@ impl Looker<'_> {
             let file = image::read(&input.path, &settings.decoding.limits).ok()?;
             return finished.get(&name.name, FileState::Hash(file.stamp.bytes, &files::sha256(&file.bytes)));
         }
-        let stamp = Stamp::of(&std::fs::metadata(&input.path).ok()?);
-        finished.get(&name.name, FileState::Stamp(stamp))
+        finished.get(&name.name, FileState::Stamp(Stamp::read(&input.path)?))
     }
 
     fn fresh(&self, input: &Input, name: &PictureName) -> Result<(Record, bool)> {
@@ -186,7 +184,7 @@ pub struct Results<'a> {
     pub stdout: RecordWriter<StdoutLock<'static>>,
     pub place: Option<&'a Place>,
     /// The journal, and what it held at the beginning.
-    pub journal: Option<(Journal, &'a Finished)>,
+    pub journal: Option<(RunResults, &'a Finished)>,
 }
 
 impl Results<'_> {

@@ -1,141 +1,79 @@
 //! The report for people.
 
-use super::storage::{Folder, Storage};
-use super::{Choice, Report};
+use aaclip::weights::builtin;
 
-/// Lines of a name and what is said about it; further lines stand below the first.
-#[derive(Default)]
-struct Lines(String);
+use super::Report;
+use super::machine::{Device, Folder, Model};
 
-impl Lines {
-    fn add(&mut self, name: &str, lines: impl IntoIterator<Item = String>) {
-        let mut name = name;
-        for line in lines {
-            self.0 += format!("{name:12} {line}").trim_end();
-            self.0.push('\n');
-            name = "";
-        }
-    }
-}
-
-/// The report as aligned text.
+/// The report as aligned text: a name, and its lines below each other.
 pub fn write(report: &Report) -> String {
-    let Report { program, processor, threads, storage, detect, .. } = report;
-    let mut out = Lines::default();
-    let features = if program.features.is_empty() { "none".to_owned() } else { program.features.join(", ") };
-    let build = if program.optimised { "release" } else { "debug: slow" };
-    out.add(
-        "aaclip",
-        [format!("{} for {} ({build}; features: {features})", program.version, program.target)],
-    );
-
+    let Report { machine, storage, trial, .. } = report;
     let yes = |on| if on { "yes" } else { "no" };
-    out.add(
-        "processor",
-        [format!(
-            "kernels {} (the best of {}); in hardware: bf16 {}, int8 {}",
-            processor.kernels,
-            processor.available.join(", "),
-            yes(processor.bf16),
-            yes(processor.int8)
-        )],
+    let processor = format!(
+        "kernels {} (the best of {}); in hardware: bf16 {}, int8 {}",
+        machine.kernels,
+        machine.available.join(", "),
+        yes(machine.bf16),
+        yes(machine.int8)
     );
-    let number = |n: Option<usize>| n.map_or("unknown".to_owned(), |n| n.to_string());
-    out.add(
-        "threads",
-        [
-            format!("{}: {}", threads.used, threads.why),
-            format!(
-                "allowed {} (online {}, affinity {}, control group {})",
-                number(threads.allowed),
-                number(threads.online),
-                number(threads.affinity),
-                threads.quota.map_or("no quota".to_owned(), |q| format!("{q:.2}"))
-            ),
-        ],
-    );
-    let device =
-        |d: &super::machine::Device| format!("{:8} {}", d.name, d.why.as_deref().unwrap_or("usable"));
-    out.add("devices", report.devices.iter().map(device));
-
-    let choice = |name: &str, c: &Choice| {
-        let value = if c.value.is_empty() { "-" } else { &c.value };
-        format!("{name:9} {value} ({})", c.why)
-    };
-    out.add(
-        "detect",
-        [
-            choice("model", &detect.model),
-            choice("device", &detect.device),
-            choice("precision", &detect.precision),
-        ],
-    );
-    write_storage(storage, &mut out);
-
-    let settings = &report.settings;
-    let none = if settings.usable { "no file" } else { "cannot be used, see problems" };
-    let none = || vec![none.to_owned()];
-    out.add("settings", if settings.read.is_empty() { none() } else { settings.read.clone() });
-    out.add("", settings.for_detect.iter().chain(&settings.ignored).cloned());
-    let variables = report.environment.iter().map(|v| format!("{}={}", v.name, v.value));
-    out.add("environment", variables);
-    if let Some(trial) = &report.trial {
-        let verdict = if trial.problem().is_none() { "ok" } else { "WRONG" };
-        out.add(
-            "trial",
-            [format!(
-                "{verdict}: score {:.4} (expected {:.4}); model {:.0} ms, prompts {:.0} ms, picture {:.0} ms",
-                trial.score, trial.expected, trial.open_ms, trial.prompts_ms, trial.picture_ms
-            )],
-        );
+    let memory = machine.memory_mb.zip(machine.memory_free_mb);
+    let memory = memory.map(|(all, free)| format!("{all} MB, {free} MB of it free"));
+    let device = |d: &Device| format!("{:8} {}", d.name, d.problem.as_deref().unwrap_or("usable"));
+    let width = storage.models.iter().map(|model| model.name.len()).max().unwrap_or(0);
+    let models = storage.models.iter().map(|Model { name, folder }| match folder {
+        Some(folder) => format!("{name:width$}  {}", folder.display()),
+        None if name == builtin::NAME => format!("{name:width$}  part of the program"),
+        None => format!("{name:width$}  not here: `aaclip models pull {name}`"),
+    });
+    let offline = if storage.offline { " (offline: HF_HUB_OFFLINE)" } else { "" };
+    let caches = [
+        format!("anchors  {}", folder(storage.anchors.as_ref())),
+        format!("hub      {}{offline}", folder(storage.hub.as_ref())),
+    ];
+    let detect = report.detect.iter().map(|choice| {
+        let value = if choice.value.is_empty() { "-" } else { &choice.value };
+        format!("{:9} {value} ({})", choice.name, choice.why)
+    });
+    let trial = trial.as_ref().map(|t| {
+        let verdict = if t.ok { "ok" } else { "WRONG" };
+        format!(
+            "{verdict}: score {:.4} (expected {:.4}); model and prompts {:.0} ms, picture {:.0} ms",
+            t.score, t.expected, t.open_ms, t.picture_ms
+        )
+    });
+    let problems = if report.problems.is_empty() { vec!["none".to_owned()] } else { report.problems.clone() };
+    let sections: [(&str, Vec<String>); 12] = [
+        ("aaclip", vec![report.program.clone()]),
+        ("processor", vec![processor]),
+        ("threads", vec![format!("{}: {}", machine.threads, machine.threads_why)]),
+        ("memory", memory.into_iter().collect()),
+        ("devices", machine.devices.iter().map(device).collect()),
+        ("detect", detect.collect()),
+        ("models", models.collect()),
+        ("caches", caches.to_vec()),
+        ("settings", report.settings.clone()),
+        ("trial", trial.into_iter().collect()),
+        ("notes", report.notes.clone()),
+        ("problems", problems),
+    ];
+    let mut out = String::new();
+    for (name, lines) in sections {
+        for (at, line) in lines.iter().enumerate() {
+            let name = if at == 0 { name } else { "" };
+            out += format!("{name:12} {line}").trim_end();
+            out.push('\n');
+        }
     }
-    out.add("notes", report.notes.iter().cloned());
-    let problems = &report.problems;
-    out.add("problems", if problems.is_empty() { vec!["none".to_owned()] } else { problems.clone() });
-    out.0
+    out
 }
 
-fn write_storage(storage: &Storage, out: &mut Lines) {
-    let width = storage.models.iter().map(|m| m.name.len()).max().unwrap_or(0);
-    let model = |m: &super::storage::Model| {
-        let about = match (&m.path, m.download) {
-            (Some(path), _) => path.display().to_string(),
-            (None, Some(bytes)) => format!("not here (about {} MB)", bytes.div_ceil(1_000_000)),
-            (None, None) => "part of the program".to_owned(),
-        };
-        format!("{:width$}  {about}", m.name)
+fn folder(folder: Option<&Folder>) -> String {
+    let Some(folder) = folder else { return "no folder".to_owned() };
+    let state = match (folder.bytes, folder.writable) {
+        (Some(bytes), true) => format!("{:.1} MB", bytes as f64 / 1e6),
+        (Some(bytes), false) => format!("{:.1} MB, cannot be written to", bytes as f64 / 1e6),
+        (None, true) => "does not exist yet".to_owned(),
+        (None, false) => "does not exist and cannot be made".to_owned(),
     };
-    out.add("models", storage.models.iter().map(model));
-    let folder = |name: &str, f: &Option<Folder>| match f {
-        None => format!("{name:8} no folder"),
-        Some(f) => {
-            let state = match (f.exists, f.writable) {
-                (true, true) => String::new(),
-                (true, false) => ", cannot be written to".to_owned(),
-                (false, true) => ", not there yet".to_owned(),
-                (false, false) => ", not there, and cannot be made".to_owned(),
-            };
-            let size = match f.exists {
-                true => format!(
-                    ": {}{} {}, {:.1} MB",
-                    if f.counted { "" } else { "more than " },
-                    f.files,
-                    if f.files == 1 { "file" } else { "files" },
-                    f.bytes as f64 / 1e6
-                ),
-                false => String::new(),
-            };
-            format!("{name:8} {}{size}{state}", f.path.display())
-        }
-    };
-    out.add("caches", [folder("anchors", &storage.anchors), folder("hub", &storage.hub)]);
-    let endpoint = storage.endpoint.as_deref().unwrap_or("none");
-    out.add(
-        "hub",
-        [format!(
-            "{endpoint}, {}, {}; only `aaclip models pull` uses the network",
-            if storage.offline { "offline (HF_HUB_OFFLINE)" } else { "not offline" },
-            if storage.token { "with a token" } else { "no token" }
-        )],
-    );
+    format!("{}: {state}", folder.path.display())
 }

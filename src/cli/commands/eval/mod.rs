@@ -2,13 +2,13 @@
 
 mod report;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
 
 use aaclip::dataset::{Dataset, Label, Mask, Sample};
 use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
+use aaclip::files::Stamp;
 use aaclip::image::{DecodeOptions, decode};
 use aaclip::metrics::{Maps, Truth};
 use aaclip::{Components, Detector, Error, Result, files};
@@ -46,7 +46,8 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         provenance(&opened, &args.detector)?,
     );
     manifest.classes = named.classes.iter().map(|(key, name)| (key.clone(), name.text.clone())).collect();
-    let mut store = Store::open(&args.out, manifest, args.fresh)?;
+    let mut store =
+        Store::open(&args.out, manifest, args.fresh).map_err(|e| messages::advise(e, "--fresh"))?;
 
     let started = Instant::now();
     let detectors = opened.detectors(&named.classes)?;
@@ -146,12 +147,10 @@ fn look(
 ) -> Result<usize> {
     let mut pending = Vec::new();
     for sample in &data.samples {
-        let stamp = Stamp::of(&sample.path);
-        let known = store.get(&sample.name).is_some_and(|r| {
-            Stamp { bytes: r.bytes, modified: r.modified } == stamp && r.class == sample.class
-        });
+        let file = Stamp::read(&sample.path);
+        let known = store.get(&sample.name).is_some_and(|r| r.file == file && r.class == sample.class);
         if !known {
-            pending.push((sample, stamp));
+            pending.push((sample, file));
         }
     }
     let jobs: Vec<Job<'_>> = (pending.iter())
@@ -162,7 +161,7 @@ fn look(
     bar.reset_eta();
     let mut scored = 0;
     scoring::score(&jobs, &args.detector.decode_options(), |i, found| {
-        let (sample, stamp) = &pending[i];
+        let (sample, file) = &pending[i];
         match found {
             Ok(found) => {
                 let result = PictureResult {
@@ -173,8 +172,7 @@ fn look(
                     score: found.score,
                     components: found.components,
                     map: 0,
-                    bytes: stamp.bytes,
-                    modified: stamp.modified,
+                    file: *file,
                 };
                 store.add(result, found.square_map().view())?;
                 scored += 1;
@@ -187,25 +185,6 @@ fn look(
     })?;
     bar.finish_and_clear();
     Ok(scored)
-}
-
-/// Tells a picture that changed from one that did not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    bytes: u64,
-    modified: u64,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Self {
-        let about = std::fs::metadata(path).ok();
-        let since = |t: std::time::SystemTime| t.duration_since(UNIX_EPOCH).ok();
-        let modified = about.as_ref().and_then(|a| a.modified().ok()).and_then(since);
-        Self {
-            bytes: about.map_or(0, |a| a.len()),
-            modified: modified.map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
-        }
-    }
 }
 
 /// The results whose masks are known, with their truths at the model's resolution.
@@ -269,6 +248,5 @@ fn print(
             false => format!("\n{}", compared.render(format)),
         };
     }
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(io)
+    messages::print(text)
 }

@@ -1,0 +1,309 @@
+//! Results that survive an interruption: a file of JSON lines that one process at a time appends to, beside a file of
+//! the settings they were made with.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::lines::{Line, Lines};
+use crate::{Error, Result, files};
+
+/// Longest line that is read, in bytes: a record with a million regions would be longer, and none of ours has as many.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// Longest file of settings that is read, in bytes.
+const LONGEST_MANIFEST: u64 = 1 << 20;
+
+/// Why the results of a run cannot be continued or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// Another process writes the file.
+    #[error("another run writes {}: wait for it to end", path.display())]
+    Locked {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// A file that is not what its name says.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line if there is one.
+        reason: String,
+    },
+    /// The folder holds results of other settings.
+    #[error("{} has results of other settings ({manifest}):\n  {}", folder.display(), differences.join("\n  "))]
+    OtherSettings {
+        /// The folder.
+        folder: PathBuf,
+        /// The name of the file of settings.
+        manifest: String,
+        /// One line per setting.
+        differences: Vec<String>,
+    },
+}
+
+impl JournalError {
+    /// [`JournalError::Damaged`].
+    pub fn damaged(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_owned(), reason: reason.into() }
+    }
+}
+
+/// Reads a line of a journal; the error says in words what is wrong with it.
+pub type Parse<T> = fn(&[u8]) -> Result<T, String>;
+
+/// A file of entries, one JSON text a line. One process at a time has it.
+pub struct Journal<T> {
+    path: PathBuf,
+    file: File,
+    parse: Parse<T>,
+    /// Length of the whole lines.
+    end: u64,
+}
+
+impl<T: Serialize> Journal<T> {
+    /// Opens the journal `path`, which is created if it does not exist, for this process alone. [`Journal::read`] comes
+    /// before the first [`Journal::append`].
+    ///
+    /// # Errors
+    /// A file that cannot be opened, or that another process has.
+    pub fn lock(path: &Path, parse: Parse<T>) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path).map_err(|e| Error::io("open", path, e))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: path.to_owned() }.into()),
+            // Some network file systems have no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { path: path.to_owned(), file, parse, end: 0 }),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file is empty.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn is_empty(&self) -> Result<bool> {
+        let about = self.file.metadata().map_err(|e| Error::io("read", &self.path, e))?;
+        Ok(about.len() == 0)
+    }
+
+    /// Removes all entries.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn clear(&mut self) -> Result<()> {
+        self.end = 0;
+        self.file.set_len(0).map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// Calls `each` with every entry and where its line begins. What follows the last whole line, left by a process
+    /// that was killed, is cut off.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a line that is no entry.
+    pub fn read(&mut self, mut each: impl FnMut(u64, T)) -> Result<()> {
+        self.end = for_each(&self.file, &self.path, self.parse, |start, entry| {
+            each(start, entry);
+            Ok(())
+        })?;
+        self.file.set_len(self.end).map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// Appends an entry: one write of a whole line. If that fails, the part that was written is taken back.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn append(&mut self, entry: &T) -> Result<()> {
+        let io = |e| Error::io("write", &self.path, e);
+        let mut line = serde_json::to_vec(entry).map_err(|e| io(e.into()))?;
+        line.push(b'\n');
+        let written = self.file.seek(SeekFrom::Start(self.end)).and_then(|_| self.file.write_all(&line));
+        if let Err(e) = written {
+            let _ = self.file.set_len(self.end);
+            return Err(io(e));
+        }
+        self.end += line.len() as u64;
+        Ok(())
+    }
+
+    /// Brings the lines to the disk.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// Brings the lines to the disk; of several entries with one key only the last stays, in the place of the first.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn compact(self, key: impl Fn(&T) -> u64) -> Result<()> {
+        let io = |e| Error::io("write", &self.path, e);
+        self.sync()?;
+        let mut last: HashMap<u64, u64> = HashMap::new();
+        for_each(&self.file, &self.path, self.parse, |start, entry| {
+            last.insert(key(&entry), start);
+            Ok(())
+        })?;
+        let mut new = files::temporary_beside(self.path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        let mut out = BufWriter::new(&mut new);
+        let mut again = File::open(&self.path).map_err(io)?;
+        for_each(&self.file, &self.path, self.parse, |_, entry| {
+            // Taken out at the first line of the key.
+            let Some(start) = last.remove(&key(&entry)) else { return Ok(()) };
+            out.write_all(&line_at(&mut again, start)?)?;
+            out.write_all(b"\n")
+        })?;
+        out.flush().map_err(io)?;
+        drop(out);
+        new.as_file().sync_all().map_err(io)?;
+        new.persist(&self.path).map_err(|e| io(e.error))?;
+        Ok(())
+    }
+}
+
+/// Calls `each` with every entry of a journal, in order, also while another process appends to it: a last line without
+/// its end is ignored.
+///
+/// # Errors
+/// A file that cannot be read, or a line that is no entry.
+pub fn read_entries<T>(path: &Path, parse: Parse<T>, mut each: impl FnMut(T)) -> Result<()> {
+    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    for_each(&file, path, parse, |_, entry| {
+        each(entry);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Calls `each` with the entry of every whole line and where the line begins; returns where the last one ends.
+fn for_each<T>(
+    file: &File,
+    path: &Path,
+    parse: Parse<T>,
+    mut each: impl FnMut(u64, T) -> io::Result<()>,
+) -> Result<u64> {
+    let io = |e| Error::io("read", path, e);
+    let damaged = |line, reason: &str| JournalError::damaged(path, format!("line {line}: {reason}"));
+    let mut reader = BufReader::with_capacity(256 << 10, file);
+    reader.seek(SeekFrom::Start(0)).map_err(io)?;
+    let (mut lines, mut start) = (Lines::new(reader, LONGEST_LINE), 0);
+    for number in 1.. {
+        let line = match lines.next().transpose().map_err(io)? {
+            Some(Line::Whole(line)) if !lines.is_torn() => line,
+            Some(Line::TooLong(_)) => return Err(damaged(number, "it is too long").into()),
+            Some(Line::Whole(_)) | None => break,
+        };
+        // An editor may have left an empty line.
+        if !line.trim_ascii().is_empty() {
+            each(start, parse(&line).map_err(|reason| damaged(number, &reason))?).map_err(io)?;
+        }
+        start = lines.whole_bytes();
+    }
+    Ok(lines.whole_bytes())
+}
+
+/// The line that begins at `start`.
+pub(crate) fn line_at(file: &mut File, start: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(start))?;
+    match Lines::new(BufReader::with_capacity(4 << 10, file), LONGEST_LINE).next().transpose()? {
+        Some(Line::Whole(line)) => Ok(line),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// The settings of a run in its folder: `None` if there is no such file.
+///
+/// # Errors
+/// A file that cannot be read, or is not a file of such settings.
+pub fn read_manifest<M: DeserializeOwned>(path: &Path) -> Result<Option<M>, JournalError> {
+    match files::read_limited(path, LONGEST_MANIFEST) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(JournalError::damaged(path, e.to_string())),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|e| JournalError::damaged(path, e.to_string()))
+        }
+    }
+}
+
+/// Writes the settings of a run.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_manifest(path: &Path, manifest: &impl Serialize) -> Result<()> {
+    let io = |e| Error::io("write", path, e);
+    let mut text = serde_json::to_vec_pretty(manifest).map_err(|e| io(e.into()))?;
+    text.push(b'\n');
+    files::write_atomic(path, &text).map_err(io)
+}
+
+/// `Ok` if there are no differences between the settings of a run and those in its folder.
+///
+/// # Errors
+/// [`JournalError::OtherSettings`].
+pub fn same_settings(folder: &Path, manifest: &str, differences: Vec<String>) -> Result<(), JournalError> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(JournalError::OtherSettings { folder: folder.to_owned(), manifest: manifest.to_owned(), differences })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &Path) -> Result<(Journal<(String, u32)>, Vec<(String, u32)>)> {
+        let mut journal =
+            Journal::lock(path, |line| serde_json::from_slice(line).map_err(|e| e.to_string()))?;
+        let mut entries = Vec::new();
+        journal.read(|_, entry| entries.push(entry))?;
+        Ok((journal, entries))
+    }
+
+    fn entry(name: &str, value: u32) -> (String, u32) {
+        (name.to_owned(), value)
+    }
+
+    #[test]
+    fn one_process_appends_and_the_last_entry_of_a_key_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let (mut journal, before) = open(&path).unwrap();
+        assert!(before.is_empty() && journal.is_empty().unwrap());
+        for (name, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4)] {
+            journal.append(&entry(name, value)).unwrap();
+        }
+        assert!(matches!(open(&path), Err(Error::Journal(JournalError::Locked { .. }))));
+        journal.compact(|(name, _)| u64::from(name.as_bytes()[0])).unwrap();
+        assert_eq!(open(&path).unwrap().1, [entry("a", 3), entry("b", 2), entry("c", 4)]);
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off_and_a_damaged_one_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let whole = "[\"a\",1]\n";
+        for cut in [1, 4, whole.len() - 1] {
+            std::fs::write(&path, format!("{whole}\n{}", &whole[..cut])).unwrap();
+            let (mut journal, _) = open(&path).unwrap();
+            journal.append(&entry("b", 2)).unwrap();
+            drop(journal);
+            assert_eq!(open(&path).unwrap().1, [entry("a", 1), entry("b", 2)]);
+        }
+        std::fs::write(&path, format!("{whole}nonsense\n{whole}")).unwrap();
+        let Err(error) = open(&path) else { panic!("opened") };
+        assert!(error.to_string().contains("line 2"), "{error}");
+    }
+}

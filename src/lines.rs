@@ -1,0 +1,117 @@
+//! The lines of a stream, with a limit on their length.
+
+use std::io::{self, BufRead, Read};
+
+/// Bytes that are returned of a line that is too long.
+const KEPT: usize = 800;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The lines of a stream, none longer than a limit, without the mark that some editors put before the first.
+pub struct Lines<R> {
+    input: R,
+    longest: u64,
+    read: u64,
+    whole: u64,
+    ended: bool,
+}
+
+/// One line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Its bytes without the line end, `\n` or `\r\n`.
+    Whole(Vec<u8>),
+    /// The beginning of a line that is longer than the limit. The rest of it was passed over.
+    TooLong(Vec<u8>),
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The lines of `input`; memory holds at most `longest` bytes of one.
+    pub fn new(input: R, longest: u64) -> Self {
+        Self { input, longest, read: 0, whole: 0, ended: false }
+    }
+
+    /// Bytes from the start of the stream to the end of the last line that was returned with a line end.
+    pub fn whole_bytes(&self) -> u64 {
+        self.whole
+    }
+
+    /// Whether the line that was returned last has no line end: the stream ends in the middle of it.
+    pub fn is_torn(&self) -> bool {
+        self.whole < self.read
+    }
+
+    fn read(&mut self) -> io::Result<Option<Line>> {
+        let mut line = Vec::new();
+        let limit = self.longest.saturating_add(1);
+        let count = self.input.by_ref().take(limit).read_until(b'\n', &mut line)? as u64;
+        let is_first = self.read == 0;
+        self.read += count;
+        if is_first && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
+        if line.is_empty() {
+            return Ok(None);
+        }
+        if line.pop_if(|&mut last| last == b'\n').is_some() {
+            self.whole = self.read;
+        } else if count > self.longest {
+            self.read += self.input.skip_until(b'\n')? as u64;
+            line.truncate(KEPT);
+            return Ok(Some(Line::TooLong(line)));
+        }
+        line.pop_if(|&mut last| last == b'\r');
+        Ok(Some(Line::Whole(line)))
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = io::Result<Line>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let line = self.read().transpose();
+        self.ended = !matches!(line, Some(Ok(_)));
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(text: &str) -> Line {
+        Line::Whole(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn long_lines_are_passed_over() {
+        let read = |text: &str, longest| -> Vec<Line> {
+            Lines::new(text.as_bytes(), longest).map(Result::unwrap).collect()
+        };
+        let long = |s: &str| Line::TooLong(s.as_bytes().to_vec());
+        assert_eq!(
+            read("ab\n\nabc\nabcd\nx", 3),
+            [whole("ab"), whole(""), whole("abc"), long("abcd"), whole("x")]
+        );
+        assert_eq!(read("abcdef", 3), [long("abcd")]);
+        assert_eq!(read("", 3), []);
+        assert_eq!(read("a\r\n\r\nb\r", 9), [whole("a"), whole(""), whole("b")]);
+        // The mark before the first line is not part of it.
+        assert_eq!(read("\u{feff}ab\n\u{feff}", 9), [whole("ab"), whole("\u{feff}")]);
+        assert_eq!(read("\u{feff}", 9), []);
+        assert_eq!(read("\u{feff}\n", 9), [whole("")]);
+    }
+
+    #[test]
+    fn a_torn_line_is_told_from_a_whole_one() {
+        let mut lines = Lines::new(&b"ab\nc\nde"[..], 9);
+        for (expected, end, torn) in [("ab", 3, false), ("c", 5, false), ("de", 5, true)] {
+            assert_eq!(lines.next().unwrap().unwrap(), whole(expected));
+            assert_eq!((lines.whole_bytes(), lines.is_torn()), (end, torn), "{expected}");
+        }
+        assert!(lines.next().is_none());
+    }
+}
