@@ -100,7 +100,7 @@ impl Dataset {
             None => Layout::find(root)?,
         };
         if is_file && !layout.is_metadata() {
-            return Err(DatasetError::NotAFolder { path: root.to_owned(), layout });
+            return Err(DatasetError::NotAFolder(root.to_owned(), layout));
         }
         layout.read(root)
     }
