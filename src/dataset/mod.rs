@@ -133,6 +133,3 @@ impl Dataset {
         limit::limit(&mut self.samples, per_class);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,8 +13,6 @@ mod document;
 mod error;
 mod links;
 mod results;
-#[cfg(test)]
-mod tests;
 mod thumbs;
 
 use std::path::{Path, PathBuf};

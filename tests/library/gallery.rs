@@ -1,14 +1,16 @@
 //! Runs written as `aaclip detect` writes them, read and shown.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use ::image::{Rgb, RgbImage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::Provenance;
-use crate::batch::Manifest;
+use aaclip::batch::Manifest;
+use aaclip::gallery::{DetectRun, Gallery, GallerySummary};
+use aaclip::progress::Progress;
+use aaclip::{Provenance, Result, files};
 
 /// A folder with `photos/` and a run's folder `out/` beside it.
 struct Place(tempfile::TempDir);
