@@ -7,33 +7,17 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ListingProblem {
     /// A folder or an entry of it could not be read, or links lead in a circle.
-    #[error("cannot search {}: {reason}", folder.display())]
-    Search {
-        /// The folder that was searched.
-        folder: PathBuf,
-        /// The reason, with the entry.
-        reason: String,
-    },
+    #[error("cannot search {folder}: {1}", folder = .0.display())]
+    Search(PathBuf, String),
     /// A picture that came while folders were watched, whose results would have the name of another one's.
-    #[error("{} is not scored: its results would replace those of its namesake in another folder", path.display())]
-    Namesake {
-        /// The picture.
-        path: PathBuf,
-    },
+    #[error("{} is not scored: its results would replace those of its namesake in another folder", .0.display())]
+    Namesake(PathBuf),
     /// A watched folder does not exist any more.
-    #[error("{} is gone: waiting for it to come back", folder.display())]
-    Gone {
-        /// The folder.
-        folder: PathBuf,
-    },
+    #[error("{} is gone: waiting for it to come back", .0.display())]
+    Gone(PathBuf),
     /// A folder without a picture.
-    #[error("{}: no picture in this folder ({looked_for})", folder.display())]
-    NoPictures {
-        /// The folder.
-        folder: PathBuf,
-        /// What would have been taken.
-        looked_for: String,
-    },
+    #[error("{folder}: no picture in this folder ({1})", folder = .0.display())]
+    NoPictures(PathBuf, String),
 }
 
 /// Why a run over many pictures cannot start.
@@ -41,13 +25,8 @@ pub enum ListingProblem {
 #[non_exhaustive]
 pub enum BatchError {
     /// A pattern with a mistake.
-    #[error("`{pattern}` is not a valid pattern: {reason}")]
-    Pattern {
-        /// The pattern.
-        pattern: String,
-        /// Why.
-        reason: String,
-    },
+    #[error("`{0}` is not a valid pattern: {1}")]
+    Pattern(String, String),
     /// The output folder has parts of a run that was split otherwise.
     #[error(
         "{} has results of {there}, this is {here}: the parts of one run have one number; name another folder with \
@@ -81,40 +60,24 @@ pub enum BatchError {
     /// Two pictures whose results would have one name.
     #[error(
         "{} and {} would write the same files: give a folder that both are in, or use two runs",
-        first.display(),
-        second.display()
+        .0.display(),
+        .1.display()
     )]
-    Collision {
-        /// A picture.
-        first: PathBuf,
-        /// Another one.
-        second: PathBuf,
-    },
+    Collision(PathBuf, PathBuf),
     /// Something else than folders is to be watched.
-    #[error("{} is not a folder: --watch takes folders only", path.display())]
-    OnlyFolders {
-        /// What was named.
-        path: PathBuf,
-    },
+    #[error("{} is not a folder: --watch takes folders only", .0.display())]
+    OnlyFolders(PathBuf),
     /// A folder that cannot be watched.
     #[error(
-        "cannot watch {}: {reason}; --poll SECONDS searches it again and again instead",
-        folder.display()
+        "cannot watch {folder}: {1}; --poll SECONDS searches it again and again instead",
+        folder = .0.display()
     )]
-    Watch {
-        /// The folder.
-        folder: PathBuf,
-        /// The system's reason.
-        reason: String,
-    },
+    Watch(PathBuf, String),
     /// The output folder is the folder that is searched.
     #[error(
         "{} is the folder that is searched: results in it would be taken for pictures; name another one with --out (a \
          folder inside it is fine, it is left out of the search)",
-        folder.display()
+        .0.display()
     )]
-    OutputIsInput {
-        /// The folder.
-        folder: PathBuf,
-    },
+    OutputIsInput(PathBuf),
 }

@@ -68,10 +68,7 @@ impl Patterns {
     fn new(patterns: &[String]) -> Result<Option<Self>, BatchError> {
         let (mut paths, mut names) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for pattern in patterns {
-            let wrong = |e: globset::Error| BatchError::Pattern {
-                pattern: pattern.clone(),
-                reason: e.kind().to_string(),
-            };
+            let wrong = |e: globset::Error| BatchError::Pattern(pattern.clone(), e.kind().to_string());
             // `sub/` is the folder `sub`, as it is completed by a shell.
             let text = pattern.trim_end_matches('/');
             let glob = GlobBuilder::new(text).literal_separator(true).build().map_err(wrong)?;
@@ -82,8 +79,7 @@ impl Patterns {
             };
         }
         let built = |set: GlobSetBuilder| {
-            set.build()
-                .map_err(|e| BatchError::Pattern { pattern: patterns.join(" "), reason: e.to_string() })
+            set.build().map_err(|e| BatchError::Pattern(patterns.join(" "), e.to_string()))
         };
         Ok(match patterns.is_empty() {
             true => None,

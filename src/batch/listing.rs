@@ -144,7 +144,7 @@ impl Listing {
                 };
                 // Nobody, if only the hashes were the same, or two paths lead to one file.
                 if let Some(first) = self.walk(Self::by_path).filter_map(Result::ok).find(namesake) {
-                    return Err(BatchError::Collision { first: first.path, second: input.path });
+                    return Err(BatchError::Collision(first.path, input.path));
                 }
             }
         }
@@ -161,7 +161,7 @@ impl Listing {
             _ => false,
         };
         if self.roots.iter().any(|root| matches!(root, Root::Folder(folder) if same(folder))) {
-            return Err(BatchError::OutputIsInput { folder: out.to_owned() });
+            return Err(BatchError::OutputIsInput(out.to_owned()));
         }
         self.skip = Some(out.to_owned());
         Ok(())
@@ -221,7 +221,7 @@ impl Iterator for Search<'_> {
                 Err(e) => {
                     self.any = true;
                     let reason = e.to_string();
-                    return Some(Err(ListingProblem::Search { folder: self.folder.to_owned(), reason }));
+                    return Some(Err(ListingProblem::Search(self.folder.to_owned(), reason)));
                 }
             }
         }
@@ -229,7 +229,7 @@ impl Iterator for Search<'_> {
             return None;
         }
         let looked_for = self.filter.describe();
-        Some(Err(ListingProblem::NoPictures { folder: self.folder.to_owned(), looked_for }))
+        Some(Err(ListingProblem::NoPictures(self.folder.to_owned(), looked_for)))
     }
 }
 

@@ -68,7 +68,7 @@ impl<'a> Watch<'a> {
         };
         if let Some(Root::Files(files)) = listing.roots.iter().find(|root| matches!(root, Root::Files(_))) {
             let path = files.first().map(|input| input.path.clone()).unwrap_or_default();
-            return Err(BatchError::OnlyFolders { path });
+            return Err(BatchError::OnlyFolders(path));
         }
         let folders: Vec<_> = listing.roots.iter().filter_map(whole).collect();
         let first = folders.first().map(|(named, _)| named.clone()).unwrap_or_default();
@@ -131,7 +131,7 @@ impl<'a> Watch<'a> {
                 Ok(Err(e)) => {
                     let folder = e.paths.first().cloned().unwrap_or_default();
                     let reason = notify::Error { paths: Vec::new(), ..e }.to_string();
-                    return Some(Err(ListingProblem::Search { folder, reason }));
+                    return Some(Err(ListingProblem::Search(folder, reason)));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
@@ -158,7 +158,7 @@ impl<'a> Watch<'a> {
         if self.folders.len() > 1 && self.listing.skip.is_some() {
             let (name, path) = (self.hasher.hash_one(input.name()), self.hasher.hash_one(&input.path));
             if *self.names.entry(name).or_insert(path) != path {
-                return Some(Err(ListingProblem::Namesake { path: input.path }));
+                return Some(Err(ListingProblem::Namesake(input.path)));
             }
         }
         Some(Ok(input))
@@ -213,7 +213,7 @@ impl<'a> Watch<'a> {
         // It may be watched no more already.
         let _ = self.watcher.unwatch(absolute);
         self.lost.push(lost);
-        Some(ListingProblem::Gone { folder: named.clone() })
+        Some(ListingProblem::Gone(named.clone()))
     }
 
     /// Watches folders again that have come back.
@@ -288,5 +288,5 @@ fn is_link(path: &Path) -> bool {
 }
 
 fn unwatchable(folder: &Path, e: &notify::Error) -> BatchError {
-    BatchError::Watch { folder: folder.to_owned(), reason: e.to_string() }
+    BatchError::Watch(folder.to_owned(), e.to_string())
 }

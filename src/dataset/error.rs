@@ -9,19 +9,11 @@ use super::Layout;
 #[non_exhaustive]
 pub enum DatasetError {
     /// Nothing is there.
-    #[error("{} does not exist: give the folder of a data set, or a metadata file", path.display())]
-    NotFound {
-        /// What was given.
-        path: PathBuf,
-    },
+    #[error("{} does not exist: give the folder of a data set, or a metadata file", .0.display())]
+    NotFound(PathBuf),
     /// A file, where the layout needs a folder.
-    #[error("{} is a file, and the layout {layout} is a folder: {}", path.display(), layout.expects())]
-    NotAFolder {
-        /// What was given.
-        path: PathBuf,
-        /// The layout asked for.
-        layout: Layout,
-    },
+    #[error("{path} is a file, and the layout {1} is a folder: {expected}", path = .0.display(), expected = .1.expects())]
+    NotAFolder(PathBuf, Layout),
     /// No layout fits.
     #[error(
         "{} is in no known layout{hint}; what each layout expects:\n{tried}\nName one with --layout to see what is missing",
@@ -36,13 +28,8 @@ pub enum DatasetError {
         tried: String,
     },
     /// The layout asked for does not fit.
-    #[error("{} is not in the layout {layout}: expected {}", path.display(), layout.expects())]
-    WrongLayout {
-        /// What was given.
-        path: PathBuf,
-        /// The layout asked for.
-        layout: Layout,
-    },
+    #[error("{path} is not in the layout {1}: expected {expected}", path = .0.display(), expected = .1.expects())]
+    WrongLayout(PathBuf, Layout),
     /// The layout fits, but there is no picture.
     #[error("{} (layout {layout}) holds no test picture: expected {}{because}", path.display(), layout.expects())]
     NoPictures {
@@ -64,21 +51,11 @@ pub enum DatasetError {
         root: PathBuf,
     },
     /// No layout has this name.
-    #[error("`{name}` is not a layout; known are {known}")]
-    UnknownLayoutName {
-        /// The name.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
+    #[error("`{0}` is not a layout; known are {1}")]
+    UnknownLayoutName(String, String),
     /// A metadata file or table that is not what its name says.
-    #[error("{}: {reason}", path.display())]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with the line if there is one.
-        reason: String,
-    },
+    #[error("{path}: {1}", path = .0.display())]
+    Metadata(PathBuf, String),
     /// A metadata file that is larger than any real one.
     #[error("{} has {bytes} bytes, allowed are {allowed}: is this the metadata of a data set?", path.display())]
     TooLarge {
@@ -90,11 +67,6 @@ pub enum DatasetError {
         allowed: u64,
     },
     /// A file or folder that cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error("cannot read {path}: {1}", path = .0.display())]
+    Io(PathBuf, #[source] std::io::Error),
 }

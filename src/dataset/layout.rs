@@ -168,7 +168,7 @@ impl Layout {
     pub(super) fn read(self, root: &Path) -> Result<Dataset, DatasetError> {
         let is_file = listing::is_file(root)?;
         let at = if is_file { Listing::default() } else { Listing::of(root)? };
-        let wrong = || DatasetError::WrongLayout { path: root.to_owned(), layout: self };
+        let wrong = || DatasetError::WrongLayout(root.to_owned(), self);
         let read = self.found(root, is_file, &at).ok_or_else(wrong)?;
         let mut reading = Reading::new(&if is_file { listing::parent(root) } else { root.to_owned() });
         read(&mut reading)?;
@@ -211,9 +211,8 @@ impl FromStr for Layout {
     /// A [`Layout::name`], in any case, `_` for `-` allowed.
     fn from_str(name: &str) -> Result<Self, DatasetError> {
         let plain = name.to_ascii_lowercase().replace('_', "-");
-        Self::ALL.into_iter().find(|l| l.name() == plain).ok_or_else(|| DatasetError::UnknownLayoutName {
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
+        Self::ALL.into_iter().find(|l| l.name() == plain).ok_or_else(|| {
+            DatasetError::UnknownLayoutName(name.to_owned(), Self::ALL.map(Self::name).join(", "))
         })
     }
 }

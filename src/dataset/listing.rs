@@ -15,8 +15,8 @@ pub(super) const MAX_METADATA_BYTES: u64 = 256 << 20;
 pub(super) fn is_file(root: &Path) -> Result<bool, DatasetError> {
     match fs::metadata(root) {
         Ok(about) => Ok(!about.is_dir()),
-        Err(e) if e.kind() == ErrorKind::NotFound => Err(DatasetError::NotFound { path: root.to_owned() }),
-        Err(source) => Err(DatasetError::Io { path: root.to_owned(), source }),
+        Err(e) if e.kind() == ErrorKind::NotFound => Err(DatasetError::NotFound(root.to_owned())),
+        Err(source) => Err(DatasetError::Io(root.to_owned(), source)),
     }
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Listing {
 
 impl Listing {
     pub fn of(folder: &Path) -> Result<Self, DatasetError> {
-        let io = |source| DatasetError::Io { path: folder.to_owned(), source };
+        let io = |source| DatasetError::Io(folder.to_owned(), source);
         let mut listing = Self::default();
         for entry in fs::read_dir(folder).map_err(io)? {
             let entry = entry.map_err(io)?;
@@ -123,7 +123,7 @@ pub(super) fn inside(text: &str) -> Option<Vec<String>> {
 
 /// Opens a metadata file that is not too large; the reader ends at the limit even if the file grows.
 pub(super) fn open_metadata(path: &Path) -> Result<impl Read + use<>, DatasetError> {
-    let io = |source| DatasetError::Io { path: path.to_owned(), source };
+    let io = |source| DatasetError::Io(path.to_owned(), source);
     let file = fs::File::open(path).map_err(io)?;
     let bytes = file.metadata().map_err(io)?.len();
     if bytes > MAX_METADATA_BYTES {

@@ -36,7 +36,7 @@ pub(super) fn meta_json_file(root: &Path, is_file: bool, listing: &Listing) -> O
 
 pub(super) fn read_json_lines(file: PathBuf, reading: &mut Reading) -> Result<(), DatasetError> {
     let file = &file;
-    let io = |source| DatasetError::Io { path: file.to_owned(), source };
+    let io = |source| DatasetError::Io(file.to_owned(), source);
     for (line, number) in Lines::new(BufReader::new(open_metadata(file)?), MAX_LINE).zip(1..) {
         let place = format!("line {number}");
         let Line::Whole(line) = line.map_err(io)? else {
@@ -60,7 +60,7 @@ pub(super) fn read_json_lines(file: PathBuf, reading: &mut Reading) -> Result<()
 
 pub(super) fn read_meta_json(file: PathBuf, reading: &mut Reading) -> Result<(), DatasetError> {
     let file = &file;
-    let wrong = |reason: String| DatasetError::Metadata { path: file.to_owned(), reason };
+    let wrong = |reason: String| DatasetError::Metadata(file.to_owned(), reason);
     let value: Value = serde_json::from_reader(BufReader::new(open_metadata(file)?))
         .map_err(|e| wrong(format!("not JSON: {e}")))?;
     let test = value.get("test").and_then(Value::as_object);

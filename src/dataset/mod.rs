@@ -102,7 +102,7 @@ impl Dataset {
             None => Layout::find(root)?,
         };
         if is_file && !layout.is_metadata() {
-            return Err(DatasetError::NotAFolder { path: root.to_owned(), layout });
+            return Err(DatasetError::NotAFolder(root.to_owned(), layout));
         }
         layout.read(root)
     }
@@ -135,6 +135,3 @@ impl Dataset {
         limit::limit(&mut self.samples, per_class);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -127,7 +127,7 @@ impl Reading {
         if self.bad_lines > MAX_BAD_LINES {
             let reason =
                 format!("more than {MAX_BAD_LINES} entries cannot be used, the last one: {place}: {reason}");
-            return Err(DatasetError::Metadata { path: file.to_owned(), reason });
+            return Err(DatasetError::Metadata(file.to_owned(), reason));
         }
         self.problem(ProblemKind::BadLine, file, format!("{place}: {reason}"));
         Ok(())

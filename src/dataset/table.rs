@@ -17,7 +17,7 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// Opens a table and reads its header.
     pub fn open(file: &'a Path) -> Result<Self, DatasetError> {
-        let wrong = |e: csv::Error| DatasetError::Metadata { path: file.to_owned(), reason: e.to_string() };
+        let wrong = |e: csv::Error| DatasetError::Metadata(file.to_owned(), e.to_string());
         let content: Box<dyn Read> = Box::new(open_metadata(file)?);
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(content);
         let header = reader.headers().map_err(wrong)?.clone();
@@ -28,12 +28,11 @@ impl<'a> Table<'a> {
     pub fn column(&self, name: &str) -> Result<usize, DatasetError> {
         // Some tables start with a byte order mark.
         let plain = |title: &str| title.trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
-        self.header.iter().position(|title| plain(title) == name).ok_or_else(|| DatasetError::Metadata {
-            path: self.file.to_owned(),
-            reason: format!(
-                "no column `{name}`; it has {}",
-                self.header.iter().collect::<Vec<_>>().join(", ")
-            ),
+        self.header.iter().position(|title| plain(title) == name).ok_or_else(|| {
+            DatasetError::Metadata(
+                self.file.to_owned(),
+                format!("no column `{name}`; it has {}", self.header.iter().collect::<Vec<_>>().join(", ")),
+            )
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::table::{Metric, Table, TableFormat, aligned};
+use super::table::{Table, TableFormat, aligned};
 use super::{EvaluationError, Row};
 use crate::methods::Method;
 
@@ -41,14 +41,14 @@ pub struct Published {
 
 /// What a key of the file stands for, and which of our figures it is compared with: image figures with those of the
 /// official evaluation's score.
-const KEYS: [(&str, Metric, &str); 7] = [
-    ("image_auroc", Metric::ReferenceAuroc, "image AUROC"),
-    ("image_ap", Metric::ReferenceAp, "image AP"),
-    ("image_f1", Metric::ReferenceF1, "image F1-max"),
-    ("pixel_auroc", Metric::PixelAuroc, "pixel AUROC"),
-    ("pixel_ap", Metric::PixelAp, "pixel AP"),
-    ("pixel_f1", Metric::PixelF1, "pixel F1-max"),
-    ("pixel_pro", Metric::Pro, "PRO"),
+const KEYS: [(&str, &str, &str); 7] = [
+    ("image_auroc", "image_reference_auroc", "image AUROC"),
+    ("image_ap", "image_reference_ap", "image AP"),
+    ("image_f1", "image_reference_f1_max", "image F1-max"),
+    ("pixel_auroc", "pixel_auroc", "pixel AUROC"),
+    ("pixel_ap", "pixel_ap", "pixel AP"),
+    ("pixel_f1", "pixel_f1_max", "pixel F1-max"),
+    ("pixel_pro", "pixel_pro", "PRO"),
 ];
 
 impl Published {
@@ -100,7 +100,7 @@ impl Compared<'_> {
         let mut head = vec!["published figures".to_owned(), "class".to_owned()];
         head.extend(KEYS.iter().map(|(.., title)| (*title).to_owned()));
         let mut ours = vec![format!("ours, measured ({})", self.method.name), "mean".to_owned()];
-        ours.extend(KEYS.iter().map(|(_, m, _)| super::table::percent(value(self.table.mean(), *m))));
+        ours.extend(KEYS.iter().map(|(_, key, _)| super::table::percent(self.table.mean().value(key))));
         let mut rows = Vec::new();
         for entry in &self.entries {
             rows.push(compared(&entry.name, self.table.mean(), &entry.mean));
@@ -130,14 +130,10 @@ impl Compared<'_> {
     }
 }
 
-fn value(row: &Row, metric: Metric) -> Option<f64> {
-    Metric::ALL.iter().position(|m| *m == metric).and_then(|i| row.values[i])
-}
-
 fn compared(name: &str, ours: &Row, published: &BTreeMap<String, f64>) -> Vec<String> {
     let mut cells = vec![name.to_owned(), ours.name.clone()];
-    for (key, metric, _) in KEYS {
-        cells.push(match (published.get(key), value(ours, metric)) {
+    for (key, ours_key, _) in KEYS {
+        cells.push(match (published.get(key), ours.value(ours_key)) {
             (None, _) => "-".to_owned(),
             (Some(p), None) => format!("{p:.1}"),
             (Some(p), Some(v)) => format!("{p:.1} ({:+.1})", v * 100.0 - p),

@@ -9,92 +9,45 @@ use super::ClassEvaluation;
 use crate::metrics::Ranking;
 
 /// A figure of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Metric {
-    /// AUROC of our image score.
-    ImageAuroc,
-    /// Average precision of our image score.
-    ImageAp,
-    /// F1-max of our image score.
-    ImageF1,
-    /// AUROC of the official evaluation's image score.
-    ReferenceAuroc,
-    /// Average precision of the official evaluation's image score.
-    ReferenceAp,
-    /// F1-max of the official evaluation's image score.
-    ReferenceF1,
-    /// AUROC of all pixels.
-    PixelAuroc,
-    /// Average precision of all pixels.
-    PixelAp,
-    /// F1-max of all pixels.
-    PixelF1,
-    /// AUPRO up to a false-positive rate of 0.3.
-    Pro,
+#[derive(Debug)]
+pub struct Metric {
+    /// The column's name in CSV and JSON.
+    pub key: &'static str,
+    /// The column's title.
+    pub title: &'static str,
+    of: fn(&ClassEvaluation) -> Option<f64>,
+}
+
+/// Our image score.
+fn image(class: &ClassEvaluation) -> Option<&Ranking> {
+    class.image.as_ref()
+}
+
+/// The official evaluation's image score.
+fn reference(class: &ClassEvaluation) -> Option<&Ranking> {
+    class.image_reference.as_ref()
+}
+
+/// All pixels.
+fn pixel(class: &ClassEvaluation) -> Option<&Ranking> {
+    class.pixel.as_ref()?.ranking.as_ref()
 }
 
 impl Metric {
-    /// All of them, in the order of columns.
+    /// All figures, in the order of columns: AUROC, average precision and F1-max of our image score, of the official
+    /// evaluation's image score and of the pixels, and AUPRO.
     pub const ALL: [Self; 10] = [
-        Self::ImageAuroc,
-        Self::ImageAp,
-        Self::ImageF1,
-        Self::ReferenceAuroc,
-        Self::ReferenceAp,
-        Self::ReferenceF1,
-        Self::PixelAuroc,
-        Self::PixelAp,
-        Self::PixelF1,
-        Self::Pro,
+        Self { key: "image_auroc", title: "img AUROC", of: |c| Some(image(c)?.auroc) },
+        Self { key: "image_ap", title: "img AP", of: |c| Some(image(c)?.average_precision) },
+        Self { key: "image_f1_max", title: "img F1", of: |c| Some(image(c)?.f1_max) },
+        Self { key: "image_reference_auroc", title: "ref AUROC", of: |c| Some(reference(c)?.auroc) },
+        Self { key: "image_reference_ap", title: "ref AP", of: |c| Some(reference(c)?.average_precision) },
+        Self { key: "image_reference_f1_max", title: "ref F1", of: |c| Some(reference(c)?.f1_max) },
+        Self { key: "pixel_auroc", title: "px AUROC", of: |c| Some(pixel(c)?.auroc) },
+        Self { key: "pixel_ap", title: "px AP", of: |c| Some(pixel(c)?.average_precision) },
+        Self { key: "pixel_f1_max", title: "px F1", of: |c| Some(pixel(c)?.f1_max) },
+        Self { key: "pixel_pro", title: "PRO", of: |c| c.pixel.as_ref()?.aupro },
     ];
-
-    /// The column's name in CSV and JSON.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::ImageAuroc => "image_auroc",
-            Self::ImageAp => "image_ap",
-            Self::ImageF1 => "image_f1_max",
-            Self::ReferenceAuroc => "image_reference_auroc",
-            Self::ReferenceAp => "image_reference_ap",
-            Self::ReferenceF1 => "image_reference_f1_max",
-            Self::PixelAuroc => "pixel_auroc",
-            Self::PixelAp => "pixel_ap",
-            Self::PixelF1 => "pixel_f1_max",
-            Self::Pro => "pixel_pro",
-        }
-    }
-
-    /// The column's title.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::ImageAuroc => "img AUROC",
-            Self::ImageAp => "img AP",
-            Self::ImageF1 => "img F1",
-            Self::ReferenceAuroc => "ref AUROC",
-            Self::ReferenceAp => "ref AP",
-            Self::ReferenceF1 => "ref F1",
-            Self::PixelAuroc => "px AUROC",
-            Self::PixelAp => "px AP",
-            Self::PixelF1 => "px F1",
-            Self::Pro => "PRO",
-        }
-    }
-
-    fn of(self, class: &ClassEvaluation) -> Option<f64> {
-        let pixel = class.pixel.as_ref();
-        let ranking = match self {
-            Self::ImageAuroc | Self::ImageAp | Self::ImageF1 => class.image.as_ref(),
-            Self::ReferenceAuroc | Self::ReferenceAp | Self::ReferenceF1 => class.image_reference.as_ref(),
-            Self::PixelAuroc | Self::PixelAp | Self::PixelF1 => pixel.and_then(|p| p.ranking.as_ref()),
-            Self::Pro => return pixel.and_then(|p| p.aupro),
-        };
-        let figure: fn(&Ranking) -> f64 = match self {
-            Self::ImageAuroc | Self::ReferenceAuroc | Self::PixelAuroc => |r| r.auroc,
-            Self::ImageAp | Self::ReferenceAp | Self::PixelAp => |r| r.average_precision,
-            _ => |r| r.f1_max,
-        };
-        ranking.map(figure)
-    }
 }
 
 /// One line of a table.
@@ -108,6 +61,13 @@ pub struct Row {
     pub anomalous: usize,
     /// Figures in 0..1 in the order of [`Metric::ALL`]; `None` where there is none.
     pub values: [Option<f64>; 10],
+}
+
+impl Row {
+    /// The figure with a [`Metric::key`].
+    pub fn value(&self, key: &str) -> Option<f64> {
+        Metric::ALL.iter().position(|metric| metric.key == key).and_then(|i| self.values[i])
+    }
 }
 
 /// How a table is written.
@@ -139,7 +99,7 @@ impl Table {
             name: c.class.clone(),
             good: c.good,
             anomalous: c.anomalous,
-            values: Metric::ALL.map(|m| m.of(c)),
+            values: Metric::ALL.map(|m| (m.of)(c)),
         };
         let rows: Vec<Row> = classes.iter().map(row).collect();
         let mean_of = |i: usize| {
@@ -175,7 +135,7 @@ impl Table {
         let used: Vec<usize> =
             (0..Metric::ALL.len()).filter(|&i| self.rows.iter().any(|r| r.values[i].is_some())).collect();
         let mut head = vec!["class".to_owned(), "good".to_owned(), "defective".to_owned()];
-        head.extend(used.iter().map(|&i| Metric::ALL[i].title().to_owned()));
+        head.extend(used.iter().map(|&i| Metric::ALL[i].title.to_owned()));
         let cells = |row: &Row| {
             let mut cells = vec![row.name.clone(), row.good.to_string(), row.anomalous.to_string()];
             cells.extend(used.iter().map(|&i| percent(row.values[i])));
@@ -197,7 +157,7 @@ impl Table {
             TableFormat::Csv => self.csv(),
             TableFormat::Json => {
                 let values =
-                    |row: &Row| Metric::ALL.iter().zip(row.values).map(|(m, v)| (m.key(), v)).collect();
+                    |row: &Row| Metric::ALL.iter().zip(row.values).map(|(m, v)| (m.key, v)).collect();
                 let object = Document {
                     schema: 1,
                     about,
@@ -212,7 +172,7 @@ impl Table {
 
     fn csv(&self) -> std::io::Result<String> {
         let mut out = csv::Writer::from_writer(Vec::new());
-        let head = ["class", "good", "defective"].into_iter().chain(Metric::ALL.map(Metric::key));
+        let head = ["class", "good", "defective"].into_iter().chain(Metric::ALL.map(|m| m.key));
         out.write_record(head).map_err(std::io::Error::other)?;
         for row in self.rows.iter().chain([&self.mean]) {
             let mut cells = vec![row.name.clone(), row.good.to_string(), row.anomalous.to_string()];

@@ -7,24 +7,15 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum GalleryError {
     /// The folder has no results.
-    #[error("{} has no results.jsonl: `aaclip detect FOLDER -o {}` writes one", folder.display(), folder.display())]
-    NoResults {
-        /// The folder.
-        folder: PathBuf,
-    },
+    #[error("{} has no results.jsonl: `aaclip detect FOLDER -o {}` writes one", .0.display(), .0.display())]
+    NoResults(PathBuf),
     /// There are files of results, and no whole line in any of them.
     #[error(
         "the results in {} have no finished picture yet: run `aaclip report` again when there is one",
-        folder.display()
+        .0.display()
     )]
-    NothingFinished {
-        /// The folder.
-        folder: PathBuf,
-    },
+    NothingFinished(PathBuf),
     /// A page that might replace something that is none.
-    #[error("the page cannot be written to {}: its name must end in .html", path.display())]
-    PageName {
-        /// The file that was asked for.
-        path: PathBuf,
-    },
+    #[error("the page cannot be written to {}: its name must end in .html", .0.display())]
+    PageName(PathBuf),
 }

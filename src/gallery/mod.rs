@@ -13,8 +13,6 @@ mod document;
 mod error;
 mod links;
 mod results;
-#[cfg(test)]
-mod tests;
 mod thumbs;
 
 use std::path::{Path, PathBuf};
@@ -91,7 +89,7 @@ impl Gallery {
         let stem = name
             .and_then(|n| n.strip_suffix(".html"))
             .filter(|stem| !stem.is_empty())
-            .ok_or_else(|| GalleryError::PageName { path: self.page.clone() })?;
+            .ok_or_else(|| GalleryError::PageName(self.page.clone()))?;
         let folder = self.page.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
         let links = Links::from(folder).map_err(|e| Error::io("resolve", folder, e))?;

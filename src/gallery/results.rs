@@ -90,7 +90,7 @@ impl DetectRun {
     pub fn read(folder: &Path) -> Result<Self> {
         let sources = sources(folder)?;
         if sources.is_empty() {
-            return Err(GalleryError::NoResults { folder: folder.to_owned() }.into());
+            return Err(GalleryError::NoResults(folder.to_owned()).into());
         }
         let mut pictures: Vec<ShownPicture> = Vec::new();
         let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
@@ -109,7 +109,7 @@ impl DetectRun {
             })?;
         }
         if pictures.is_empty() {
-            return Err(GalleryError::NothingFinished { folder: folder.to_owned() }.into());
+            return Err(GalleryError::NothingFinished(folder.to_owned()).into());
         }
         Ok(Self { folder: folder.to_owned(), pictures })
     }

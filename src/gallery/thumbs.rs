@@ -8,14 +8,13 @@ use std::fs::Metadata;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use ::image::RgbImage;
-use ::image::codecs::jpeg::JpegEncoder;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::results::ShownPicture;
 use crate::image::{DecodeOptions, decode};
+use crate::output::thumbnail;
 use crate::progress::Progress;
 use crate::{Error, Result, files};
 
@@ -142,7 +141,8 @@ impl<'a> ThumbFolder<'a> {
         }
         let Ok(decoded) = decode(file, self.decoding) else { return Ok(None) };
         let path = self.path(&name);
-        let bytes = self.jpeg(&decoded.to_rgb()).map_err(|e| Error::io("encode", &path, e))?;
+        let (bytes, ..) =
+            thumbnail(&decoded.to_rgb(), self.side, QUALITY).map_err(|e| Error::io("encode", &path, e))?;
         files::write_atomic(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
         *made += 1;
         Ok(Some(name))
@@ -173,25 +173,6 @@ impl<'a> ThumbFolder<'a> {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.jpg"))
-    }
-
-    fn jpeg(&self, picture: &RgbImage) -> std::io::Result<Vec<u8>> {
-        let (width, height) = picture.dimensions();
-        let longest = width.max(height).max(1);
-        let scaled = |side: u32| {
-            let side = u64::from(side) * u64::from(self.side) / u64::from(longest);
-            side.clamp(1, u64::from(self.side)) as u32
-        };
-        let mut bytes = Vec::new();
-        let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-        let encoded = if longest > self.side {
-            let small = ::image::imageops::thumbnail(picture, scaled(width), scaled(height));
-            small.write_with_encoder(encoder)
-        } else {
-            picture.write_with_encoder(encoder)
-        };
-        encoded.map_err(std::io::Error::other)?;
-        Ok(bytes)
     }
 }
 

@@ -9,7 +9,7 @@ mod writer;
 pub use paint::{ColourScale, heatmap, mask, outline, overlay};
 pub use printable::printable;
 pub use record::{Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
-pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save};
+pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save, thumbnail};
 pub use writer::{COLUMNS, RecordFormat, RecordWriter};
 
 /// A record for tests: scored or failed.

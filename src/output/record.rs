@@ -356,8 +356,8 @@ pub mod tests {
             assert!(error.contains(needle), "{error}");
         }
         for (line, needle) in [
-            ("{\"schema\": 1}\n", "a record of schema 1, this program knows schema 2"),
-            ("{\"schema\": 2}", "missing field"),
+            ("{\"schema\": 1}\n", "a record of schema 1, this program knows schema 3"),
+            ("{\"schema\": 3}", "missing field"),
             ("{}", "missing field `schema`"),
             ("{\"sch", "EOF while parsing a string, column 5"),
         ] {

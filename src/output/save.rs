@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use ::image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png::PngEncoder};
+use ::image::{
+    ExtendedColorType, ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder,
+};
 use ndarray::{Array2, ArrayView2};
 use ndarray_npy::WriteNpyExt;
 
@@ -141,6 +143,24 @@ fn encode_png(
     let mut bytes = Cursor::new(Vec::new());
     PngEncoder::new(&mut bytes).write_image(pixels, width, height, colour).map_err(std::io::Error::other)?;
     Ok(bytes.into_inner())
+}
+
+/// A picture as a JPEG whose longest side is at most `longest` pixels, with its width and height.
+///
+/// # Errors
+/// An encoder that fails.
+pub fn thumbnail(picture: &RgbImage, longest: u32, quality: u8) -> std::io::Result<(Vec<u8>, u32, u32)> {
+    let side = picture.width().max(picture.height()).max(1);
+    let scaled = |v: u32| (u64::from(v) * u64::from(longest) / u64::from(side)).max(1) as u32;
+    let small = if side > longest {
+        &::image::imageops::thumbnail(picture, scaled(picture.width()), scaled(picture.height()))
+    } else {
+        picture
+    };
+    let mut bytes = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+    small.write_with_encoder(encoder).map_err(std::io::Error::other)?;
+    Ok((bytes, small.width(), small.height()))
 }
 
 fn display(path: &Path) -> String {

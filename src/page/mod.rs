@@ -22,9 +22,6 @@ pub(crate) use shell::Shell;
 pub(crate) use text::Text;
 pub use training::{TrainingPage, TrainingSeries};
 
-#[cfg(test)]
-mod tests;
-
 /// What the page of one evaluation shows.
 #[derive(Debug, Clone, Copy)]
 pub struct EvaluationPage<'a> {

@@ -79,11 +79,11 @@ fn ids_come_back_as_they_were_written_and_names_as_far_as_they_are_known() {
     let ran = here.work(lines.join("\n").as_bytes(), &["--class", "bolt"]).ok();
     let answers: Vec<&str> = ran.stdout.lines().collect();
     for (answer, start) in answers.iter().zip([
-        r#"{"id":123456789012345678901234567890,"schema":2,"path":"a.png""#,
-        r#"{"id":1.10,"schema":2,"path":"a.png""#,
-        r#"{"id":1e999,"schema":2,"path":"a.png""#,
-        r#"{"id":"\udcff","schema":2,"path":"{\"id\": \"\\udcff\", \"path\""#,
-        r#"{"schema":2,"path":"{\"id\": 7,""#,
+        r#"{"id":123456789012345678901234567890,"schema":3,"path":"a.png""#,
+        r#"{"id":1.10,"schema":3,"path":"a.png""#,
+        r#"{"id":1e999,"schema":3,"path":"a.png""#,
+        r#"{"id":"\udcff","schema":3,"path":"{\"id\": \"\\udcff\", \"path\""#,
+        r#"{"schema":3,"path":"{\"id\": 7,""#,
     ]) {
         assert!(answer.starts_with(start), "{answer}, expected {start}");
     }

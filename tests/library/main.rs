@@ -1,7 +1,10 @@
 //! The library as its users meet it: the example's functions, and what holds for every detection.
 
+mod dataset;
 #[path = "../../examples/detect.rs"]
 mod example;
+mod gallery;
+mod page;
 #[path = "../support/mod.rs"]
 mod support;
 mod tiles;

@@ -25,10 +25,10 @@ from PIL import Image
 def records():
     """Lines of a run's results: scored, failed, and the first name again."""
     scored = {
-        "schema": 2, "path": "in/a.png", "name": "a.png", "bytes": 5, "modified": 7, "sha256": None,
+        "schema": 3, "path": "in/a.png", "name": "a.png", "bytes": 5, "modified": 7, "sha256": None,
         "model": "builtin", "method": "aa-clip", "class": "object", "score": 0.25, "anomalous": False,
         "threshold": 0.5, "components": {
-            "text_prob": None, "image_pred": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.1,
+            "image": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.1,
         },
         "region_threshold": 0.5, "regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "area": 5, "peak": 0.6}],
         "size": {"width": 9, "height": 8}, "image_size": 224, "tiles": 1, "files": {"overlay": "a.png.overlay.png"},
@@ -296,7 +296,7 @@ def files():
     yield "worker/small.jsonl", "\n".join(requests).encode()
     result = {
         "name": "a.png", "class": "c", "kind": "good", "anomalous": False, "score": 0.25,
-        "components": {"text_prob": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.5},
+        "components": {"image": 0.5, "map_min": 0.0, "map_max": 1.0, "map_mean": 0.5},
         "map": 0, "bytes": 10, "modified": 20,
     }
     yield "results/last_map.jsonl", json.dumps(result | {"map": 2**64 - 1}).encode() + b"\n"

@@ -1,6 +1,6 @@
 """Opens an evaluation page in headless Chromium, checks it and takes pictures of it.
 
-    AACLIP_PAGE_OUT=target/page.html cargo test --lib page
+    AACLIP_PAGE_OUT=target/page.html cargo test --test library page
     python3 tests/reference/open_page.py target/page.html target/pictures
     python3 tests/reference/open_page.py --self-test
 

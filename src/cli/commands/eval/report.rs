@@ -7,11 +7,10 @@ use aaclip::dataset::{Dataset, Mask, Sample};
 use aaclip::evaluation::{ClassEvaluation, Compared, PictureResult, Store, Table};
 use aaclip::image::{DecodeOptions, Picture, decode};
 use aaclip::metrics::{Maps, Ranking, Truth};
-use aaclip::output::{Artefact, ArtefactNames, ColourScale, Pictures, outline, overlay, save};
+use aaclip::output::{Artefact, ArtefactNames, ColourScale, Pictures, outline, overlay, save, thumbnail};
 use aaclip::page::{EvaluationPage, Mistake, PageClass, PageCurves, PageTable, WorstPicture};
 use aaclip::progress::Progress;
 use aaclip::{Detector, Error, Result, files};
-use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
 use ndarray::Array2;
 
@@ -179,6 +178,10 @@ impl Report<'_> {
             let inside = |x: u32, y: u32| grey[y as usize * width as usize + x as usize] > 0;
             outline(&mut painted, inside, TRUTH, width.max(height) / THUMBNAIL);
         }
+        let jpeg = |picture| {
+            thumbnail(picture, THUMBNAIL, 85)
+                .map_err(|e| Error::Setting(format!("a thumbnail could not be encoded: {e}")))
+        };
         let (thumbnail, width, height) = jpeg(&rgb)?;
         let (overlay, ..) = jpeg(&painted)?;
         Ok(WorstPicture {
@@ -254,19 +257,4 @@ fn curves(ranking: &Ranking, aupro: Option<(f64, f64)>) -> PageCurves {
         }),
         summary,
     }
-}
-
-/// A small JPEG, and its size.
-fn jpeg(picture: &RgbImage) -> Result<(Vec<u8>, u32, u32)> {
-    let longest = picture.width().max(picture.height()).max(1);
-    let scaled = |side: u32| (u64::from(side) * u64::from(THUMBNAIL) / u64::from(longest)).max(1) as u32;
-    let small = match longest > THUMBNAIL {
-        true => image::imageops::thumbnail(picture, scaled(picture.width()), scaled(picture.height())),
-        false => picture.clone(),
-    };
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, 85)
-        .encode_image(&small)
-        .map_err(|e| Error::Setting(format!("a thumbnail could not be encoded: {e}")))?;
-    Ok((bytes, small.width(), small.height()))
 }

@@ -6,7 +6,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use regex::Regex;
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::*;
+use aaclip::page::{EvaluationPage, Mistake, PageClass, PageCurves, PageTable, WorstPicture};
 
 /// Parses the page as XML, which forgives nothing. The page is HTML: its void elements have no end, and only
 /// they are given one here.

@@ -1,14 +1,16 @@
 //! Runs written as `aaclip detect` writes them, read and shown.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use ::image::{Rgb, RgbImage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::Provenance;
-use crate::batch::Manifest;
+use aaclip::batch::Manifest;
+use aaclip::gallery::{DetectRun, Gallery, GallerySummary};
+use aaclip::progress::Progress;
+use aaclip::{Provenance, Result, files};
 
 /// A folder with `photos/` and a run's folder `out/` beside it.
 struct Place(tempfile::TempDir);
@@ -18,7 +20,7 @@ impl Place {
         let place = Self(tempfile::tempdir().unwrap());
         std::fs::create_dir(place.path("out")).unwrap();
         let manifest =
-            json!({"schema": 2, "program": "aaclip 0.1.0", "started_in": place.0.path(), "settings": {}});
+            json!({"schema": 3, "program": "aaclip 0.1.0", "started_in": place.0.path(), "settings": {}});
         place.write("out/manifest.json", manifest.to_string());
         place
     }
@@ -67,7 +69,7 @@ fn lines(records: &[Value]) -> String {
 
 fn record(name: &str, score: f64) -> Value {
     json!({
-        "schema": 2, "path": format!("photos/{name}"), "name": name, "bytes": 1, "modified": 1, "sha256": null,
+        "schema": 3, "path": format!("photos/{name}"), "name": name, "bytes": 1, "modified": 1, "sha256": null,
         "model": "builtin", "method": "aa-clip", "class": "object", "score": score, "anomalous": score >= 0.5,
         "threshold": 0.5,
         "components": {"image": 0.25, "map_min": 0.5, "map_max": 1.5, "map_mean": 0.75},
@@ -150,7 +152,7 @@ fn shards_are_one_run_and_start_where_they_were_started() {
 #[test]
 fn what_cannot_be_shown_is_said() {
     let old = json!({"schema": 1, "path": "a.png", "score": 0.5});
-    let no_name = json!({"schema": 2, "path": "a.png"});
+    let no_name = json!({"schema": 3, "path": "a.png"});
     let half = &record("a.png", 0.5).to_string()[..40];
     let manifest =
         |text: &str| vec![("results.jsonl", lines(&[record("a", 0.5)])), ("manifest.json", text.to_owned())];
@@ -161,7 +163,7 @@ fn what_cannot_be_shown_is_said() {
         (results(record("a", 0.5).to_string()), "no finished picture yet"),
         (
             results(lines(&[record("a", 0.5), old])),
-            "line 2: a record of schema 1, this program knows schema 2",
+            "line 2: a record of schema 1, this program knows schema 3",
         ),
         (results(lines(&[json!({"a": 1})])), "line 1: missing field `schema`"),
         (results(format!("{half}\n{}\n", record("b", 0.5))), "line 1: EOF while parsing a string"),
@@ -172,7 +174,7 @@ fn what_cannot_be_shown_is_said() {
         (manifest("{}"), "manifest.json cannot be used: missing field"),
         (
             manifest(r#"{"schema": 1, "program": "p", "started_in": "/", "settings": {}}"#),
-            "schema 1, expected 2",
+            "schema 1, expected 3",
         ),
     ];
     for (files, expected) in cases {

@@ -106,6 +106,6 @@ fn files_that_are_something_else_are_refused() {
 
     let tree = Tree::new();
     let file = std::fs::File::create(tree.file("big.jsonl")).unwrap();
-    file.set_len(super::super::listing::MAX_METADATA_BYTES + 1).unwrap();
+    file.set_len((256 << 20) + 1).unwrap();
     assert!(matches!(tree.refused(), DatasetError::TooLarge { .. }));
 }

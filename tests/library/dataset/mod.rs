@@ -7,7 +7,7 @@ mod selection;
 
 use std::path::{Path, PathBuf};
 
-use super::*;
+use aaclip::dataset::{Dataset, DatasetError, Label, Layout, Mask, Problem, ProblemKind, Sample};
 
 /// A data set in a temporary folder.
 struct Tree(tempfile::TempDir);
