@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
+use sha2::{Digest, Sha256};
 
-use super::Detector;
+use super::{Detector, batch};
 use crate::anchors::{AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
 use crate::image::{Fit, Picture};
-use crate::methods::{Method, Model, OptionValues, Setup, Trained, aa_clip, sdp};
+use crate::methods::{Method, Model, OptionValues, References, Setup, Trained, aa_clip, sdp};
 use crate::models;
 use crate::progress::Progress;
 use crate::tiles::Tiling;
-use crate::{Error, Provenance, Result};
+use crate::{Error, Provenance, Result, files};
 
 /// Settings of a detector to be. See [`Detector::builder`].
 #[derive(Debug, Clone)]
@@ -151,8 +152,7 @@ impl DetectorBuilder {
     /// Anything that does not exist, cannot be read or does not fit together.
     pub fn build(&self) -> Result<Detector> {
         let detectors = self.open()?;
-        let detector = detectors.detector(&detectors.describe(&self.class, self.dataset.as_deref())?)?;
-        if self.references.is_empty() { Ok(detector) } else { detector.with_references(&self.references) }
+        detectors.detector(&detectors.describe(&self.class, self.dataset.as_deref())?)
     }
 
     /// Opens the model and the trained weights for any class; reads no tower yet.
@@ -190,7 +190,7 @@ impl DetectorBuilder {
             progress: self.progress,
             ..Setup::new(method, named.open()?)
         };
-        Detectors::new(named.name, setup, self.tiling)
+        Detectors::new(named.name, setup, self.tiling)?.with_references(&self.references)
     }
 
     fn asked_method(&self) -> Result<Option<&'static Method>> {
@@ -222,6 +222,9 @@ pub struct Detectors {
     model: Arc<dyn Model>,
     prompts: PromptSet,
     tiling: Option<Tiling>,
+    /// Pictures of good parts, `[1, 3, S, S]` each, and a hash of them.
+    references: Vec<Tensor>,
+    references_digest: String,
 }
 
 impl Detectors {
@@ -232,7 +235,36 @@ impl Detectors {
     pub fn new(name: String, setup: Setup, tiling: Option<Tiling>) -> Result<Self> {
         let model = (setup.method.load)(&setup)?;
         let prompts = setup.prompts()?;
-        Ok(Self { name, setup, model, prompts, tiling })
+        let (references, references_digest) = (Vec::new(), String::new());
+        Ok(Self { name, setup, model, prompts, tiling, references, references_digest })
+    }
+
+    /// The same, which also compares with pictures of good parts.
+    ///
+    /// # Errors
+    /// A method without a use for them, or one that needs them and gets none; a picture that cannot be made square.
+    pub fn with_references(mut self, good: &[Picture]) -> Result<Self> {
+        let method = self.setup.method;
+        match (method.references, good.is_empty()) {
+            (References::Never, false) => {
+                return Err(Error::Setting(format!(
+                    "method {} does not compare with reference pictures",
+                    method.name
+                )));
+            }
+            (References::Needed, true) => {
+                return Err(Error::Setting(format!("method {} needs reference pictures", method.name)));
+            }
+            _ => {}
+        }
+        let mut hash = Sha256::new();
+        for picture in good {
+            hash.update(picture.samples());
+            let prepared = self.model.preprocess().run(picture)?;
+            self.references.push(batch(prepared.tensor, &self.setup.device)?);
+        }
+        self.references_digest = files::hex(&hash.finalize()[..8]);
+        Ok(self)
     }
 
     /// The model, as results name it.
@@ -274,8 +306,7 @@ impl Detectors {
     /// Weights that cannot be read, or words that give no anchors.
     pub fn detector(&self, class: &ClassName) -> Result<Detector> {
         let detector = self.unprepared(class)?;
-        self.model.prepare()?;
-        Ok(detector)
+        self.prepared(detector)
     }
 
     /// One detector per class.
@@ -285,11 +316,17 @@ impl Detectors {
     pub fn detectors(&self, classes: &BTreeMap<String, ClassName>) -> Result<BTreeMap<String, Detector>> {
         // Anchors first: the text tower and the image tower need not be in memory together.
         let one = |(key, class): (&String, &ClassName)| Ok((key.clone(), self.unprepared(class)?));
-        let all = classes.iter().map(one).collect::<Result<BTreeMap<_, _>>>()?;
-        if !all.is_empty() {
-            self.model.prepare()?;
+        let all = classes.iter().map(one).collect::<Result<Vec<_>>>()?;
+        all.into_iter().map(|(key, detector)| Ok((key, self.prepared(detector)?))).collect()
+    }
+
+    /// A detector whose image tower is read, with the references it compares with.
+    fn prepared(&self, detector: Detector) -> Result<Detector> {
+        self.model.prepare()?;
+        if self.references.is_empty() {
+            return Ok(detector);
         }
-        Ok(all)
+        Ok(Detector { class: detector.class.with_references(&self.references)?, ..detector })
     }
 
     fn unprepared(&self, class: &ClassName) -> Result<Detector> {
@@ -316,6 +353,9 @@ impl Detectors {
         p.set("fit", self.setup.fit.name());
         if let Some(tiling) = self.tiling {
             p.set("tiling", tiling);
+        }
+        if !self.references.is_empty() {
+            p.set("references", format!("{} pictures {}", self.references.len(), self.references_digest));
         }
         self.model.provenance(&mut p);
         Ok(p)

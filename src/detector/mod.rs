@@ -30,7 +30,7 @@ use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::image::{Mask, Picture, Prepared, Preprocess};
 use crate::map::final_map;
-use crate::methods::{ClassModel, Components, Method, Model, References};
+use crate::methods::{ClassModel, Components, Method, Model};
 use crate::tiles::{TileGrid, Tiling};
 use crate::{Error, Result};
 use detection::probabilities;
@@ -59,22 +59,6 @@ impl Detector {
     /// Settings of a detector of a model: a published model's name, a folder, or `builtin`.
     pub fn builder(model: &str) -> DetectorBuilder {
         DetectorBuilder::new(Some(model))
-    }
-
-    /// The same detector, which also compares with pictures of good parts.
-    ///
-    /// # Errors
-    /// A method without a use for them, or a picture that cannot be made square.
-    pub fn with_references(&self, good: &[Picture]) -> Result<Self> {
-        if self.method.references == References::Never {
-            return Err(Error::Setting(format!(
-                "method {} does not compare with pictures",
-                self.method.name
-            )));
-        }
-        let prepare = |picture| self.batch(self.preprocess().run(picture)?.tensor);
-        let pictures = good.iter().map(prepare).collect::<Result<Vec<_>>>()?;
-        Ok(Self { class: self.class.with_references(&pictures)?, ..self.clone() })
     }
 
     /// The method.
@@ -163,7 +147,7 @@ impl Detector {
     fn find(&self, prepared: Prepared, tiles: Option<Tiled<'_>>, preprocess: Duration) -> Result<Detection> {
         let mut clock = Stopwatch::start();
         let square = prepared.geometry;
-        let evidence = self.class.look(&self.batch(prepared.tensor)?)?;
+        let evidence = self.class.look(&batch(prepared.tensor, &self.device)?)?;
         let blend = tiles.as_ref().map(|tiled| self.blend(tiled)).transpose()?;
         let model = clock.lap();
 
@@ -189,13 +173,13 @@ impl Detector {
             square,
         })
     }
+}
 
-    /// A picture of `[3, S, S]` as a batch of one.
-    fn batch(&self, picture: Array3<f32>) -> Result<Tensor> {
-        let size = self.image_size();
-        let pixels = picture.into_raw_vec_and_offset().0;
-        Ok(Tensor::from_vec(pixels, (1, 3, size, size), &self.device)?)
-    }
+/// A picture of `[3, S, S]` as a batch of one.
+fn batch(picture: Array3<f32>, device: &Device) -> Result<Tensor> {
+    let (channels, height, width) = picture.dim();
+    let pixels = picture.into_raw_vec_and_offset().0;
+    Ok(Tensor::from_vec(pixels, (1, channels, height, width), device)?)
 }
 
 /// Times one stage after another.

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::Detector;
+use super::{Detector, batch};
 use crate::Result;
 use crate::image::{Geometry, Picture};
 use crate::map::{smooth_blend, tile_map};
@@ -47,7 +47,7 @@ impl Detector {
     /// The map of one tile, `[S, S]`.
     fn tile(&self, picture: &Picture, tile: &Tile) -> Result<Array2<f32>> {
         let cut = picture.square(tile.x, tile.y, tile.side);
-        let evidence = self.class.look(&self.batch(self.preprocess().run(&cut)?.tensor)?)?;
+        let evidence = self.class.look(&batch(self.preprocess().run(&cut)?.tensor, &self.device)?)?;
         Ok(tile_map(&evidence.grids, self.image_size()))
     }
 

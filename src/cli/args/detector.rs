@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use aaclip::anchors::AnchorCache;
 use aaclip::clip::{Activation, PrecisionChoice};
 use aaclip::device::DeviceChoice;
-use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16};
+use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16, Picture, decode};
 use aaclip::methods::Setup;
 use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
@@ -14,6 +14,7 @@ use aaclip::{DetectorBuilder, Error, Result};
 
 use crate::cli::args::method::MethodArgs;
 use crate::cli::args::names;
+use crate::cli::inputs;
 
 /// What a detector is made of.
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,10 @@ pub struct DetectorArgs {
 
     #[command(flatten)]
     pub method: MethodArgs,
+
+    /// Pictures of good parts to compare with, for methods that do: files, or folders of them
+    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
+    pub reference: Vec<PathBuf>,
 
     /// Encode the prompts again instead of reading their anchors from the cache
     #[arg(long, help_heading = "Anchor parameters")]
@@ -133,12 +138,31 @@ impl DetectorArgs {
             .device(self.device.open()?)
             .precision(self.precision)
             .cache(if self.no_cache { AnchorCache::disabled() } else { AnchorCache::new() })
+            .references(self.references()?)
             .progress(progress);
         let builder = match &self.adapters {
             Some(path) => builder.checkpoint(path),
             None => builder,
         };
         Ok(self.method.apply(builder))
+    }
+
+    /// The pictures of `--reference`.
+    fn references(&self) -> Result<Vec<Picture>> {
+        let found = inputs::expand(&self.reference, std::io::empty());
+        if let Some(problem) = found.problems.into_iter().next() {
+            return Err(Error::Setting(format!("--reference: {problem}")));
+        }
+        let pictures: Vec<Picture> = (found.listing.iter())
+            .map(|input| {
+                let input = input.map_err(|problem| Error::Setting(format!("--reference: {problem}")))?;
+                Ok(decode(&input.path, &self.decode_options())?)
+            })
+            .collect::<Result<_>>()?;
+        if pictures.is_empty() && !self.reference.is_empty() {
+            return Err(Error::Setting("--reference: no picture was found".to_owned()));
+        }
+        Ok(pictures)
     }
 
     /// How large pictures are looked at in parts.

@@ -9,6 +9,7 @@ pub mod detect;
 mod doctor;
 mod eval;
 mod man;
+mod methods;
 mod models;
 mod prompts;
 mod report;
@@ -31,6 +32,7 @@ use crate::cli::settings::Applied;
 pub enum Command {
     Detect(Box<DetectArgs>),
     Eval(Box<EvalArgs>),
+    Methods(methods::MethodsArgs),
     Models(models::ModelsArgs),
     Adapters(adapters::AdaptersArgs),
     Prompts(prompts::PromptsArgs),
@@ -56,6 +58,7 @@ impl Command {
             Self::Detect(args) => detect::run(*args),
             Self::Adapters(args) => adapters::run(args),
             Self::Eval(args) => eval::run(*args),
+            Self::Methods(args) => methods::run(args),
             Self::Models(args) => models::run(args),
             Self::Prompts(args) => prompts::run(args),
             Self::Train(args) => train::run(args),
