@@ -5,7 +5,6 @@ use crate::{Ran, Workplace};
 
 impl Workplace {
     /// Replaces what differs between machines and versions while the guard lives.
-    #[must_use]
     pub fn filters(&self) -> insta::internals::SettingsBindDropGuard {
         let mut settings = insta::Settings::clone_current();
         let literal = |text: &str| text.replace('.', r"\.");
