@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
+use aaclip::methods::TrainedError;
 use aaclip::output::printable;
 use aaclip::progress::Progress;
+use aaclip::weights::registry::Registry;
 use aaclip::{Error, Result};
 
 use crate::cli::args::global::Verbosity;
@@ -45,6 +47,18 @@ pub fn note(message: impl FnOnce() -> String) {
     if verbosity().verbose {
         anstream::eprintln!("aaclip: {}", message());
     }
+}
+
+/// An error with what the command line knows about it: the library states facts.
+pub fn advised(error: &Error) -> String {
+    let Error::Trained(trained) = error else { return error.to_string() };
+    let TrainedError::OtherModel { image_width: Some(width), .. } = &**trained else {
+        return error.to_string();
+    };
+    let known = Registry::load().ok();
+    let of_width = known.iter().flat_map(Registry::entries).filter(|e| e.width == *width);
+    let names: Vec<&str> = of_width.map(|e| e.name.as_str()).collect();
+    if names.is_empty() { error.to_string() } else { format!("{error} (as {} has)", names.join(", ")) }
 }
 
 /// An error about results of an earlier run with its remedies; `restart` is the flag that removes them.

@@ -66,7 +66,7 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            messages::error(&e);
+            messages::error(messages::advised(&e));
             parse::explain(&e.to_string(), &parsed.applied);
             ExitCode::from(EXIT_ERROR)
         }

@@ -24,6 +24,8 @@ pub struct MethodOption {
     pub values: &'static [(&'static str, &'static str)],
     /// Whether it takes a list, with commas between its values.
     pub list: bool,
+    /// The value it has if it is not given.
+    pub default: Option<&'static str>,
     /// The value it has if it is given without one.
     pub bare: Option<&'static str>,
     /// Refuses a value in words: what is expected.
@@ -39,6 +41,7 @@ impl MethodOption {
         heading: "Method",
         values: &[],
         list: false,
+        default: None,
         bare: None,
         check: |_| Ok(()),
     };
@@ -68,8 +71,8 @@ pub static SMOOTHING: MethodOption = MethodOption {
 pub static FIDELITY: MethodOption = MethodOption {
     name: "fidelity",
     value: "FIDELITY",
-    help: "Features as the reference code keeps them (with its in-place updates) or as the paper describes them \
-           [default: reference]",
+    help: "Features as the reference code keeps them (with its in-place updates) or as the paper describes them",
+    default: Some("reference"),
     values: &[("reference", "As the official code"), ("clean", "As the paper")],
     ..MethodOption::TEXT
 };
@@ -98,7 +101,8 @@ const ANCHORS_HEADING: &str = "Anchor parameters";
 pub static ANCHORS: MethodOption = MethodOption {
     name: "anchors",
     value: "ANCHORS",
-    help: "Vector that represents an ensemble's sentences [default: mean]",
+    help: "How the sentences' vectors become one anchor",
+    default: Some("mean"),
     values: &[
         ("mean", "Their mean"),
         ("pca", "The direction they have most in common"),
@@ -231,17 +235,25 @@ impl OptionValues {
         }
     }
 
-    /// An option's text, if it was said.
+    /// An option's text: as it was said, else its default.
     pub fn text(&self, option: &MethodOption) -> Option<&str> {
-        self.0.get(option.name).map(String::as_str)
+        self.0.get(option.name).map(String::as_str).or(option.default)
     }
 
-    /// An option's value, if it was said.
+    /// An option's value, if it was said or has a default.
     ///
     /// # Errors
     /// A text that is none; [`OptionValues::set`] has refused such.
     pub fn get<T: FromStr>(&self, option: &MethodOption) -> Result<Option<T>> {
         self.text(option).map(|text| parsed(option, text)).transpose()
+    }
+
+    /// The value of an option with a default.
+    ///
+    /// # Errors
+    /// As [`OptionValues::get`]; an option without a value.
+    pub fn value<T: FromStr>(&self, option: &MethodOption) -> Result<T> {
+        self.get(option)?.ok_or_else(|| Error::Setting(format!("--{} has no value", option.name)))
     }
 
     /// A list's values, if it was said.
@@ -295,7 +307,7 @@ pub fn smoothing(values: &OptionValues) -> Result<Option<Sigma>> {
 /// # Errors
 /// A parameter that the chosen one does not have.
 pub fn representative(values: &OptionValues) -> Result<Representative> {
-    let name = values.text(&ANCHORS).unwrap_or("mean");
+    let name = values.text(&ANCHORS).unwrap_or_default();
     let mut chosen = match name {
         "pca" => Representative::Pca,
         "kde" => Representative::kde(),

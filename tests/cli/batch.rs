@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
+use crate::snapshot::Refusals;
 use crate::{Ran, Workplace, support};
 
 /// Records without what differs from run to run.
@@ -94,24 +95,23 @@ fn other_settings_are_refused_with_the_difference() {
     here.folder(&["in/a.png"]);
     here.detect(&["in", "-o", "out"]).ok();
     let before = here.read("out/results.jsonl");
-    for (more, needle) in [
-        (&["--class", "screw"][..], "class: object there, screw here"),
-        (&["--threshold", "0.25"], "threshold: none there, 0.25 here"),
-        (&["--smoothing", "3"], "smoothing: default there, 3 here"),
-        (&["--save", "raw"], "save: heatmap,overlay there, raw here"),
-        (&["--fit", "pad"], "fit: Squash there, Pad here"),
+    let mut refused = Refusals::default();
+    for more in [
+        &["--class", "screw"][..],
+        &["--threshold", "0.25"],
+        &["--smoothing", "3"],
+        &["--save", "raw"],
+        &["--fit", "pad"],
     ] {
-        let ran = here.detect(&[&["in", "-o", "out"], more].concat());
-        assert_eq!(ran.code, 2);
-        assert!(ran.stderr.contains(needle) && ran.stderr.contains("--restart"), "{}", ran.stderr);
+        refused.lines(more, &here.detect(&[&["in", "-o", "out"], more].concat()));
     }
     assert_eq!(here.read("out/results.jsonl"), before);
     here.detect(&["in", "-o", "out", "--class", "screw", "--restart"]).ok();
     assert_eq!(steady(&here.read("out/results.jsonl"))[0]["class"], "screw");
     // Results of unknown settings are not touched.
     std::fs::remove_file(here.path("out/manifest.json")).unwrap();
-    let ran = here.detect(&["in", "-o", "out"]);
-    assert!(ran.code == 2 && ran.stderr.contains("manifest.json"), "{}", ran.stderr);
+    refused.lines(&["in", "-o", "out"], &here.detect(&["in", "-o", "out"]));
+    insta::assert_snapshot!(refused.0);
     // A picture by itself keeps no journal.
     here.detect(&["in/a.png", "-o", "single"]).ok();
     assert!(!here.path("single/results.jsonl").exists());
@@ -152,12 +152,11 @@ fn filters_choose_and_output_inside_is_left_out() {
     assert_eq!(run(&["--include", "new/**"]), ["new/d.png"]);
     assert_eq!(run(&["-o", "in/results"]).len(), 4);
     assert_eq!(run(&["-o", "in/results"]).len(), 4);
-    let ran = here.detect(&["in", "--include", "*.gif"]);
-    assert!(ran.code == 2 && ran.stderr.contains("--include *.gif"), "{}", ran.stderr);
-    let ran = here.detect(&["in", "-o", "in"]);
-    assert!(ran.code == 2 && ran.stderr.contains("is searched"), "{}", ran.stderr);
-    let ran = here.detect(&["in", "--exclude", "["]);
-    assert!(ran.code == 2 && ran.stderr.contains("not a valid pattern"), "{}", ran.stderr);
+    let mut refused = Refusals::default();
+    for arguments in [&["in", "--include", "*.gif"], &["in", "-o", "in"], &["in", "--exclude", "["]] {
+        refused.line(arguments, &here.detect(arguments));
+    }
+    insta::assert_snapshot!(refused.0);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn a_fresh_machine_detects_without_a_model() {
     };
     assert_eq!(score(&[]), record["score"].as_f64().unwrap());
     assert_ne!(score(&["--method", "sdp"]), score(&[]));
-    assert!(here.run(&["models", "list"]).ok().stdout.contains("builtin"));
+    insta::assert_snapshot!("models", here.run(&["models", "list"]).ok().stdout);
 }
 
 #[test]

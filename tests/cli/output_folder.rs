@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::batch::{names, steady};
+use crate::snapshot::Refusals;
 use crate::{Workplace, support};
 
 #[test]
@@ -29,12 +30,11 @@ fn a_result_is_not_replaced_by_that_of_another_picture() {
     let run = |folder: &str| here.detect(&[folder, "-o", "out", "--save", "raw", "--verbose"]);
     run("day1").ok();
     let before = here.read("out/results.jsonl");
-    let ran = run("day2");
-    assert!(
-        ran.code == 2 && ran.stderr.contains("day1/a.png") && ran.stderr.contains("day2/a.png"),
-        "{}",
-        ran.stderr
-    );
+    let mut refused = Refusals::default();
+    let _filters = here.filters();
+    let other = ["day2", "-o", "out", "--save", "raw"];
+    refused.line(&other, &here.detect(&other));
+    insta::assert_snapshot!(refused.0);
     assert_eq!(here.read("out/results.jsonl"), before);
     // The same pictures by another way, or in another place, are the same.
     let ran = run("day2/../day1").ok();
@@ -69,14 +69,11 @@ fn parts_of_one_folder_belong_together() {
     here.folder(&["in/a.png", "in/b.png", "in/c.png"]);
     let run = |more: &[&str]| here.detect(&[&["in", "-o", "out", "--save", "raw"], more].concat());
     run(&["--shard", "0/2"]).ok();
-    for (more, needle) in [
-        (&["--shard", "1/2", "--class", "screw"][..], "class: object there, screw here"),
-        (&["--shard", "1/3"], "part 1-of-3"),
-        (&[], "a whole run"),
-    ] {
-        let ran = run(more);
-        assert!(ran.code == 2 && ran.stderr.contains(needle), "{}", ran.stderr);
+    let mut refused = Refusals::default();
+    for more in [&["--shard", "1/2", "--class", "screw"][..], &["--shard", "1/3"], &[]] {
+        refused.lines(more, &run(more));
     }
+    insta::assert_snapshot!(refused.0);
     assert!(!here.path("out/results.jsonl").exists());
     run(&["--shard", "1/2"]).ok();
     // A part without a picture has run, too.
@@ -124,12 +121,15 @@ fn each_picture_once_and_namesakes_where_nothing_is_kept() {
     here.folder(&["one/a.png", "two/a.png"]);
     let ran = here.detect(&["one", "two", "one/a.png", "./one/a.png", "--format", "jsonl"]).ok();
     assert_eq!(names(&steady(&ran.stdout)), ["a.png", "a.png"]);
-    let ran = here.detect(&["one", "two", "-o", "out"]);
-    assert!(ran.code == 2 && ran.stderr.contains("two/a.png"), "{}", ran.stderr);
-    for arguments in [&["one/a.png", "--exclude", "*"][..], &["one/*.png", "--include", "b*"]] {
-        let ran = here.detect(arguments);
-        assert!(ran.code == 2 && ran.stderr.contains("no effect"), "{}", ran.stderr);
+    let mut refused = Refusals::default();
+    for arguments in [
+        &["one", "two", "-o", "out"][..],
+        &["one/a.png", "--exclude", "*"],
+        &["one/*.png", "--include", "b*"],
+    ] {
+        refused.line(arguments, &here.detect(arguments));
     }
+    insta::assert_snapshot!(refused.0);
 }
 
 #[test]

@@ -5,7 +5,6 @@ use crate::{Ran, Workplace};
 
 impl Workplace {
     /// Replaces what differs between machines and versions while the guard lives.
-    #[must_use]
     pub fn filters(&self) -> insta::internals::SettingsBindDropGuard {
         let mut settings = insta::Settings::clone_current();
         let literal = |text: &str| text.replace('.', r"\.");
@@ -40,7 +39,7 @@ impl Refusals {
     }
 }
 
-/// `text` with `#` for the digits of decimal numbers: the last of them may differ between processors.
+/// `text` with `#` for the digits of decimal numbers, two after the point at most: they may differ between processors.
 pub fn without_figures(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
@@ -49,10 +48,11 @@ pub fn without_figures(text: &str) -> String {
         let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
         let number = &number[..end];
         shown += &rest[..start];
-        if number.trim_end_matches('.').contains('.') {
-            shown.extend(number.chars().map(|c| if c == '.' { c } else { '#' }));
-        } else {
-            shown += number;
+        match number.split_once('.') {
+            Some((whole, part)) if !part.is_empty() => {
+                shown += &format!("{}.{}", "#".repeat(whole.len()), "#".repeat(part.len().min(2)));
+            }
+            _ => shown += number,
         }
         rest = &rest[start + end..];
     }

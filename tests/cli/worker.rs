@@ -61,7 +61,7 @@ fn one_line_out_per_line_in_with_the_scores_of_detect() {
     let kinds: Vec<&str> = answers[3..9].iter().map(|a| a["error"]["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["unreadable", "bad_request", "bad_request", "setup", "bad_request", "empty"]);
     assert_eq!((&answers[5]["id"], &answers[8]["id"]), (&json!(6), &json!(9)));
-    assert!(answers.iter().all(|a| a["schema"] == 2));
+    assert!(answers.iter().all(|a| a["schema"] == 3));
     assert_eq!((&answers[5]["path"], &answers[7]["path"]), (&json!(lines[5]), &json!("x".repeat(200))));
 }
 

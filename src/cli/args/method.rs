@@ -2,6 +2,7 @@
 
 use aaclip::DetectorBuilder;
 use aaclip::methods::{METHODS, MethodOption, options};
+use clap::parser::ValueSource;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
@@ -64,6 +65,9 @@ impl OptionArgs {
     /// Reads the flags that [`argument`] made.
     pub fn of(options: impl Iterator<Item = &'static MethodOption>, matches: &ArgMatches) -> Self {
         let said = options.filter_map(|option| {
+            if matches.value_source(option.name) == Some(ValueSource::DefaultValue) {
+                return None;
+            }
             let value = if option.bare.is_some() {
                 matches.get_one::<bool>(option.name)?.to_string()
             } else {
@@ -99,6 +103,10 @@ pub fn argument(option: &'static MethodOption) -> Arg {
         None => arg.value_parser(
             clap::builder::StringValueParser::new().try_map(move |text| (option.check)(&text).map(|()| text)),
         ),
+    };
+    let arg = match option.default {
+        Some(default) => arg.default_value(default),
+        None => arg,
     };
     if option.list { arg.action(ArgAction::Append).value_delimiter(',') } else { arg }
 }

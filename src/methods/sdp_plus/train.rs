@@ -25,7 +25,8 @@ pub static TRAINER: Trainer = Trainer {
 static EPOCHS: MethodOption = MethodOption {
     name: "epochs",
     value: "N",
-    help: "Epochs [default: 5]",
+    help: "Epochs",
+    default: Some("5"),
     heading: "Training",
     check: crate::methods::options::whole_number,
     ..MethodOption::TEXT
@@ -34,7 +35,8 @@ static EPOCHS: MethodOption = MethodOption {
 static BATCH: MethodOption = MethodOption {
     name: "batch",
     value: "N",
-    help: "Pictures per step [default: 8]",
+    help: "Pictures per step",
+    default: Some("8"),
     heading: "Training",
     check: positive,
     ..MethodOption::TEXT
@@ -43,15 +45,16 @@ static BATCH: MethodOption = MethodOption {
 static RATE: MethodOption = MethodOption {
     name: "rate",
     value: "X",
-    help: "Learning rate [default: 0.0001]",
+    help: "Learning rate",
+    default: Some("0.0001"),
     heading: "Training",
     check: learning_rate,
     ..MethodOption::TEXT
 };
 
 fn train(training: &mut Training) -> crate::Result<Ended> {
-    let batch = training.options.get(&BATCH)?.unwrap_or(8);
-    let rate = training.options.get(&RATE)?.unwrap_or(LinearStage::ADAM.rate);
+    let batch = training.options.value(&BATCH)?;
+    let rate = training.options.value(&RATE)?;
     training.settings.set("batches", batch);
     training.settings.set("rates", rate);
     let state = training.state()?;
@@ -66,7 +69,7 @@ fn train(training: &mut Training) -> crate::Result<Ended> {
     let start = training.restore(state.as_ref(), &mut stage)?;
     let plan = StagePlan {
         batch,
-        epochs: training.options.get(&EPOCHS)?.unwrap_or(5),
+        epochs: training.options.value(&EPOCHS)?,
         shuffled: false,
         augmentation: Augmentation::None,
         chain: Chain::ResizeThenRgb,

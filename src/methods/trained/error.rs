@@ -40,6 +40,8 @@ pub enum TrainedError {
         found: Vec<usize>,
         /// The model they were made for, as far as it is known.
         made_for: String,
+        /// The width of its image tower, if the file tells.
+        image_width: Option<usize>,
     },
     /// Adapters with more blocks than the model, or a depth limit beyond the adapters.
     #[error("{}: {what}: the adapters were made for {made_for}", path.display())]

@@ -253,6 +253,7 @@ impl Trained {
                 expected: expected.to_vec(),
                 found: shape.clone(),
                 made_for: self.made_for(),
+                image_width: self.shapes().iter().find(|(n, _)| *n == "image_width").map(|(_, width)| *width),
             }
             .into());
         }

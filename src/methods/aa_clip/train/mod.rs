@@ -51,7 +51,8 @@ const BASE: MethodOption = MethodOption { heading: "Training", ..MethodOption::T
 static STAGE: MethodOption = MethodOption {
     name: "stage",
     value: "STAGE",
-    help: "Which stages to run [default: both]",
+    help: "Which stages to run",
+    default: Some("both"),
     values: &[
         ("text", "The first: text adapters"),
         ("image", "The second: image adapters"),
@@ -77,7 +78,8 @@ static INIT: MethodOption = MethodOption {
 static TEXT_EPOCHS: MethodOption = MethodOption {
     name: "text-epochs",
     value: "N",
-    help: "Epochs of the first stage [default: 5]",
+    help: "Epochs of the first stage",
+    default: Some("5"),
     check: whole_number,
     ..BASE
 };
@@ -85,7 +87,8 @@ static TEXT_EPOCHS: MethodOption = MethodOption {
 static IMAGE_EPOCHS: MethodOption = MethodOption {
     name: "image-epochs",
     value: "N",
-    help: "Epochs of the second stage [default: 20]",
+    help: "Epochs of the second stage",
+    default: Some("20"),
     check: whole_number,
     ..BASE
 };
@@ -93,7 +96,8 @@ static IMAGE_EPOCHS: MethodOption = MethodOption {
 static TEXT_BATCH: MethodOption = MethodOption {
     name: "text-batch",
     value: "N",
-    help: "Pictures per step of the first stage [default: 16]",
+    help: "Pictures per step of the first stage",
+    default: Some("16"),
     check: positive,
     ..BASE
 };
@@ -101,7 +105,8 @@ static TEXT_BATCH: MethodOption = MethodOption {
 static IMAGE_BATCH: MethodOption = MethodOption {
     name: "image-batch",
     value: "N",
-    help: "Pictures per step of the second stage [default: 2]",
+    help: "Pictures per step of the second stage",
+    default: Some("2"),
     check: positive,
     ..BASE
 };
@@ -109,7 +114,8 @@ static IMAGE_BATCH: MethodOption = MethodOption {
 static TEXT_RATE: MethodOption = MethodOption {
     name: "text-rate",
     value: "X",
-    help: "Learning rate of the first stage [default: 0.00001]",
+    help: "Learning rate of the first stage",
+    default: Some("0.00001"),
     check: learning_rate,
     ..BASE
 };
@@ -117,7 +123,8 @@ static TEXT_RATE: MethodOption = MethodOption {
 static IMAGE_RATE: MethodOption = MethodOption {
     name: "image-rate",
     value: "X",
-    help: "Learning rate of the second stage; halved after 16,000 and 32,000 steps [default: 0.0005]",
+    help: "Learning rate of the second stage; halved after 16,000 and 32,000 steps",
+    default: Some("0.0005"),
     check: learning_rate,
     ..BASE
 };
@@ -141,7 +148,8 @@ static IMAGE_ADAPT_UNTIL: MethodOption = MethodOption {
 static TEXT_ADAPT_WEIGHT: MethodOption = MethodOption {
     name: "text-adapt-weight",
     value: "X",
-    help: "Weight of the text adapters, 0..1 [default: 0.1]",
+    help: "Weight of the text adapters, 0..1",
+    default: Some("0.1"),
     check: share,
     ..BASE
 };
@@ -149,7 +157,8 @@ static TEXT_ADAPT_WEIGHT: MethodOption = MethodOption {
 static IMAGE_ADAPT_WEIGHT: MethodOption = MethodOption {
     name: "image-adapt-weight",
     value: "X",
-    help: "Weight of the image adapters, 0..1 [default: 0.1]",
+    help: "Weight of the image adapters, 0..1",
+    default: Some("0.1"),
     check: share,
     ..BASE
 };
@@ -198,19 +207,19 @@ impl Settings {
             Ok(said.get(option)?.and_then(Share::new).unwrap_or(Share::AA_CLIP))
         };
         Ok(Self {
-            stage: said.text(&STAGE).unwrap_or("both").to_owned(),
+            stage: said.value(&STAGE)?,
             text_adapters: said.get(&TEXT_ADAPTERS)?,
             text: StageSettings {
-                epochs: said.get(&TEXT_EPOCHS)?.unwrap_or(5),
-                batch: said.get(&TEXT_BATCH)?.unwrap_or(16),
-                rate: said.get(&TEXT_RATE)?.unwrap_or(TextStage::ADAM.rate),
+                epochs: said.value(&TEXT_EPOCHS)?,
+                batch: said.value(&TEXT_BATCH)?,
+                rate: said.value(&TEXT_RATE)?,
                 until: said.get(&TEXT_ADAPT_UNTIL)?.unwrap_or(3).min(config.text.layers),
                 weight: weight(&TEXT_ADAPT_WEIGHT)?,
             },
             image: StageSettings {
-                epochs: said.get(&IMAGE_EPOCHS)?.unwrap_or(20),
-                batch: said.get(&IMAGE_BATCH)?.unwrap_or(2),
-                rate: said.get(&IMAGE_RATE)?.unwrap_or(ImageStage::ADAM.rate),
+                epochs: said.value(&IMAGE_EPOCHS)?,
+                batch: said.value(&IMAGE_BATCH)?,
+                rate: said.value(&IMAGE_RATE)?,
                 until: said.get(&IMAGE_ADAPT_UNTIL)?.unwrap_or(6).min(config.vision.layers),
                 weight: weight(&IMAGE_ADAPT_WEIGHT)?,
             },
