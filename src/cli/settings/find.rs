@@ -56,7 +56,7 @@ pub fn user_path() -> Option<PathBuf> {
     match std::env::var_os("AACLIP_CONFIG") {
         Some(path) if path.is_empty() => None,
         Some(path) => Some(path.into()),
-        None => Some(dirs::config_dir()?.join("aaclip").join(FILE_NAME)),
+        None => Some(aaclip::files::config_dir()?.join("aaclip").join(FILE_NAME)),
     }
 }
 
@@ -82,7 +82,7 @@ fn named(path: &Path) -> Result<PathBuf, SettingsError> {
 /// Only a regular file is one: a pipe of that name would stop every run below it.
 fn project_file() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
-    let home = dirs::home_dir().and_then(|home| home.canonicalize().ok());
+    let home = aaclip::files::home_dir().and_then(|home| home.canonicalize().ok());
     let last = here.ancestors().position(|folder| Some(folder) == home.as_deref());
     let folders = here.ancestors().take(last.map_or(usize::MAX, |i| i + 1));
     folders.map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
