@@ -137,8 +137,41 @@ pub fn sha256(bytes: &[u8]) -> String {
 pub fn cache_dir() -> Option<PathBuf> {
     match std::env::var_os("AACLIP_CACHE") {
         Some(dir) if !dir.is_empty() => Some(PathBuf::from(dir)),
-        _ => dirs::cache_dir().map(|d| d.join("aaclip")),
+        _ => user_dir(CACHES).map(|d| d.join("aaclip")),
     }
+}
+
+/// The folder for the user's settings of all programs; `None` where the system names none.
+pub fn config_dir() -> Option<PathBuf> {
+    user_dir(SETTINGS)
+}
+
+/// The user's home folder; `None` where the system names none.
+pub fn home_dir() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
+}
+
+/// A folder of the user: the environment variable that moves it, and where it is below the home folder otherwise.
+type UserDir = (Option<&'static str>, &'static str);
+
+#[cfg(windows)]
+const CACHES: UserDir = (Some("LOCALAPPDATA"), "AppData/Local");
+#[cfg(windows)]
+const SETTINGS: UserDir = (Some("APPDATA"), "AppData/Roaming");
+
+#[cfg(target_vendor = "apple")]
+const CACHES: UserDir = (None, "Library/Caches");
+#[cfg(target_vendor = "apple")]
+const SETTINGS: UserDir = (None, "Library/Application Support");
+
+#[cfg(not(any(windows, target_vendor = "apple")))]
+const CACHES: UserDir = (Some("XDG_CACHE_HOME"), ".cache");
+#[cfg(not(any(windows, target_vendor = "apple")))]
+const SETTINGS: UserDir = (Some("XDG_CONFIG_HOME"), ".config");
+
+fn user_dir((variable, below_home): UserDir) -> Option<PathBuf> {
+    let moved = variable.and_then(std::env::var_os).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    moved.or_else(|| Some(home_dir()?.join(below_home)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ mod file;
 pub use file::ThresholdFile;
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Beta, ContinuousCDF};
 
 use crate::metrics::image_metrics;
 
@@ -58,13 +57,13 @@ pub fn from_good(scores: &[f32], target: f64) -> Option<ClassThreshold> {
     sorted.sort_unstable_by(f32::total_cmp);
     let n = sorted.len();
     let above = ((target * (n + 1) as f64 + 1e-9).floor() as usize).saturating_sub(1).min(n - 1);
-    let (a, b) = (above as f64 + 1.0, (n - above) as f64);
+    let (a, b) = (above + 1, n - above);
     Some(ClassThreshold {
         threshold: sorted[n - 1 - above].next_up(),
         rule: Rule::FalseAlarms(target),
         good: n,
         anomalous: 0,
-        false_alarm_rate: a / (a + b),
+        false_alarm_rate: a as f64 / (a + b) as f64,
         false_alarm_interval: [quantile(a, b, tail()), quantile(a, b, 1.0 - tail())],
         detection_rate: None,
     })
@@ -78,18 +77,17 @@ pub fn from_labels(scores: &[f32], anomalous: &[bool]) -> Option<ClassThreshold>
     let threshold = image_metrics(scores, anomalous)?.f1_threshold;
     let called = |wanted: bool| {
         let mine = scores.iter().zip(anomalous).filter(move |(_, a)| **a == wanted);
-        mine.fold((0, 0), |(hit, all), (s, _)| (hit + usize::from(*s >= threshold), all + 1))
+        mine.fold((0usize, 0usize), |(hit, all), (s, _)| (hit + usize::from(*s >= threshold), all + 1))
     };
     let ((alarms, good), (found, damaged)) = (called(false), called(true));
-    let (k, n) = (alarms as f64, good as f64);
-    let low = if alarms == 0 { 0.0 } else { quantile(k, n - k + 1.0, tail()) };
-    let high = if alarms == good { 1.0 } else { quantile(k + 1.0, n - k, 1.0 - tail()) };
+    let low = if alarms == 0 { 0.0 } else { quantile(alarms, good - alarms + 1, tail()) };
+    let high = if alarms == good { 1.0 } else { quantile(alarms + 1, good - alarms, 1.0 - tail()) };
     Some(ClassThreshold {
         threshold,
         rule: Rule::BestF1,
         good,
         anomalous: damaged,
-        false_alarm_rate: k / n,
+        false_alarm_rate: alarms as f64 / good as f64,
         false_alarm_interval: [low, high],
         detection_rate: Some(found as f64 / damaged as f64),
     })
@@ -99,8 +97,35 @@ fn tail() -> f64 {
     (1.0 - CONFIDENCE) / 2.0
 }
 
-fn quantile(a: f64, b: f64, p: f64) -> f64 {
-    Beta::new(a, b).map_or(f64::NAN, |beta| beta.inverse_cdf(p))
+/// The `p`-quantile of the beta distribution with parameters `a` and `b`, at least 1.
+///
+/// For whole parameters its distribution function at `x` is the chance of `a` or more successes in `a + b - 1` trials
+/// that succeed with chance `x`; terms are added by their logarithms.
+fn quantile(a: usize, b: usize, p: f64) -> f64 {
+    let trials = a + b - 1;
+    let ways: f64 = (1..=a).map(|i| ((trials - a + i) as f64 / i as f64).ln()).sum();
+    let ratios: Vec<f64> = (a..trials).map(|k| ((trials - k) as f64 / (k + 1) as f64).ln()).collect();
+    let chance = |x: f64| {
+        let (success, failure) = (x.ln(), (-x).ln_1p());
+        let first = ways + a as f64 * success + (b - 1) as f64 * failure;
+        let terms = ratios.iter().scan(first, |term, ratio| {
+            *term += ratio + success - failure;
+            Some(term.exp())
+        });
+        first.exp() + terms.sum::<f64>()
+    };
+    let (mut low, mut high) = (0.0, 1.0);
+    loop {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            return middle;
+        }
+        if chance(middle) < p {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, LineStyle, TableStyle, presets};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use super::ClassEvaluation;
 use crate::metrics::Ranking;
@@ -201,12 +201,48 @@ pub(super) fn percent(value: Option<f64>) -> String {
 
 /// Rows under a head, numbers to the right.
 pub(super) fn aligned(format: TableFormat, head: Vec<String>, rows: Vec<Vec<String>>) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(match format {
-        TableFormat::Markdown => presets::ASCII_MARKDOWN,
-        _ => TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')),
-    });
-    table.set_header(head).add_rows(rows);
-    table.column_iter_mut().skip(1).for_each(|c| c.set_cell_alignment(CellAlignment::Right));
-    table.trim_fmt() + "\n"
+    let (edge, between, fill, crossing) =
+        if format == TableFormat::Markdown { ("|", "|", "-", "|") } else { ("", " ", "─", "─") };
+    let lines = || std::iter::once(&head).chain(&rows);
+    let width =
+        |column: usize| lines().filter_map(|cells| Some(cells.get(column)?.width())).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &Vec<String>| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(i, (cell, width))| {
+            let blanks = " ".repeat(width.saturating_sub(cell.width()));
+            if i == 0 { format!(" {cell}{blanks} ") } else { format!(" {blanks}{cell} ") }
+        });
+        let text = format!("{edge}{}{edge}", padded.collect::<Vec<_>>().join(between));
+        text.trim_end().to_owned() + "\n"
+    };
+    let rule = widths.iter().map(|width| fill.repeat(width + 2)).collect::<Vec<_>>().join(crossing);
+    line(&head) + &format!("{edge}{rule}{edge}\n") + &rows.iter().map(line).collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = || vec![row(["bottle", "20", "97.1"]), row(["猫猫 é", "1234", "-"])];
+        let head = || row(["class", "good", "img AP"]);
+        let text = aligned(TableFormat::Text, head(), rows());
+        let expected = "
+ class    good   img AP
+────────────────────────
+ bottle     20     97.1
+ 猫猫 é   1234        -
+";
+        assert_eq!(text, expected[1..]);
+        let text = aligned(TableFormat::Markdown, head(), rows());
+        let expected = "
+| class  | good | img AP |
+|--------|------|--------|
+| bottle |   20 |   97.1 |
+| 猫猫 é | 1234 |      - |
+";
+        assert_eq!(text, expected[1..]);
+    }
 }

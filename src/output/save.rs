@@ -8,7 +8,6 @@ use ::image::{
     ExtendedColorType, ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder,
 };
 use ndarray::{Array2, ArrayView2};
-use ndarray_npy::WriteNpyExt;
 
 use super::paint::{self, ColourScale};
 use crate::image::is_picture_name;
@@ -123,12 +122,21 @@ pub fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> 
             let mask = paint::mask(p.probabilities, p.threshold);
             encode_png(mask.as_raw(), mask.dimensions(), ExtendedColorType::L8)
         }
-        Artefact::Raw => {
-            let mut bytes = Vec::with_capacity(p.raw.len() * 4 + 128);
-            p.raw.write_npy(&mut bytes).map_err(std::io::Error::other)?;
-            Ok(bytes)
-        }
+        Artefact::Raw => Ok(npy(p.raw)),
     }
+}
+
+/// NumPy's format, version 1.0: a Python dictionary as header, then the values of all rows, little-endian.
+fn npy(map: &Array2<f32>) -> Vec<u8> {
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {:?}}}", map.dim());
+    // Magic, version and length take 10 bytes; the line break that ends the header comes before a multiple of 64.
+    header += &" ".repeat(63 - (10 + header.len()) % 64);
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(map.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
 }
 
 fn png(image: &RgbImage) -> std::io::Result<Vec<u8>> {
@@ -198,5 +206,17 @@ mod tests {
         }
         let read: Array2<f32> = ndarray_npy::read_npy(&files["raw"]).unwrap();
         assert_eq!(read, raw);
+    }
+
+    #[test]
+    fn raw_maps_are_as_numpy_writes_them() {
+        // Transposed: rows come first whatever the layout in memory. Sides of one to five digits.
+        for (rows, columns) in [(1, 1), (0, 3), (518, 518), (1, 12_345), (1234, 56)] {
+            let map = Array2::from_shape_fn((columns, rows), |(c, r)| r as f32 - 0.5 * c as f32);
+            let map = map.reversed_axes();
+            let mut expected = Vec::new();
+            ndarray_npy::WriteNpyExt::write_npy(&map.as_standard_layout(), &mut expected).unwrap();
+            assert_eq!(npy(&map), expected);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Both are zip files with a pickle, `<top>/data.pkl`, and one uncompressed entry per storage, `<top>/data/<key>`.
 //! candle's reader finds no tensor in the second kind and says nothing; OpenAI published CLIP in it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 use std::ops::Range;
@@ -19,10 +20,11 @@ use super::store::{StoredType, TensorInfo};
 pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
     let damaged = |e: zip::result::ZipError| file.damaged(format!("{e}; is it cut off?"));
     let mut archive = ZipArchive::new(Cursor::new(file.bytes())).map_err(damaged)?;
-    let pickle = (archive.file_names())
-        .filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
+    // A name that is not text is no name of PyTorch's.
+    let pickle = (archive.file_names().flatten())
+        .filter(|n| n == "data.pkl" || n.ends_with("/data.pkl"))
         .min_by_key(|n| n.len())
-        .map(str::to_owned);
+        .map(Cow::into_owned);
     let Some(pickle) = pickle else {
         let what = "it is a zip archive without PyTorch's data.pkl";
         return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
@@ -33,7 +35,7 @@ pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
     let mut program = None;
     for i in 0..archive.len() {
         let entry = archive.by_index_raw(i).map_err(damaged)?;
-        let name = entry.name();
+        let Ok(name) = entry.name() else { continue };
         let wanted = name == pickle || name.starts_with(&data) || name == format!("{top}byteorder");
         if !wanted {
             continue;

@@ -2,8 +2,8 @@
 
 use aaclip::DetectorBuilder;
 use aaclip::methods::{METHODS, MethodOption, options};
-use clap::parser::ValueSource;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
 /// A method and what was said for methods' options.

@@ -42,7 +42,7 @@ impl Selection {
 
 /// The user's settings file, where `AACLIP_CONFIG` names no other one.
 pub fn user_path() -> Option<PathBuf> {
-    Some(dirs::config_dir()?.join("aaclip").join("aaclip.toml"))
+    Some(aaclip::files::config_dir()?.join("aaclip").join("aaclip.toml"))
 }
 
 /// A settings file. Each of its entries is a flag of some command.

@@ -1,13 +1,16 @@
-//! The reference's text cleaning, in its order: ftfy, HTML entities twice, white space, lower case.
+//! The reference's text cleaning, in its order: text repair as ftfy's, HTML entities twice, white space, lower case.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::str::Chars;
 
-use regex::Regex;
+use tokenizers::NormalizedString;
+
+use super::mojibake;
 
 /// Cleans a text the way CLIP's tokenizer does before it splits words.
 pub(super) fn clean(text: &str) -> String {
-    let fixed = fix(text);
-    let unescaped = htmlize::unescape(htmlize::unescape(fixed).into_owned()).into_owned();
+    let repaired = repair(text);
+    let unescaped = htmlize::unescape(htmlize::unescape(repaired).into_owned()).into_owned();
     let mut words = String::with_capacity(unescaped.len());
     for word in unescaped.split_whitespace() {
         if !words.is_empty() {
@@ -18,19 +21,62 @@ pub(super) fn clean(text: &str) -> String {
     words.to_lowercase()
 }
 
-/// Repairs mojibake, quotes, ligatures, widths, control characters and the rest of what ftfy repairs.
+/// Repairs of repairs, at most: text is rarely damaged twice.
+const MOST_ROUNDS: usize = 16;
+
+/// Repairs mojibake, entities, quotes, ligatures, widths, control characters and composition, until nothing changes.
 ///
 /// Printable ASCII without entities, which all built-in prompts are, passes unchanged and is not looked at.
-fn fix(text: &str) -> String {
+fn repair(text: &str) -> String {
+    let mut text = text.to_owned();
     if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'&') {
-        return text.to_owned();
+        return text;
     }
-    // The one repair of ftfy that `plsfix` lacks: colour and cursor sequences of terminals.
-    static TERMINAL_ESCAPE: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\x1b\[[\d;]*[a-zA-Z]").ok());
-    match &*TERMINAL_ESCAPE {
-        Some(escape) => plsfix::fix_text(&escape.replace_all(text, ""), None),
-        None => plsfix::fix_text(text, None),
+    // In markup entities are meant.
+    let is_markup = text.contains('<');
+    for _ in 0..MOST_ROUNDS {
+        let unescaped = if is_markup { Cow::Borrowed(&*text) } else { htmlize::unescape(&*text) };
+        let next = NormalizedString::from(plain(&mojibake::repair(&unescaped))).nfc().get().to_owned();
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+/// Replaces what is only another form of a character, and removes what has none. Line breaks become white space later.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' => rest = after_terminal_sequence(rest),
+            '\u{80}'..='\u{9f}' => plain.push(mojibake::of_control(c)),
+            '\u{2bc}' | '\u{2018}'..='\u{201b}' => plain.push('\''),
+            '\u{201c}'..='\u{201f}' => plain.push('"'),
+            'ﬅ' => plain.push_str("ſt"),
+            'Ĳ' | 'ĳ' | 'ŉ' | 'Ǆ'..='ǌ' | 'Ǳ'..='ǳ' | 'ﬀ'..='ﬆ' | '\u{3000}' | '！'..='\u{ffef}' =>
+            {
+                plain.push_str(NormalizedString::from(c.to_string()).nfkc().get());
+            }
+            '\0'..='\u{8}' | '\u{b}' | '\u{e}'..='\u{1f}' | '\u{7f}' | '\u{206a}'..='\u{206f}' => {}
+            '\u{feff}' | '\u{fff9}'..='\u{fffc}' => {}
+            _ => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// What follows a colour or cursor sequence of a terminal, whose escape character was taken.
+fn after_terminal_sequence(escaped: Chars<'_>) -> Chars<'_> {
+    let mut rest = escaped.clone();
+    if rest.next() != Some('[') {
+        return escaped;
+    }
+    match rest.find(|c| !matches!(c, '0'..='9' | ';')) {
+        Some(end) if end.is_ascii_alphabetic() => rest,
+        _ => escaped,
     }
 }
 
@@ -44,6 +90,24 @@ mod tests {
         assert_eq!(clean("  A\u{a0}Photo &amp;amp; more\t"), "a photo & more");
         assert_eq!(clean(" \n "), "");
         assert_eq!(clean("\u{1b}[1;31mRed\u{1b}[0m"), "red");
+    }
+
+    /// What ftfy 6.3.1 makes of them.
+    #[test]
+    fn other_forms_of_characters() {
+        for (text, expected) in [
+            ("Ｆｕｌｌ　ﾀ", "full タ"),
+            ("ﬁne ﬅ ŉ ǆ", "fine ſt 'n dž"),
+            ("“É” ‘Ü’ ʼn", "\"é\" 'ü' 'n"),
+            ("e\u{301} q\u{307}\u{323}", "é q\u{323}\u{307}"),
+            ("a\u{85}b\u{feff}c\u{7}d\u{fffc}", "a…bcd"),
+            ("\u{1b}[x \u{1b}[1", "[1"),
+            ("&amp;amp;amp;amp;amp;lt;", "<"),
+            ("<b>&amp;amp;amp;amp;", "<b>&amp;amp;"),
+            ("&Atilde;&copy;", "é"),
+        ] {
+            assert_eq!(clean(text), expected, "{text:?}");
+        }
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 mod bpe;
 mod clean;
+mod mojibake;
 
 use std::path::{Path, PathBuf};
 

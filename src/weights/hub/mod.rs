@@ -45,7 +45,7 @@ impl Hub {
         let cache = match (set("HF_HUB_CACHE"), set("HF_HOME")) {
             (Some(cache), _) => PathBuf::from(cache),
             (None, Some(home)) => Path::new(&home).join("hub"),
-            (None, None) => dirs::home_dir().ok_or(HubError::NoHome)?.join(".cache/huggingface/hub"),
+            (None, None) => crate::files::home_dir().ok_or(HubError::NoHome)?.join(".cache/huggingface/hub"),
         };
         let cache = Cache::new(cache);
         let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
