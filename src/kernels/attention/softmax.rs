@@ -1,7 +1,7 @@
 //! From scores to weights, and from weighted sums to results.
 
 use super::super::isa::vectorised;
-use super::super::math::{bf16_chunk, bf16_pair, exp2, larger};
+use super::super::math::{bf16_chunk, bf16_pair, exp2, larger, mul_add};
 use super::super::tile::{Element, PANEL};
 
 vectorised! {
@@ -75,7 +75,7 @@ vectorised! {
     /// Adds the first `valid` weights of a row, multiplied with `reciprocal`, to `sum`.
     pub(super) fn accumulate(weights: &[u32], valid: usize, reciprocal: f32, sum: &mut [u32]) {
         for (sum, w) in sum.iter_mut().zip(&weights[..valid]) {
-            *sum = (f32::from_bits(*sum) + f32::from_bits(*w) * reciprocal).to_bits();
+            *sum = mul_add::<FMA>(f32::from_bits(*w), reciprocal, f32::from_bits(*sum)).to_bits();
         }
     }
 }
