@@ -1,12 +1,12 @@
 //! From scores to weights, and from weighted sums to results.
 
 use super::super::isa::vectorised;
-use super::super::math::{bf16_chunk, bf16_pair, exp2, larger};
+use super::super::math::{bf16_chunk, bf16_pair, exp2, larger, mul_add};
 use super::super::tile::{Element, PANEL};
 
 vectorised! {
     /// Turns the first `valid` scores of a row into weights that are not divided by their sum yet, in the first
-    /// `depth` units of the row, and finds the reciprocal of that sum. What is beyond `valid` becomes zero.
+    /// `depth` units of the row, and finds the reciprocal of that sum. The units beyond `valid` become zero.
     pub(super) fn soften(row: &mut [u32], valid: usize, depth: usize, scale: f32, element: Element, reciprocal: &mut f32) {
         let whole = valid / PANEL;
         let mut highest = [f32::NEG_INFINITY; PANEL];
@@ -64,7 +64,7 @@ fn weigh<const FMA: bool, const BF16: bool>(
             *s = w.to_bits();
         }
     } else {
-        // Two scores make one unit: what is written lies at or before what was read.
+        // Two scores make one unit, so a write never overtakes a read.
         if let Some(units) = row[chunk * PANEL / 2..].first_chunk_mut() {
             bf16_chunk::<BF16>(&w, units);
         }
@@ -74,12 +74,8 @@ fn weigh<const FMA: bool, const BF16: bool>(
 vectorised! {
     /// Adds the first `valid` weights of a row, multiplied with `reciprocal`, to `sum`.
     pub(super) fn accumulate(weights: &[u32], valid: usize, reciprocal: f32, sum: &mut [u32]) {
-        let panels = valid.div_ceil(PANEL);
-        let weights = weights.as_chunks::<PANEL>().0.iter().take(panels);
-        for (sum, weights) in sum.as_chunks_mut::<PANEL>().0.iter_mut().zip(weights) {
-            for (sum, w) in sum.iter_mut().zip(weights) {
-                *sum = (f32::from_bits(*sum) + f32::from_bits(*w) * reciprocal).to_bits();
-            }
+        for (sum, w) in sum.iter_mut().zip(&weights[..valid]) {
+            *sum = mul_add::<FMA>(f32::from_bits(*w), reciprocal, f32::from_bits(*sum)).to_bits();
         }
     }
 }

@@ -1,6 +1,8 @@
+//! Every attention against its definition.
+
 use super::*;
 use crate::kernels::linear::decode;
-use crate::kernels::sample;
+use crate::kernels::{Element, sample};
 
 const KK: Attention = Attention::new(&[(Projected::Key, Projected::Key)]);
 /// Two different projections of two pairs, no projection with itself.
