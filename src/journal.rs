@@ -157,7 +157,7 @@ impl<T: Serialize> Journal<T> {
             last.insert(key(&entry), start);
             Ok(())
         })?;
-        let mut new = files::temporary_beside(self.path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        let mut new = files::temporary_beside(files::folder_of(&self.path)).map_err(io)?;
         let mut out = BufWriter::new(&mut new);
         let mut again = File::open(&self.path).map_err(io)?;
         for_each(&self.file, &self.path, self.parse, |_, entry| {

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::{BatchError, Filter, ListingProblem, Shard};
+use crate::files::folder_of;
 use crate::output::is_artefact_name;
 
 /// A picture to look at.
@@ -170,8 +171,7 @@ impl Listing {
 
 /// Whether a file lies in a folder or below it.
 fn lies_in(file: &Path, folder: &Path) -> bool {
-    let parent = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let resolved = parent.canonicalize().ok().zip(folder.canonicalize().ok());
+    let resolved = folder_of(file).canonicalize().ok().zip(folder.canonicalize().ok());
     resolved.is_some_and(|(parent, folder)| parent.starts_with(folder))
 }
 

@@ -92,14 +92,6 @@ pub(super) fn folder_name(folder: &Path) -> String {
     if whole.is_empty() { "object".to_owned() } else { whole }
 }
 
-/// The folder of a metadata file.
-pub(super) fn parent(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// A path that a file gives for another one below its folder, in parts; `None` if it is empty, absolute or leads
 /// out. `\` separates too: some files were written on Windows.
 pub(super) fn inside(text: &str) -> Option<Vec<String>> {

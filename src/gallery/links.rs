@@ -5,6 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::files;
+
 /// Finds the relative way from one folder to files.
 pub(super) struct Links {
     from: PathBuf,
@@ -24,7 +26,7 @@ impl Links {
     /// The way to `file`, with `/` and not yet escaped; `None` where there is no relative one (another drive) or
     /// its text would not be UTF-8.
     pub(super) fn to(&mut self, file: &Path) -> Option<String> {
-        let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = files::folder_of(file);
         if !self.folders.contains_key(folder) {
             self.folders.insert(folder.to_owned(), folder.canonicalize().ok());
         }

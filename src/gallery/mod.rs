@@ -90,7 +90,7 @@ impl Gallery {
             .and_then(|n| n.strip_suffix(".html"))
             .filter(|stem| !stem.is_empty())
             .ok_or_else(|| GalleryError::PageName(self.page.clone()))?;
-        let folder = self.page.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = files::folder_of(&self.page);
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
         let links = Links::from(folder).map_err(|e| Error::io("resolve", folder, e))?;
         let thumbs = format!("{stem}-thumbs");

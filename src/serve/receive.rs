@@ -33,9 +33,10 @@ pub async fn receive(request: Request, upload: &Upload, max_body: usize) -> Resu
         return Err(Refusal::body_too_large(max_body));
     }
     let headers = request.headers().clone();
-    let read = match is_form(&headers) {
-        true => form(request, &mut params).await,
-        false => raw(upload.clone(), length.unwrap_or(0)).await,
+    let read = if is_form(&headers) {
+        form(request, &mut params).await
+    } else {
+        raw(upload.clone(), length.unwrap_or(0)).await
     };
     let image = match read {
         Err(_) if upload.is_over() => return Err(Refusal::body_too_large(max_body)),

@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use aaclip::anchors::ClassName;
 use aaclip::calibration::{ClassThreshold, Rule, ThresholdFile, from_good, from_labels};
 use aaclip::dataset::{Dataset, DatasetError, Label, Layout};
-use aaclip::files::temporary_beside;
-use aaclip::{Detector, Error, Result};
+use aaclip::{Detector, Error, Result, files};
 use clap::ValueEnum;
 
 use crate::cli::EXIT_ERROR;
@@ -93,10 +92,7 @@ struct Known {
 
 pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     // Before an hour of work rather than after it.
-    let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)
-        .and_then(|()| temporary_beside(folder).map(drop))
-        .map_err(|e| Error::io("write", &args.out, e))?;
+    files::try_folder(files::folder_of(&args.out)).map_err(|e| Error::io("write", &args.out, e))?;
     let session = Session::open(&args.detector, messages::progress())?;
     let mut failed = 0;
     let mut fail = |reason: String| {
