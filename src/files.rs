@@ -121,7 +121,7 @@ impl Stamp {
     }
 }
 
-/// A path as the system names it: on Unix whatever its bytes, elsewhere with what is not UTF-8 replaced.
+/// A path as the system names it: on Unix any bytes, elsewhere with bytes that are not UTF-8 replaced.
 pub fn path_of_bytes(bytes: &[u8]) -> PathBuf {
     #[cfg(unix)]
     {

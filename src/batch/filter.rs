@@ -29,7 +29,7 @@ impl Filter {
     /// Takes what matches any pattern of `include` (if there are any) and none of `exclude`.
     ///
     /// # Errors
-    /// A pattern that is none.
+    /// A pattern with a mistake.
     pub fn new(include: &[String], exclude: &[String]) -> Result<Self, BatchError> {
         let said = include.iter().map(|p| format!("--include {p}"));
         let said = said.chain(exclude.iter().map(|p| format!("--exclude {p}"))).collect();

@@ -20,7 +20,7 @@ pub(super) fn is_file(root: &Path) -> Result<bool, DatasetError> {
     }
 }
 
-/// What a folder holds, without hidden names. One level: a link that leads back up cannot make this endless.
+/// The content of a folder, without hidden names. One level: a link that leads back up cannot make this endless.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     /// Folders and links to folders, sorted.

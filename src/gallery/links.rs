@@ -10,7 +10,7 @@ use crate::files;
 /// Finds the relative way from one folder to files.
 pub(super) struct Links {
     from: PathBuf,
-    /// Folders in their canonical form; `None` where there is none.
+    /// Folders in their canonical form; `None` if a folder does not exist.
     folders: HashMap<PathBuf, Option<PathBuf>>,
 }
 
@@ -23,7 +23,7 @@ impl Links {
         Ok(Self { from: folder.canonicalize()?, folders: HashMap::new() })
     }
 
-    /// The way to `file`, with `/` and not yet escaped; `None` where there is no relative one (another drive) or
+    /// The way to `file`, with `/` and not yet escaped; `None` if no relative way exists (another drive) or
     /// its text would not be UTF-8.
     pub(super) fn to(&mut self, file: &Path) -> Option<String> {
         let folder = files::folder_of(file);
@@ -56,7 +56,7 @@ pub(super) struct Places {
     known: HashMap<[String; 2], usize>,
 }
 
-/// A text: the number of what stands around the name, or the text itself.
+/// A text: the number of the text around the name, or the whole text.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Place {
@@ -85,7 +85,7 @@ impl Places {
         Place::Around(self.table.len() - 1)
     }
 
-    /// Everything that stands around names, by number.
+    /// The texts around names, by number.
     pub(super) fn into_table(self) -> Vec<[String; 2]> {
         self.table
     }

@@ -72,8 +72,8 @@ impl<'a> ThumbFolder<'a> {
         Ok(Self { folder, present, side, decoding })
     }
 
-    /// Makes what is missing, several at a time; holds as many decoded pictures as there are threads. The result
-    /// is in the order of `pictures`, whose files lie in `run`.
+    /// Makes the missing ones, several at a time; each thread has one decoded picture in memory. The result is in the
+    /// order of `pictures`, whose files are in `run`.
     ///
     /// # Errors
     /// A thumbnail that cannot be written. A picture that cannot be read has none.
@@ -126,7 +126,7 @@ impl<'a> ThumbFolder<'a> {
         Ok(thumbs)
     }
 
-    /// The thumbnail of one file, made unless it exists; `None` where the file is no picture.
+    /// The thumbnail of one file, made unless it exists; `None` if the file is not a picture.
     fn one(
         &self,
         kind: Kind,

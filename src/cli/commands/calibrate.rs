@@ -32,7 +32,7 @@ Rules:
   best-f1       from good and defective pictures: where F1 is largest
   The default is best-f1 where there are both, else false-alarms.
 
-The file holds for the settings it was made with: `detect` refuses it with others.
+The file is for the settings it was made with: `detect` refuses it with others.
 
 Exit codes: 0 if every picture was used, 2 after any error.";
 
@@ -83,7 +83,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A picture with what it is put into the prompts as, and whether it is damaged.
+/// A picture with its class in the prompts, and whether it is damaged.
 struct Known {
     path: PathBuf,
     class: ClassName,
