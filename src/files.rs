@@ -14,15 +14,26 @@ use sha2::{Digest, Sha256};
 /// # Errors
 /// Any error of the file system.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     std::fs::create_dir_all(folder)?;
     let mut file = temporary_beside(folder)?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
+}
+
+/// The folder of a file: `.` if the path is a name alone.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes sure that files can be written to a folder, which is created if it does not exist.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn try_folder(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    temporary_beside(folder).map(drop)
 }
 
 /// A file in `folder` that goes away unless it is given a name.
@@ -41,7 +52,7 @@ pub fn temporary_beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 /// # Errors
 /// Any error of the file system.
 pub fn write_atomic_again(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     std::fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let part = folder.join(format!(".aaclip-{}.part", &sha256(name)[..16]));
@@ -110,7 +121,7 @@ impl Stamp {
     }
 }
 
-/// A path as the system names it: on Unix whatever its bytes, elsewhere with what is not UTF-8 replaced.
+/// A path as the system names it: on Unix any bytes, elsewhere with bytes that are not UTF-8 replaced.
 pub fn path_of_bytes(bytes: &[u8]) -> PathBuf {
     #[cfg(unix)]
     {

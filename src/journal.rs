@@ -28,15 +28,15 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
     },
-    /// A file that is not what its name says.
+    /// A file with an unexpected content.
     #[error("{} cannot be used: {reason}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the line if there is one.
+        /// The fault, with its line if there is one.
         reason: String,
     },
-    /// The folder holds results of other settings.
+    /// The folder has results of other settings.
     #[error("{} has results of other settings ({manifest}):\n  {}", folder.display(), differences.join("\n  "))]
     OtherSettings {
         /// The folder.
@@ -111,7 +111,7 @@ impl<T: Serialize> Journal<T> {
     /// that was killed, is cut off.
     ///
     /// # Errors
-    /// A file that cannot be read, or a line that is no entry.
+    /// A file that cannot be read, or a line that is not an entry.
     pub fn read(&mut self, mut each: impl FnMut(u64, T)) -> Result<()> {
         self.end = for_each(&self.file, &self.path, self.parse, |start, entry| {
             each(start, entry);
@@ -157,7 +157,7 @@ impl<T: Serialize> Journal<T> {
             last.insert(key(&entry), start);
             Ok(())
         })?;
-        let mut new = files::temporary_beside(self.path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        let mut new = files::temporary_beside(files::folder_of(&self.path)).map_err(io)?;
         let mut out = BufWriter::new(&mut new);
         let mut again = File::open(&self.path).map_err(io)?;
         for_each(&self.file, &self.path, self.parse, |_, entry| {
@@ -178,7 +178,7 @@ impl<T: Serialize> Journal<T> {
 /// its end is ignored.
 ///
 /// # Errors
-/// A file that cannot be read, or a line that is no entry.
+/// A file that cannot be read, or a line that is not an entry.
 pub fn read_entries<T>(path: &Path, parse: Parse<T>, mut each: impl FnMut(T)) -> Result<()> {
     let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
     for_each(&file, path, parse, |_, entry| {

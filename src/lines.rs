@@ -26,7 +26,7 @@ pub enum Line {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The lines of `input`; memory holds at most `longest` bytes of one.
+    /// The lines of `input`; at most `longest` bytes of one are in memory.
     pub fn new(input: R, longest: u64) -> Self {
         Self { input, longest, read: 0, whole: 0, ended: false }
     }

@@ -27,26 +27,18 @@ impl Progress {
 
     /// A count of items that never ends, labelled `what`.
     pub fn count(self, what: &str) -> ProgressBar {
-        match self.is_visible() {
-            true => ProgressBar::new_spinner()
-                .with_style(styled("{spinner} {pos} {msg}"))
-                .with_message(what.to_owned()),
-            false => ProgressBar::hidden(),
-        }
-    }
-
-    fn is_visible(self) -> bool {
-        self == Self::Auto && std::io::stderr().is_terminal()
+        self.styled(ProgressBar::new_spinner(), what, "{spinner} {pos} {msg}")
     }
 
     fn bar(self, len: u64, what: &str, template: &str) -> ProgressBar {
-        match self.is_visible() {
-            true => ProgressBar::new(len).with_style(styled(template)).with_message(what.to_owned()),
-            false => ProgressBar::hidden(),
-        }
+        self.styled(ProgressBar::new(len), what, template)
     }
-}
 
-fn styled(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    fn styled(self, bar: ProgressBar, what: &str, template: &str) -> ProgressBar {
+        if self == Self::Silent || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.with_style(style).with_message(what.to_owned())
+    }
 }

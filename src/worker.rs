@@ -13,11 +13,10 @@ use crate::files::path_of_bytes;
 use crate::output::Record;
 use crate::{PictureName, Source};
 
-/// Characters of a line that is no request which its answer repeats.
+/// Characters that the answer to a bad request repeats of its line.
 const SHOWN: usize = 200;
 
-/// Whatever the asker knows a request by, as JSON. It comes back as it was written: no number of it is rounded, no
-/// string decoded.
+/// The asker's name for a request: any JSON. It comes back as it was written: no number is rounded, no string decoded.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct RequestId(Box<RawValue>);
@@ -63,7 +62,7 @@ pub enum RequestPicture {
     Bytes(Vec<u8>),
 }
 
-/// A line that is no request.
+/// A line that is not a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BadRequest {
     /// Its id, if it has one.
@@ -113,11 +112,11 @@ impl Request {
             (Some(path), None) => (path.clone(), RequestPicture::File(PathBuf::from(path))),
             (None, Some(content)) => match BASE64.decode(content.as_bytes()) {
                 Ok(bytes) => (UNNAMED.to_owned(), RequestPicture::Bytes(bytes)),
-                Err(e) => return Err(format!("`b64` is no base64: {e}")),
+                Err(e) => return Err(format!("`b64` is not base64: {e}")),
             },
             _ => return Err("expected either `path` or `b64`".to_owned()),
         };
-        // An empty class is none.
+        // An empty class counts as not given.
         let class = fields.class.map(|class| class.trim().to_owned()).filter(|class| !class.is_empty());
         let name = PictureName::plain(&fields.name.unwrap_or(name));
         Ok(Self { id: fields.id.and_then(RequestId::new), class, picture, name })
@@ -136,7 +135,7 @@ impl Request {
 const UNNAMED: &str = "picture";
 
 impl BadRequest {
-    /// A line, or its beginning, of which nothing can be known.
+    /// A line, or its beginning, that cannot be read at all.
     pub fn of_line(line: &[u8], reason: impl Into<String>) -> Self {
         // No character has more than four bytes.
         let start = String::from_utf8_lossy(line.get(..4 * SHOWN).unwrap_or(line));
@@ -144,7 +143,7 @@ impl BadRequest {
         Self { id: None, name: PictureName { path, name: Vec::new() }, reason: reason.into() }
     }
 
-    /// An object that is no request. What can be read of it is worth having.
+    /// An object that is not a request: its id and its name, if they can be read.
     fn of_json(text: &str, reason: String) -> Self {
         // Raw values are not decoded: a string with half a character in it spoils nothing but itself.
         let Ok(fields) = serde_json::from_str::<HashMap<String, &RawValue>>(text) else {

@@ -29,7 +29,7 @@ impl Filter {
     /// Takes what matches any pattern of `include` (if there are any) and none of `exclude`.
     ///
     /// # Errors
-    /// A pattern that is none.
+    /// A pattern with a mistake.
     pub fn new(include: &[String], exclude: &[String]) -> Result<Self, BatchError> {
         let said = include.iter().map(|p| format!("--include {p}"));
         let said = said.chain(exclude.iter().map(|p| format!("--exclude {p}"))).collect();
@@ -57,10 +57,7 @@ impl Filter {
     /// What is taken, in words.
     pub fn describe(&self) -> String {
         let endings = format!("looked for {}", PICTURE_ENDINGS.join(", "));
-        match self.said.is_empty() {
-            true => endings,
-            false => format!("{endings}; {}", self.said.join(" ")),
-        }
+        if self.said.is_empty() { endings } else { format!("{endings}; {}", self.said.join(" ")) }
     }
 }
 
@@ -81,10 +78,10 @@ impl Patterns {
         let built = |set: GlobSetBuilder| {
             set.build().map_err(|e| BatchError::Pattern(patterns.join(" "), e.to_string()))
         };
-        Ok(match patterns.is_empty() {
-            true => None,
-            false => Some(Self { paths: built(paths)?, names: built(names)? }),
-        })
+        if patterns.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self { paths: built(paths)?, names: built(names)? }))
     }
 
     fn match_(&self, relative: &Path) -> bool {

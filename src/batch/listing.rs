@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::{BatchError, Filter, ListingProblem, Shard};
+use crate::files::folder_of;
 use crate::output::is_artefact_name;
 
 /// A picture to look at.
@@ -49,8 +50,8 @@ pub enum Root {
     Files(Vec<Input>),
 }
 
-/// The pictures of a run. They are found anew whenever they are iterated over, one folder at a time, so memory holds
-/// the names of one folder, however many there are.
+/// The pictures of a run. Every iteration searches the folders again, one at a time: only the names of one folder are in
+/// memory.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
     /// Where to look, in this order.
@@ -126,7 +127,7 @@ impl Listing {
 
     /// Counts the pictures and makes sure that no two different ones have one name.
     ///
-    /// Within one folder that cannot be; for anything else a hash per picture is held in memory.
+    /// Within one folder that cannot happen; otherwise this needs memory for one hash per picture.
     ///
     /// # Errors
     /// Two pictures of one name.
@@ -142,7 +143,7 @@ impl Listing {
                 let namesake = |i: &Input| {
                     i.path != input.path && i.name() == input.name() && !is_same_file(&i.path, &input.path)
                 };
-                // Nobody, if only the hashes were the same, or two paths lead to one file.
+                // None if only the hashes are equal, or if two paths lead to one file.
                 if let Some(first) = self.walk(Self::by_path).filter_map(Result::ok).find(namesake) {
                     return Err(BatchError::Collision(first.path, input.path));
                 }
@@ -168,10 +169,9 @@ impl Listing {
     }
 }
 
-/// Whether a file lies in a folder or below it.
+/// Whether a file is in a folder or below it.
 fn lies_in(file: &Path, folder: &Path) -> bool {
-    let parent = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let resolved = parent.canonicalize().ok().zip(folder.canonicalize().ok());
+    let resolved = folder_of(file).canonicalize().ok().zip(folder.canonicalize().ok());
     resolved.is_some_and(|(parent, folder)| parent.starts_with(folder))
 }
 
@@ -308,7 +308,7 @@ mod tests {
             roots: vec![Root::Files(paths.iter().map(|p| Input::named(p.into())).collect())],
             ..Listing::default()
         };
-        // The same picture again is no second one.
+        // The same picture counts once.
         assert_eq!(files(&["d/a.png", "d/a.jpg", "d/a.png", "./d/a.png"]).check().unwrap(), 2);
         let error = files(&["d/a.png", "b.png", "e/a.png"]).check().unwrap_err().to_string();
         assert!(error.contains("d/a.png") && error.contains("e/a.png"), "{error}");

@@ -79,10 +79,10 @@ impl Manifest {
         Ok(())
     }
 
-    /// Reads the manifest of a run; `None` if there is none.
+    /// Reads the manifest of a run; `None` if there is no such file.
     ///
     /// # Errors
-    /// A file that cannot be read, is no manifest or one of another schema.
+    /// A file that cannot be read, or is not a manifest of this schema.
     pub fn read(path: &Path) -> Result<Option<Self>, JournalError> {
         match read_manifest::<Self>(path)? {
             Some(there) if there.schema != SCHEMA_VERSION => {
@@ -119,7 +119,7 @@ mod tests {
         let claim = |m: &Manifest| m.claim(dir.path(), None, false);
         let first = Manifest { started_in: "/first".into(), ..manifest("bottle") };
         assert_eq!(claim(&first).unwrap(), Path::new("/first"));
-        // The same run may be started from elsewhere: what its results say holds from where it was started first.
+        // The same run may be started from elsewhere: paths in its results start where it was started first.
         assert_eq!(claim(&manifest("bottle")).unwrap(), Path::new("/first"));
         let error = claim(&manifest("screw")).unwrap_err().to_string();
         assert!(error.contains("class: bottle there, screw here"), "{error}");

@@ -36,7 +36,8 @@ impl Shard {
         part.map_or_else(|| format!("{kind}.{ending}"), |part| format!("{kind}-{part}.{ending}"))
     }
 
-    /// Which part such a file is of (`Some(None)`: of a run that is not split); `None` if it is none.
+    /// Which part such a file is of (`Some(None)`: of a run that is not split); `None` for any other
+    /// file.
     pub(super) fn of_file(name: &str, kind: &str, ending: &str) -> Option<Option<Self>> {
         let rest = name.strip_prefix(kind)?.strip_suffix(ending)?.strip_suffix('.')?;
         if rest.is_empty() {

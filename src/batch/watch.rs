@@ -104,7 +104,7 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// The next picture; `None` when the watch was stopped. An empty folder is no problem here.
+    /// The next picture; `None` when the watch was stopped. An empty folder is not a problem here.
     fn wait(&mut self) -> Option<Result<Input, ListingProblem>> {
         while !self.stop.load(Ordering::Relaxed) {
             self.return_to_lost();
@@ -270,7 +270,7 @@ impl Iterator for Watch<'_> {
     }
 }
 
-/// Whether a file was written so lately that whoever writes it may not be done.
+/// Whether a file was written so lately that more may follow.
 fn is_young(path: &Path) -> bool {
     let modified = std::fs::metadata(path).and_then(|about| about.modified());
     // A time to come is one of another clock, and says nothing.

@@ -10,14 +10,14 @@ use aaclip::lines::{Line, Lines};
 /// Longest line accepted in a list of paths.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// What the arguments stand for, and what could not be turned into pictures.
+/// The pictures that the arguments name, and the arguments that name none.
 #[derive(Debug, Default)]
 pub struct Inputs {
     pub listing: Listing,
     pub problems: Vec<String>,
 }
 
-/// Whether the arguments can stand for more than one picture.
+/// Whether the arguments can name more than one picture.
 pub fn many(arguments: &[PathBuf]) -> bool {
     match arguments {
         [one] => one.as_os_str() == "-" || one.is_dir() || (is_pattern(one) && !one.exists()),
@@ -78,7 +78,7 @@ impl Inputs {
         self.add(files);
     }
 
-    /// Matches of a pattern keep their path below the part of it that is no pattern.
+    /// Matches of a pattern keep their path below the fixed part of the pattern.
     fn add_pattern(&mut self, pattern: &Path) {
         let text = pattern.to_string_lossy();
         let fixed: PathBuf =

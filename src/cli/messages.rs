@@ -1,4 +1,4 @@
-//! What a run says, and how much of it.
+//! Messages of a run.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -28,21 +28,21 @@ pub fn progress() -> Progress {
     verbosity().progress()
 }
 
-/// Something that went wrong, while the run goes on: on stderr, whatever was asked for.
+/// Reports an error that does not end the run: on stderr, also with `--quiet`.
 pub fn error(message: impl std::fmt::Display) {
     let message = message.to_string();
     let lines: Vec<_> = message.lines().map(printable).collect();
     anstream::eprintln!("aaclip: {}", lines.join("\n"));
 }
 
-/// Something to know that is no error: on stderr, unless `--quiet`.
+/// Reports a warning: on stderr, unless `--quiet`.
 pub fn warn(message: impl std::fmt::Display) {
     if !verbosity().quiet {
         error(message);
     }
 }
 
-/// What was chosen or what it cost: on stderr, only with `--verbose`.
+/// Reports a choice or a cost: on stderr, only with `--verbose`.
 pub fn note(message: impl FnOnce() -> String) {
     if verbosity().verbose {
         anstream::eprintln!("aaclip: {}", message());

@@ -23,7 +23,7 @@ use commands::Command;
 /// Exit code of a run in which anything failed: usage, set-up or at least one input.
 pub const EXIT_ERROR: u8 = 2;
 
-/// Pictures that are worked on at a time, at most: each holds what one pass through the tower needs.
+/// Pictures that are worked on at a time, at most: each needs the memory of one pass through the tower.
 const IN_FLIGHT: usize = 4;
 
 /// Pictures to work on at a time: while one is decoded or written, another has the processors for its tower.

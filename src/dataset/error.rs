@@ -8,7 +8,7 @@ use super::Layout;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// Nothing is there.
+    /// The path does not exist.
     #[error("{} does not exist: give the folder of a data set, or a metadata file", .0.display())]
     NotFound(PathBuf),
     /// A file, where the layout needs a folder.
@@ -31,7 +31,7 @@ pub enum DatasetError {
     #[error("{path} is not in the layout {1}: expected {expected}", path = .0.display(), expected = .1.expects())]
     WrongLayout(PathBuf, Layout),
     /// The layout fits, but there is no picture.
-    #[error("{} (layout {layout}) holds no test picture: expected {}{because}", path.display(), layout.expects())]
+    #[error("{} (layout {layout}) has no test picture: expected {}{because}", path.display(), layout.expects())]
     NoPictures {
         /// What was given.
         path: PathBuf,

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::listing::{self, Listing};
 use super::reading::Reading;
 use super::{Dataset, DatasetError, bmad, folders, metadata, mvtec, scans, segmentation, visa};
+use crate::files::folder_of;
 
 /// How the files of a data set are arranged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -170,7 +171,7 @@ impl Layout {
         let at = if is_file { Listing::default() } else { Listing::of(root)? };
         let wrong = || DatasetError::WrongLayout(root.to_owned(), self);
         let read = self.found(root, is_file, &at).ok_or_else(wrong)?;
-        let mut reading = Reading::new(&if is_file { listing::parent(root) } else { root.to_owned() });
+        let mut reading = Reading::new(if is_file { folder_of(root) } else { root });
         read(&mut reading)?;
         reading.finish(self, root)
     }

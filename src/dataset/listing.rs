@@ -20,7 +20,7 @@ pub(super) fn is_file(root: &Path) -> Result<bool, DatasetError> {
     }
 }
 
-/// What a folder holds, without hidden names. One level: a link that leads back up cannot make this endless.
+/// The content of a folder, without hidden names. One level: a link that leads back up cannot make this endless.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     /// Folders and links to folders, sorted.
@@ -90,14 +90,6 @@ pub(super) fn folder_name(folder: &Path) -> String {
     }
     let whole = fs::canonicalize(folder).map(|p| file_name(&p)).unwrap_or_default();
     if whole.is_empty() { "object".to_owned() } else { whole }
-}
-
-/// The folder of a metadata file.
-pub(super) fn parent(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 /// A path that a file gives for another one below its folder, in parts; `None` if it is empty, absolute or leads

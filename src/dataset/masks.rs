@@ -42,7 +42,7 @@ impl Masks {
         &self.folders
     }
 
-    /// Whether there is none at all.
+    /// Whether there are no masks.
     pub fn is_empty(&self) -> bool {
         self.by_stem.is_empty()
     }

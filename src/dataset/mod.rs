@@ -42,7 +42,7 @@ pub enum Label {
     Anomalous,
 }
 
-/// Where the defects of a picture are marked. Every sample that is not 0 is defect, whatever its value.
+/// Where the defects of a picture are marked. Every sample that is not 0 is defect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Mask {
     /// A normal picture: the mask is all zero and no file is read.
@@ -65,8 +65,8 @@ pub struct Sample {
     pub name: String,
     /// Normal or anomalous.
     pub label: Label,
-    /// The folder that tells the kind of defect: "good", "broken"; where there are none, "good" or a word for the
-    /// defect.
+    /// The folder that tells the kind of defect: "good", "broken"; without such folders, "good" or a word for
+    /// the defect.
     pub kind: String,
     /// Where the defects are.
     pub mask: Mask,
@@ -93,7 +93,7 @@ impl Dataset {
     /// by its ending.
     ///
     /// # Errors
-    /// A root that does not exist, has no known layout or not the one given, or holds no picture; a metadata file
+    /// A root that does not exist, has no known layout or not the one given, or has no picture; a metadata file
     /// that is too large or not what its ending says; a folder that cannot be listed.
     pub fn open(root: &Path, layout: Option<Layout>) -> Result<Self, DatasetError> {
         let is_file = listing::is_file(root)?;

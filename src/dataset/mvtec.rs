@@ -1,4 +1,4 @@
-//! MVTec AD (Bergmann et al. 2019) and what is laid out like it: MPDD, BTAD, and the public part of MVTec AD 2.
+//! MVTec AD (Bergmann et al. 2019) and data sets of the same layout: MPDD, BTAD, and the public part of MVTec AD 2.
 
 use std::path::{Path, PathBuf};
 

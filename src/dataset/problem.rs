@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 /// What is wrong with a file of a data set. [`fmt::Display`] gives one line that names the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
-    /// The file or folder; serialised as text, whatever bytes it has.
+    /// The file or folder; serialised as text.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// What is wrong.
@@ -81,7 +81,7 @@ impl fmt::Display for ProblemKind {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = format!("{}: {}: {}", self.kind, self.path.display(), self.detail);
-        // File names may hold line breaks and terminal sequences.
+        // File names may have line breaks and terminal sequences.
         for c in line.chars() {
             if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
         }

@@ -93,7 +93,7 @@ impl Reading {
     ) -> usize {
         let count = pictures.len();
         for picture in pictures {
-            // Also for normal pictures, whose masks some data sets ship all black: those are no orphans.
+            // Also for normal pictures: some data sets have all-black masks for them, which are not orphans.
             let found = masks.take(&picture, self);
             match (label, found) {
                 (Label::Normal, _) => self.picture(class, kind, label, picture),
@@ -185,7 +185,7 @@ impl Reading {
                         Mask::File(mask)
                     } else {
                         let detail = format!(
-                            "{place} of {} gives {}, which is no file",
+                            "{place} of {} gives {}, which does not exist",
                             file.display(),
                             mask.display()
                         );
@@ -212,7 +212,7 @@ impl Reading {
     /// # Errors
     /// There is no picture.
     pub fn finish(mut self, layout: Layout, given: &Path) -> Result<Dataset, DatasetError> {
-        // Whoever did not settle has masks as far as any sample has one.
+        // A layout that did not settle has masks if any sample has one.
         let has_masks = self.samples.iter().any(|s| matches!(s.mask, Mask::File(_)));
         self.settle_masks(has_masks);
         if self.samples.is_empty() {
@@ -234,7 +234,7 @@ impl Reading {
     }
 }
 
-/// The folder of a picture, if it tells more than that it holds pictures.
+/// The folder of a picture, if its name says more than that pictures are in it.
 fn kind_of(parts: &[String], label: Label) -> String {
     const NO_KIND: [&str; 4] = ["img", "image", "images", "test"];
     match parts {

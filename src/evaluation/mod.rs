@@ -1,7 +1,7 @@
 //! Evaluation on labelled pictures: results that survive an interruption, the references' rules, tables.
 //!
 //! [`Store`] keeps what a detector found, picture by picture; [`evaluate`] turns the results of a class into figures;
-//! [`Table`] puts classes together and [`Published`] holds the papers' figures to compare with.
+//! [`Table`] puts classes together and [`Published`] has the papers' figures to compare with.
 
 mod class;
 mod error;

@@ -59,7 +59,7 @@ pub struct Row {
     pub good: usize,
     /// Damaged pictures.
     pub anomalous: usize,
-    /// Figures in 0..1 in the order of [`Metric::ALL`]; `None` where there is none.
+    /// Figures in 0..1 in the order of [`Metric::ALL`]; `None` if it is missing.
     pub values: [Option<f64>; 10],
 }
 
@@ -194,7 +194,7 @@ struct Document<'a, A> {
     mean: BTreeMap<&'static str, Option<f64>>,
 }
 
-/// A figure in percent with one decimal, as the papers print it; `-` where there is none.
+/// A figure in percent with one decimal, as the papers print it; `-` if it is missing.
 pub(super) fn percent(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |v| format!("{:.1}", v * 100.0))
 }

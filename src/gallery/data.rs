@@ -71,9 +71,10 @@ impl Serialize for Rounded {
         }
         let rounded = (self.0 * 1e4).round() / 1e4;
         // Whole numbers without their ".0".
-        match rounded.fract() == 0.0 {
-            true => serializer.serialize_i64(rounded as i64),
-            false => serializer.serialize_f64(rounded),
+        if rounded.fract() == 0.0 {
+            serializer.serialize_i64(rounded as i64)
+        } else {
+            serializer.serialize_f64(rounded)
         }
     }
 }

@@ -32,14 +32,9 @@ pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, d
         (header(title, run, summary))
         main {
             (figures(summary))
-            (tools())
-            p id="count" class="muted" role="status" {}
-            ul id="grid" role="list" aria-label="Pictures" {}
-            p id="empty" class="muted" hidden {}
-            noscript { p { "The gallery needs JavaScript; the page's script is part of the page." } }
+            (PreEscaped(include_str!("tools.html")))
         }
-        (viewer())
-        (help())
+        (PreEscaped(include_str!("dialogs.html")))
         script id="data" type="application/json" { (PreEscaped(data)) }
     };
     // `file:` for a page from disk, where nothing has an origin; 'self' for one from a server.
@@ -123,90 +118,6 @@ fn figures(summary: &GallerySummary) -> Markup {
                     button type="button" id="any" class="quiet" hidden { "Any score" }
                 }
             }
-        }
-    }
-}
-
-fn tools() -> Markup {
-    html! {
-        div id="tools" role="search" {
-            input id="search" type="search" placeholder="Search names" aria-label="Search names" autocomplete="off"
-                spellcheck="false";
-            select id="folder" aria-label="Folder" {}
-            select id="sort" aria-label="Order" {
-                option value="highest" { "Highest score first" }
-                option value="lowest" { "Lowest score first" }
-                option value="name" { "By name" }
-                option value="regions" { "Most regions first" }
-            }
-            label class="range" { "Overlay " input id="overlay" type="range" min="0" max="100" step="5" value="0"; }
-            label class="range" { "Size " input id="tile" type="range" min="110" max="330" step="20" value="190"; }
-        }
-    }
-}
-
-fn viewer() -> Markup {
-    html! {
-        dialog id="viewer" aria-labelledby="viewed" {
-            div id="stage" tabindex="-1" {
-                div id="sheet" {
-                    img id="below" alt="";
-                    img id="above" alt="";
-                    svg id="boxes" aria-hidden="true" {}
-                    div id="divider" aria-hidden="true" {}
-                }
-                p id="nothing" hidden {}
-            }
-            div id="controls" {
-                button type="button" id="before" class="quiet" aria-label="Previous picture" { "←" }
-                button type="button" id="after" class="quiet" aria-label="Next picture" { "→" }
-                span id="position" class="muted" role="status" {}
-                div id="compare" role="group" aria-label="Compare picture and overlay" {
-                    button type="button" id="split" class="quiet" aria-pressed="true" { "Split" }
-                    button type="button" id="fade" class="quiet" aria-pressed="false" { "Fade" }
-                    input id="mix" type="range" min="0" max="100" step="1" value="50" aria-label="Overlay";
-                }
-                button type="button" id="boxed" class="quiet" aria-pressed="true" { "Regions" }
-                button type="button" id="pixels" class="quiet" aria-pressed="false" { "1:1" }
-                button type="button" id="close" class="quiet" { "Close" }
-            }
-            aside id="about" aria-label="Details" {
-                h2 id="viewed" {}
-                p id="verdict" {}
-                p id="reason" {}
-                div id="details" {}
-            }
-        }
-    }
-}
-
-fn help() -> Markup {
-    let keys = [
-        (&["←", "→", "↑", "↓"][..], "Move between pictures"),
-        (&["Home", "End"], "First, last picture"),
-        (&["Enter"], "Open the picture"),
-        (&["Esc"], "Close; clear the range of scores"),
-        (&["/"], "Search names"),
-        (&["1", "2", "3", "4"], "All, anomalous, normal, failed"),
-        (&["O"], "Overlay on or off"),
-        (&["S"], "In the large view: split or fade"),
-        (&["B"], "In the large view: regions on or off"),
-        (&["Z"], "In the large view: one pixel to a pixel"),
-        (&["?"], "This list"),
-    ];
-    html! {
-        dialog id="help" aria-labelledby="help-title" {
-            h2 id="help-title" { "Keyboard and pointer" }
-            dl {
-                @for (names, does) in keys {
-                    dt { @for name in names { kbd { (name) } " " } }
-                    dd { (does) }
-                }
-            }
-            p { "Point at a picture to see its overlay, or, where overlays are on, the picture without." }
-            p { "Drag across the histogram to choose a range of scores, or click a bar. Drag the threshold line to
-                 see what another threshold would say; nothing is changed by it." }
-            button type="button" id="understood" class="quiet" { "Close" }
         }
     }
 }

@@ -15,7 +15,7 @@ pub enum GalleryError {
         .0.display()
     )]
     NothingFinished(PathBuf),
-    /// A page that might replace something that is none.
+    /// A name that another kind of file may have.
     #[error("the page cannot be written to {}: its name must end in .html", .0.display())]
     PageName(PathBuf),
 }

@@ -5,10 +5,12 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::files;
+
 /// Finds the relative way from one folder to files.
 pub(super) struct Links {
     from: PathBuf,
-    /// Folders in their canonical form; `None` where there is none.
+    /// Folders in their canonical form; `None` if a folder does not exist.
     folders: HashMap<PathBuf, Option<PathBuf>>,
 }
 
@@ -21,10 +23,10 @@ impl Links {
         Ok(Self { from: folder.canonicalize()?, folders: HashMap::new() })
     }
 
-    /// The way to `file`, with `/` and not yet escaped; `None` where there is no relative one (another drive) or
+    /// The way to `file`, with `/` and not yet escaped; `None` if no relative way exists (another drive) or
     /// its text would not be UTF-8.
     pub(super) fn to(&mut self, file: &Path) -> Option<String> {
-        let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = files::folder_of(file);
         if !self.folders.contains_key(folder) {
             self.folders.insert(folder.to_owned(), folder.canonicalize().ok());
         }
@@ -54,7 +56,7 @@ pub(super) struct Places {
     known: HashMap<[String; 2], usize>,
 }
 
-/// A text: the number of what stands around the name, or the text itself.
+/// A text: the number of the text around the name, or the whole text.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Place {
@@ -83,7 +85,7 @@ impl Places {
         Place::Around(self.table.len() - 1)
     }
 
-    /// Everything that stands around names, by number.
+    /// The texts around names, by number.
     pub(super) fn into_table(self) -> Vec<[String; 2]> {
         self.table
     }

@@ -1,7 +1,7 @@
 //! The results of a folder as a gallery: one HTML page, with thumbnails in a folder beside it.
 //!
 //! [`DetectRun::read`] reads what `aaclip detect FOLDER -o OUT` wrote, [`Gallery::write`] makes the page of it. The
-//! page holds the records in a compact form, its style and its script, and asks no network for anything (a content
+//! page has the records in a compact form, its style and its script, and asks no network for anything (a content
 //! security policy keeps it to files). Pictures are thumbnails that load as they come into view, and the files of the
 //! run where those can be reached from the page.
 //!
@@ -36,7 +36,7 @@ pub struct Gallery {
     pub title: Option<String>,
     /// Longest side of a thumbnail, in pixels; at least 1.
     pub thumbnail: u32,
-    /// Most pictures that the page holds: the highest scores. The others are counted in its figures.
+    /// Most pictures on the page: the highest scores. The others are counted in its figures.
     pub most: usize,
     /// What decoding a picture may cost.
     pub decoding: DecodeOptions,
@@ -83,14 +83,14 @@ impl Gallery {
     ///
     /// # Errors
     /// A page whose name does not end in `.html`, or a file or folder that cannot be written. Pictures that are
-    /// gone or damaged are no error: they are shown by their overlay, or by their figures alone.
+    /// gone or damaged are not an error: they are shown by their overlay, or by their figures alone.
     pub fn write(&self, run: &DetectRun, progress: Progress) -> Result<GallerySummary> {
         let name = self.page.file_name().and_then(|n| n.to_str());
         let stem = name
             .and_then(|n| n.strip_suffix(".html"))
             .filter(|stem| !stem.is_empty())
             .ok_or_else(|| GalleryError::PageName(self.page.clone()))?;
-        let folder = self.page.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = files::folder_of(&self.page);
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
         let links = Links::from(folder).map_err(|e| Error::io("resolve", folder, e))?;
         let thumbs = format!("{stem}-thumbs");

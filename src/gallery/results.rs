@@ -47,7 +47,7 @@ impl ShownPicture {
         picture
     }
 
-    /// The picture's name as text. Unique in the folder, unless file names are no Unicode text.
+    /// The picture's name as text. Unique in the folder, unless file names are not Unicode.
     pub fn name(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.key())
     }

@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Component, Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::results::ShownPicture;
+use crate::files::Stamp;
 use crate::image::{DecodeOptions, decode};
 use crate::output::thumbnail;
 use crate::progress::Progress;
@@ -72,8 +72,8 @@ impl<'a> ThumbFolder<'a> {
         Ok(Self { folder, present, side, decoding })
     }
 
-    /// Makes what is missing, several at a time; holds as many decoded pictures as there are threads. The result
-    /// is in the order of `pictures`, whose files lie in `run`.
+    /// Makes the missing ones, several at a time; each thread has one decoded picture in memory. The result is in the
+    /// order of `pictures`, whose files are in `run`.
     ///
     /// # Errors
     /// A thumbnail that cannot be written. A picture that cannot be read has none.
@@ -126,7 +126,7 @@ impl<'a> ThumbFolder<'a> {
         Ok(thumbs)
     }
 
-    /// The thumbnail of one file, made unless it exists; `None` where the file is no picture.
+    /// The thumbnail of one file, made unless it exists; `None` if the file is not a picture.
     fn one(
         &self,
         kind: Kind,
@@ -149,18 +149,14 @@ impl<'a> ThumbFolder<'a> {
     }
 
     fn name(&self, kind: Kind, picture: &ShownPicture, file: &Path, about: &Metadata) -> String {
-        let changed = match about.modified().map(|time| time.duration_since(UNIX_EPOCH)) {
-            Ok(Ok(after)) => after.as_nanos() as i128,
-            Ok(Err(before)) => -(before.duration().as_nanos() as i128),
-            Err(_) => 0,
-        };
+        let Stamp { bytes, modified } = Stamp::of(about);
         let mut digest = Sha256::new();
         for part in [picture.key(), file.file_name().unwrap_or_default().as_encoded_bytes()] {
             digest.update((part.len() as u64).to_le_bytes());
             digest.update(part);
         }
-        digest.update(about.len().to_le_bytes());
-        digest.update(changed.to_le_bytes());
+        digest.update(bytes.to_le_bytes());
+        digest.update(modified.unwrap_or_default().to_le_bytes());
         digest.update(self.side.to_le_bytes());
         digest.update([QUALITY]);
         let letter = match kind {

@@ -10,7 +10,7 @@ pub trait Maps: Sync {
     /// How many maps there are.
     fn len(&self) -> usize;
 
-    /// Whether there is none.
+    /// Whether there are no maps.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -31,8 +31,8 @@ pub enum Resolution {
     /// Every distinct value is a threshold.
     #[default]
     Exact,
-    /// Values are rounded to 11 binary digits (a relative step of 1/2048): one pass over the maps and 32 MB,
-    /// whatever their number. The result comes with bounds.
+    /// Values are rounded to 11 binary digits (a relative step of 1/2048): one pass over the maps and 32 MB for
+    /// any number of maps. The result comes with bounds.
     Binned,
 }
 
@@ -86,7 +86,7 @@ pub struct Bounds {
 /// `pixels_at_once` pixels; its memory does not grow with the number of maps.
 ///
 /// # Errors
-/// A map that cannot be read, has another size than its truth, or holds a value that is not finite.
+/// A map that cannot be read, has another size than its truth, or has a value that is not finite.
 pub fn pixel_metrics(maps: &dyn Maps, options: &PixelOptions) -> Result<PixelMetrics> {
     let mut totals = Totals { positives: 0, negatives: 0, regions: 0 };
     let mut shares = Vec::new();

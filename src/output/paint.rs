@@ -35,7 +35,10 @@ const OVERLAY_OPACITY: f32 = 0.75;
 pub fn heatmap(map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
     let position = scale.positions(map);
     let palette = palette();
-    paint(map, |value, _, _| palette[index(position(value))])
+    let (height, width) = map.dim();
+    ImageBuffer::from_fn(width as u32, height as u32, |x, y| {
+        Rgb(palette[index(position(map[(y as usize, x as usize)]))])
+    })
 }
 
 /// Lays the hot part of probabilities `[H, W]` over a picture of that size: the hotter, the more opaque.
@@ -79,14 +82,6 @@ pub fn mask(map: ArrayView2<'_, f32>, threshold: f32) -> GrayImage {
     let (height, width) = map.dim();
     ImageBuffer::from_fn(width as u32, height as u32, |x, y| {
         Luma([if map[(y as usize, x as usize)] >= threshold { 255 } else { 0 }])
-    })
-}
-
-fn paint(map: ArrayView2<'_, f32>, colour: impl Fn(f32, usize, usize) -> [u8; 3]) -> RgbImage {
-    let (height, width) = map.dim();
-    ImageBuffer::from_fn(width as u32, height as u32, |x, y| {
-        let (x, y) = (x as usize, y as usize);
-        Rgb(colour(map[(y, x)], x, y))
     })
 }
 

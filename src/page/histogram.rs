@@ -5,9 +5,9 @@
 pub(super) struct Histogram {
     /// Scores per bin; a score on the border of two belongs to the higher one, 1.0 to the last.
     pub(super) counts: [usize; Self::BINS],
-    /// Scores outside 0..1, which the first and the last bin hold.
+    /// Scores outside 0..1, counted in the first and the last bin.
     pub(super) outside: usize,
-    /// Scores that are not finite, which no bin holds.
+    /// Scores that are not finite, counted in no bin.
     pub(super) not_numbers: usize,
 }
 

@@ -102,9 +102,9 @@ pub struct WorstPicture {
     pub name: String,
     /// The picture's score, in 0..1.
     pub score: f32,
-    /// The picture as a small JPEG file; empty where there is none.
+    /// The picture as a small JPEG file; empty if it is missing.
     pub thumbnail: Vec<u8>,
-    /// The same size with the map and the outline of the mask over it; empty where there is none.
+    /// The same size with the map and the outline of the mask over it; empty if it is missing.
     pub overlay: Vec<u8>,
     /// The width of both in pixels.
     pub width: u32,

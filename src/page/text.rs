@@ -1,10 +1,10 @@
-//! What comes from outside, made safe to stand in the page.
+//! Text from outside, made safe for a page.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::Render;
 
 /// Text from a user, a folder or a file: escaped, and without the control characters that neither HTML nor
-/// XML allows (a file name may hold any of them); each becomes U+FFFD.
+/// XML allows (a file name may have any of them); each becomes U+FFFD.
 pub(crate) struct Text<'a>(pub &'a str);
 
 impl Render for Text<'_> {

@@ -135,7 +135,7 @@ fn failed(e: prometheus::Error) -> Error {
     Error::Setting(format!("the metrics cannot be counted: {e}"))
 }
 
-/// Memory the process holds at the moment, where the system tells.
+/// Resident memory of the process; `None` where the system does not say.
 fn resident_bytes() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;

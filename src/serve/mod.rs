@@ -100,7 +100,7 @@ impl Default for ServeSettings {
     }
 }
 
-/// A server that has its address but answers nobody yet.
+/// A server that has its address but does not answer yet.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -173,7 +173,7 @@ impl Server {
                 connection::serve(listener, routes::router(app), &settings, &metrics.connections, stop).await;
                 Ok(())
             });
-            // Whoever still waits has waited for as long as the settings allow. With the runtime goes the last sender
+            // Requests that still wait have waited as long as the settings allow. With the runtime goes the last sender
             // of jobs, and the workers end after the picture they are at.
             stopping.store(true, Ordering::Relaxed);
             runtime.shutdown_timeout(Duration::from_millis(200));

@@ -42,7 +42,7 @@ pub struct Params {
 }
 
 impl Params {
-    /// Refuses what is no parameter; `form`: it is a part of a form.
+    /// Refuses an unknown parameter; `form`: it is a part of a form.
     pub fn check_name(key: &str, form: bool) -> Result<(), Refusal> {
         if TEXTS.contains(&key) || Artefact::ALL.iter().any(|artefact| artefact.name() == key) {
             return Ok(());
@@ -100,7 +100,7 @@ impl Params {
         Ok(())
     }
 
-    /// What all of it means. An empty text is none, and so is a class of spaces.
+    /// The meaning of all parameters. An empty text counts as not given, and so does a class of spaces.
     pub fn wanted(self, headers: &HeaderMap) -> Result<Wanted, Refusal> {
         let given = |text: Option<String>| text.filter(|t| !t.is_empty());
         let trimmed = |text: Option<String>| given(text.map(|t| t.trim().to_owned()));
@@ -118,7 +118,7 @@ impl Params {
             (false, _) => None,
             (true, []) => Some(Artefact::Overlay),
             (true, [Artefact::Raw]) => {
-                return Err(Refusal::bad_request("`raw` is no picture: ask for application/json"));
+                return Err(Refusal::bad_request("`raw` is not a picture: ask for application/json"));
             }
             (true, [one]) => Some(*one),
             (true, _) => {
@@ -233,7 +233,7 @@ mod tests {
             (&[("threshold", "NaN")], &none, "`threshold`"),
             (&[("name", &long)], &none, "`name` is too long"),
             (&[(&long, "")], &none, "no parameter `\u{fc}\u{fc}"),
-            (&[("raw", "true")], &png, "`raw` is no picture"),
+            (&[("raw", "true")], &png, "`raw` is not a picture"),
             (&[("mask", "true"), ("overlay", "true")], &png, "one picture at a time"),
         ] {
             let refused = wanted(pairs, headers).unwrap_err();

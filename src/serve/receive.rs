@@ -33,9 +33,10 @@ pub async fn receive(request: Request, upload: &Upload, max_body: usize) -> Resu
         return Err(Refusal::body_too_large(max_body));
     }
     let headers = request.headers().clone();
-    let read = match is_form(&headers) {
-        true => form(request, &mut params).await,
-        false => raw(upload.clone(), length.unwrap_or(0)).await,
+    let read = if is_form(&headers) {
+        form(request, &mut params).await
+    } else {
+        raw(upload.clone(), length.unwrap_or(0)).await
     };
     let image = match read {
         Err(_) if upload.is_over() => return Err(Refusal::body_too_large(max_body)),
@@ -48,7 +49,7 @@ pub async fn receive(request: Request, upload: &Upload, max_body: usize) -> Resu
     Ok(Ask { image, wanted: params.wanted(&headers)? })
 }
 
-/// Whether a query is UTF-8 once its `%XX` are bytes. Whoever reads it as a form replaces what is not.
+/// Whether a query is UTF-8 once its `%XX` are bytes. A parser of forms replaces bytes that are not.
 fn is_utf8(query: &str) -> bool {
     let digit = |at: usize| char::from(*query.as_bytes().get(at)?).to_digit(16);
     let (mut bytes, mut at) = (Vec::with_capacity(query.len()), 0);
@@ -116,7 +117,7 @@ async fn form(request: Request, params: &mut Params) -> Result<Vec<u8>, Refusal>
             image = Some(bytes);
         } else {
             let text =
-                String::from_utf8(bytes).map_err(|_| malformed("a text that is no UTF-8".to_owned()))?;
+                String::from_utf8(bytes).map_err(|_| malformed("a text that is not UTF-8".to_owned()))?;
             params.set(&name, text)?;
         }
     }

@@ -52,7 +52,7 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping")
     }
 
-    /// Something that is nobody's business but the operator's.
+    /// A failure that only the operator should know about.
     pub fn internal() -> Self {
         let message = "the server failed on this request; its log says why";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)

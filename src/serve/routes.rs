@@ -26,7 +26,7 @@ use crate::output::SCHEMA_VERSION;
 /// The description of the routes; its version is put in when it is asked for.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
-/// How long what a refused request still sends is read.
+/// How long the rest of a refused request is read.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// What the server runs, for `GET /healthz`.
@@ -130,7 +130,7 @@ async fn through(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     response
 }
 
-/// Headers of every answer that does not have its own: it is for whoever asked, is what it says it is, and runs nothing.
+/// Headers of every answer that does not have its own: for the client alone, of the stated type, running nothing.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

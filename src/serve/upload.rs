@@ -1,7 +1,7 @@
-//! The body of a request: counted, limited, and read to its end whatever becomes of the request.
+//! The body of a request: counted, limited, and read to its end even if the request is refused.
 //!
 //! A server that answers and closes while the client still sends makes the client's system throw the answer away. So
-//! what a refused request still sends is read, thrown away, and only then answered, within limits.
+//! the rest of a refused request is read, thrown away, and only then answered, within limits.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,7 +22,7 @@ struct State {
     left: usize,
     /// More came than may.
     over: bool,
-    /// Nobody asked for it yet.
+    /// No part of it was read yet.
     untouched: bool,
     /// All of it came.
     ended: bool,

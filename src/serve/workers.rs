@@ -72,13 +72,13 @@ pub struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Scores until nobody can send a picture any more.
+    /// Scores until the last sender of pictures is gone.
     pub fn work(&self) {
         loop {
             let next = self.jobs.lock().unwrap_or_else(|e| e.into_inner()).recv();
             let Ok(Job { ask, reply, place, queued }) = next else { return };
             self.metrics.queued.dec();
-            // A client that went away wants nothing any more.
+            // The client went away.
             if self.stopping.load(Ordering::Relaxed) || reply.is_closed() {
                 continue;
             }
@@ -149,7 +149,7 @@ mod tests {
             let places = [queue.place().unwrap(), queue.place().unwrap()];
             assert_eq!(queue.place().err().unwrap().status.as_u16(), 503);
             drop(places);
-            // Jobs that nobody waits for, or that come too late, are dropped.
+            // Jobs without a client, and late ones, are dropped.
             stopping.store(true, Ordering::Relaxed);
             let place = queue.place().unwrap();
             let refused = runtime.block_on(queue.score(ask("panic"), place)).err().unwrap();

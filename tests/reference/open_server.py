@@ -19,7 +19,7 @@ import zlib
 
 from open_gallery import Browser
 
-STATE = "({shown: !$('result').hidden, status: $('status').textContent, bad: $('status').classList.contains('bad')})"
+STATE = "({shown: !byId('result').hidden, status: byId('status').textContent, bad: byId('status').classList.contains('bad')})"
 
 
 def png(width, height):

@@ -30,13 +30,13 @@ Many pictures with --out:
   DIR/NAME.png.heatmap.png   files of NAME.png, in the folders of the pictures
   With --shard the two are called results-I-of-N.jsonl and manifest-I-of-N.json. A run that was
   killed loses what was in flight, at most; the same command goes on. Pictures that failed are tried
-  again, and so are those whose files are gone. DIR may lie inside the folder that is searched: it is
+  again, and so are those whose files are gone. DIR may be inside the folder that is searched: it is
   left out, as is every NAME.png.heatmap.png and the like.
 
 Score:
-  The score of a picture lies in 0..1 and depends on that picture, the model, the prompts and the
+  The score of a picture is in 0..1 and depends on that picture, the model, the prompts and the
   settings alone, so scores of one run's settings can be compared. It is the mean of the whole
-  picture's value and of the probability that the map's highest value stands for:
+  picture's value and of the probability that follows from the map's highest value:
     sdp       components.text_prob (the class token against both text anchors at CLIP's
               temperature, 100) and sigmoid(2 * 100 * map_max / levels)
     sdp-plus  components.text_prob and map_max / levels, cut to 0..1

@@ -32,7 +32,7 @@ Figures:
   All thresholds are used and ties count half. The mean is over the classes that have the figure.
 
 Results:
-  --out holds manifest.json, results.jsonl and maps.f32 (what an interrupted run continues from; the
+  --out gets manifest.json, results.jsonl and maps.f32 (what an interrupted run continues from; the
   maps take 4 bytes a pixel, 1.1 MB a picture at 518 px), table.md, table.csv, table.json and
   report.html.
 

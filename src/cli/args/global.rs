@@ -68,7 +68,7 @@ pub enum ColorName {
 }
 
 impl ColorName {
-    /// Makes it hold for everything that is printed from now on.
+    /// Applies it to everything that is printed from now on.
     pub fn choose(self) {
         let choice = match self {
             Self::Auto => anstream::ColorChoice::Auto,

@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use aaclip::anchors::ClassName;
 use aaclip::calibration::{ClassThreshold, Rule, ThresholdFile, from_good, from_labels};
 use aaclip::dataset::{ANYTHING, Dataset, DatasetError, Label, Layout};
-use aaclip::files::temporary_beside;
-use aaclip::{Detector, Detectors, Error, Result};
+use aaclip::{Detector, Detectors, Error, Result, files};
 use clap::ValueEnum;
 
 use crate::cli::EXIT_ERROR;
@@ -33,7 +32,7 @@ Rules:
   best-f1       from good and defective pictures: where F1 is largest
   The default is best-f1 where there are both, else false-alarms.
 
-The file holds for the settings it was made with: `detect` refuses it with others.
+The file is for the settings it was made with: `detect` refuses it with others.
 
 Exit codes: 0 if every picture was used, 2 after any error.";
 
@@ -84,7 +83,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A picture with what it is put into the prompts as, and whether it is damaged.
+/// A picture with its class in the prompts, and whether it is damaged.
 struct Known {
     path: PathBuf,
     class: ClassName,
@@ -93,10 +92,7 @@ struct Known {
 
 pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     // Before an hour of work rather than after it.
-    let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)
-        .and_then(|()| temporary_beside(folder).map(drop))
-        .map_err(|e| Error::io("write", &args.out, e))?;
+    files::try_folder(files::folder_of(&args.out)).map_err(|e| Error::io("write", &args.out, e))?;
     let opened = args.detector.builder(messages::progress())?.open()?;
     messages::note(|| opened.summary());
     let mut failed = 0;

@@ -31,8 +31,8 @@ Order:
 
 Form:
   Keys are the long names of flags. At the top they are for every command that has such a flag, in a
-  table for that command alone. Switches are true or false, lists are arrays. What is no flag (the
-  pictures, say) cannot be set.
+  table for that command alone. Switches are true or false, lists are arrays. Arguments that
+  are not flags (the pictures) cannot be set.
 
       threads = 4
       model = \"ViT-B-16-plus-240\"
@@ -45,9 +45,9 @@ Form:
   A relative path starts from the folder of the file. Where a flag takes a name or a path (--model,
   --prompts), write ./NAME for a path; one with a dot or slash in it that exists there is a path as
   well. Anything else, and ROOT of --data DATASET:ROOT, is as on the command line. A --threshold
-  that is no number is a path.
+  that is not a number is a path.
 
-Exit codes: 0 if the file can be used, or there is no file; else 2.";
+Exit codes: 0 if the file can be used or does not exist, else 2.";
 
 /// Show the settings file and the value of every flag.
 #[derive(Debug, clap::Args)]

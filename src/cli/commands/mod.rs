@@ -52,7 +52,7 @@ impl Command {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Whatever ends it.
+    /// The error that ends it.
     pub fn run(self, global: &Global, applied: &[Applied]) -> Result<ExitCode> {
         match self {
             Self::Detect(args) => detect::run(*args),

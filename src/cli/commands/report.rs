@@ -19,7 +19,7 @@ Examples:
 Open the page in a browser, from disk: it needs no network and no server. Run the command again after
 more pictures were scored: only new and changed pictures get a thumbnail. Overlays are shown where the
 run saved them (`aaclip detect --save overlay`). To give the page to somebody, take the folder of
-thumbnails with it; full-size pictures are shown where they lie as they did here.
+thumbnails with it; full-size pictures are shown if they are at the same relative paths.
 
 Exit code: 0 if the page was written, 2 if not.";
 

@@ -36,7 +36,7 @@ Routes:
 
 Errors are {\"error\": {\"kind\", \"message\"}}: 400 a bad request, 403 and 421 a web page from elsewhere, 408 too
 slow, 413 too large, 415 not a picture, 422 a damaged one, 503 no room (try again after Retry-After seconds).
-What is no HTTP at all, or has a head that is too long, gets a plain 400 or 431 without a body.
+Anything but HTTP, or a head that is too long, gets a plain 400 or 431 without a body.
 
 Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker 15 bytes per
 pixel of its picture, up to 40 with everything sent along.
@@ -98,7 +98,7 @@ pub struct ServeArgs {
 
 /// More workers than this only take memory.
 const MOST_WORKERS: u64 = 256;
-/// More waiting requests than this help nobody.
+/// More waiting requests than this would time out.
 const LONGEST_QUEUE: u64 = 100_000;
 /// More connections than systems give a process.
 const MOST_CONNECTIONS: u64 = 1_000_000;
@@ -110,7 +110,7 @@ fn parse_address(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name as it stands in a `Host` header, without the port.
+/// A name as in a `Host` header, without the port.
 fn parse_host(text: &str) -> Result<String, String> {
     let expected =
         |problem: &str| Err(format!("{problem}: expected a host's name alone, such as scores.example"));
@@ -127,7 +127,7 @@ fn parse_host(text: &str) -> Result<String, String> {
     }
     let (name, port) = text.rsplit_once(':').unwrap_or((text, "0"));
     if port.parse::<u16>().is_err() {
-        return expected("what follows the colon is no port");
+        return expected("the part after the colon is not a port");
     }
     match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
         Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => return Ok(name.to_owned()),
@@ -135,7 +135,7 @@ fn parse_host(text: &str) -> Result<String, String> {
     }
     match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_')) {
         Some(c) => expected(&format!("`{}` is in no host's name", c.escape_debug())),
-        None if name.is_empty() => expected("there is no name"),
+        None if name.is_empty() => expected("the name is missing"),
         None => Ok(name.to_owned()),
     }
 }
@@ -166,7 +166,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let progress = messages::progress();
     let scorers = Scorers::open(&args.scoring, options, progress)?;
     scorers.default_class()?;
-    // What strangers ask for is remembered in memory, not on disk.
+    // Classes of requests are remembered in memory, not on disk.
     scorers.write_no_cache();
     let stop = Arc::new(Notify::new());
     let notify = Arc::clone(&stop);
@@ -238,10 +238,10 @@ mod tests {
         for (text, needle) in [
             ("https://scores.example/x", "without `https://`, such as scores.example"),
             ("scores.example/x", "has a path"),
-            ("scores.example:http", "no port"),
-            ("scores.example:99999", "no port"),
-            ("", "there is no name"),
-            (":80", "there is no name"),
+            ("scores.example:http", "not a port"),
+            ("scores.example:99999", "not a port"),
+            ("", "the name is missing"),
+            (":80", "the name is missing"),
             ("*.example", "`*`"),
             ("a b", "` `"),
             ("a,b", "`,`"),

@@ -26,7 +26,7 @@ Lines in:   a path (on Unix any bytes), or {\"path\" or \"b64\", \"class\"?, \"i
             in base64; the id is any JSON and comes back as it was written
 Lines out:  one JSON object per line, in the same order, flushed at once: the fields of `detect
             --format jsonl`, and the id. A line that cannot be answered becomes a record with an
-            `error`, whatever is wrong with it.
+            `error`.
 
 The model is loaded with the first line: engines start workers for empty parts too. Messages go to
 stderr alone. Threads: all that the process may use (CPU limits of containers count); give --threads
@@ -34,7 +34,7 @@ where several workers share a machine.
 
 Exit codes:
   0  every line was answered
-  2  usage, the model cannot be loaded (then no line is answered), or whoever reads the answers went away";
+  2  usage, the model cannot be loaded (then no line is answered), or the reader of the answers went away";
 
 /// Score pictures line by line: requests on stdin, records on stdout.
 #[derive(Debug, clap::Args)]
@@ -78,10 +78,12 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whoever asked wants every answer: a reader that went away is no success here.
+/// Every answer must be read: a reader that went away is an error here.
 fn stdout(error: io::Error) -> Error {
     let error = match error.kind() {
-        io::ErrorKind::BrokenPipe => io::Error::other("whoever reads the answers went away before the last"),
+        io::ErrorKind::BrokenPipe => {
+            io::Error::other("the reader of the answers went away before the last one")
+        }
         _ => error,
     };
     Error::io("write to", "stdout", error)

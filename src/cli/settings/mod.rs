@@ -1,6 +1,6 @@
 //! The settings file: the user's `aaclip.toml`, or the file that `--config` names, with the names of the flags.
 //!
-//! The file is checked as a whole against the command line's own definition ([`check`]), whatever command runs. Its
+//! The file is checked as a whole against the command line's own definition ([`check`]), for any command. Its
 //! settings for that command are then put among the arguments ([`apply`]), for every flag that neither the command line
 //! nor the environment gives: one set of parsers, defaults and rules applies to both.
 

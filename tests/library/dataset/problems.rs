@@ -199,9 +199,10 @@ fn errors() {
         let error = Dataset::open(tree.path(), Some(layout)).unwrap_err();
         assert!(matches!(error, DatasetError::WrongLayout { .. }), "{error}");
         let error = Dataset::open(&file, Some(layout)).unwrap_err();
-        match layout.is_metadata() {
-            true => assert!(matches!(error, DatasetError::WrongLayout { .. }), "{error}"),
-            false => assert!(matches!(error, DatasetError::NotAFolder { .. }), "{error}"),
+        if layout.is_metadata() {
+            assert!(matches!(error, DatasetError::WrongLayout { .. }), "{error}");
+        } else {
+            assert!(matches!(error, DatasetError::NotAFolder { .. }), "{error}");
         }
         assert_eq!(layout.name().to_uppercase().replace('-', "_").parse::<Layout>().unwrap(), layout);
     }

@@ -142,9 +142,10 @@ impl Run<'_> {
         stop: &'a AtomicBool,
         bar: &'a indicatif::ProgressBar,
     ) -> Result<impl Iterator<Item = Input> + Send + 'a> {
-        let found: Box<dyn Iterator<Item = _> + Send + 'a> = match self.args.watching() {
-            true => Box::new(Watch::start(self.listing, self.args.watch_by(), stop)?),
-            false => Box::new(self.listing.iter().take_while(|_| !stop.load(Ordering::Relaxed))),
+        let found: Box<dyn Iterator<Item = _> + Send + 'a> = if self.args.watching() {
+            Box::new(Watch::start(self.listing, self.args.watch_by(), stop)?)
+        } else {
+            Box::new(self.listing.iter().take_while(|_| !stop.load(Ordering::Relaxed)))
         };
         Ok(found.filter_map(|found| match found {
             Ok(input) => Some(input),

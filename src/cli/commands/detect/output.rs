@@ -27,11 +27,9 @@ impl Place {
         let Some(folder) = args.output_folder() else { return Ok(None) };
         if folder.exists() && !folder.is_dir() {
             let path = folder.display();
-            return Err(Error::Setting(format!("{path} is no folder: name another one with --out")));
+            return Err(Error::Setting(format!("{path} is not a folder: name another one with --out")));
         }
-        std::fs::create_dir_all(&folder)
-            .and_then(|()| files::temporary_beside(&folder).map(drop))
-            .map_err(|e| Error::io("write to the output folder", &folder, e))?;
+        files::try_folder(&folder).map_err(|e| Error::io("write to the output folder", &folder, e))?;
         Ok(Some(Self { folder, artefacts: args.artefacts(), elsewhere: None }))
     }
 
@@ -114,7 +112,7 @@ impl Place {
     fn kept(&self, file: &str) -> String {
         let inside = Path::new(file).strip_prefix(&self.folder);
         let inside = inside.map_or(file.into(), Path::to_string_lossy);
-        // Where it stands between folders; elsewhere it is part of a name.
+        // On Windows it separates folders; elsewhere it is part of a name.
         if cfg!(windows) { inside.replace('\\', "/") } else { inside.into_owned() }
     }
 }
@@ -183,7 +181,7 @@ impl Looker<'_> {
 pub struct Results<'a> {
     pub stdout: RecordWriter<StdoutLock<'static>>,
     pub place: Option<&'a Place>,
-    /// The journal, and what it held at the beginning.
+    /// The journal, and its results at the beginning.
     pub journal: Option<(RunResults, &'a Finished)>,
 }
 
@@ -198,14 +196,13 @@ impl Results<'_> {
             let rename = |record: &mut Record, name: &dyn Fn(&str) -> String| {
                 record.files_mut().into_iter().flatten().for_each(|(_, file)| *file = name(file));
             };
-            match looked.old {
-                true => rename(&mut shown, &|file| place.shown(file)),
-                false => {
-                    let mut kept = looked.record.clone();
-                    rename(&mut kept, &|file| place.kept(file));
-                    kept.input.path = place.kept_path(&kept.input.path);
-                    journal.append(&kept, before)?;
-                }
+            if looked.old {
+                rename(&mut shown, &|file| place.shown(file));
+            } else {
+                let mut kept = looked.record.clone();
+                rename(&mut kept, &|file| place.kept(file));
+                kept.input.path = place.kept_path(&kept.input.path);
+                journal.append(&kept, before)?;
             }
         }
         self.stdout.write(&shown).map_err(|e| Error::io("write to", "stdout", e))

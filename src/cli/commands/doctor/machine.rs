@@ -1,6 +1,6 @@
 //! The machine, and what is on its disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aaclip::device::DeviceChoice;
 use aaclip::files;
@@ -8,89 +8,64 @@ use aaclip::kernels::Isa;
 use aaclip::weights::builtin;
 use aaclip::weights::hub::Hub;
 use aaclip::weights::registry::Registry;
-use serde::Serialize;
 
-use super::Applied;
+use super::{Applied, Report};
 
-/// Processor, threads, memory and devices.
-#[derive(Debug, Serialize)]
-pub struct Machine {
-    /// The instructions in use: the best of `available`.
-    pub kernels: &'static str,
-    /// All that this processor has and the program has code for.
-    pub available: Vec<&'static str>,
-    /// Whether the hardware multiplies bfloat16.
-    pub bf16: bool,
-    /// Whether the hardware multiplies 8-bit integers.
-    pub int8: bool,
-    pub threads: usize,
-    /// Why so many.
-    pub threads_why: String,
-    /// Memory in megabytes; `None` where the system does not say.
-    pub memory_mb: Option<u64>,
-    /// How much of it is free.
-    pub memory_free_mb: Option<u64>,
-    pub devices: Vec<Device>,
+pub fn processor() -> String {
+    let best = Isa::best();
+    let yes = |on| if on { "yes" } else { "no" };
+    let available: Vec<&str> = Isa::all().into_iter().map(Isa::name).collect();
+    format!(
+        "kernels {} (the best of {}); in hardware: bf16 {}, int8 {}",
+        best.name(),
+        available.join(", "),
+        yes(best.has_bf16()),
+        yes(best.has_int8())
+    )
 }
 
-/// A device that `--device` can name.
-#[derive(Debug, Serialize)]
-pub struct Device {
-    pub name: String,
-    /// Why it cannot be used; `None` if it can.
-    pub problem: Option<String>,
-}
-
-impl Machine {
-    pub fn look(applied: &[Applied], asked: bool) -> Self {
-        let best = Isa::best();
-        let file = applied.iter().find(|s| s.flag == "threads").map(|s| s.origin.as_str());
-        let environment = std::env::var("RAYON_NUM_THREADS").ok().and_then(|v| v.parse::<usize>().ok());
-        let threads_why = match (file, asked, environment) {
-            (Some(origin), ..) => format!("{origin} says so"),
-            (None, true, _) => "--threads says so".to_owned(),
-            (None, false, Some(1..)) => "RAYON_NUM_THREADS says so".to_owned(),
-            _ => "as many as this process may use".to_owned(),
-        };
-        Self {
-            kernels: best.name(),
-            available: Isa::all().into_iter().map(Isa::name).collect(),
-            bf16: best.has_bf16(),
-            int8: best.has_int8(),
-            threads: rayon::current_num_threads(),
-            threads_why,
-            memory_mb: memory_mb("MemTotal:"),
-            memory_free_mb: memory_mb("MemAvailable:"),
-            devices: devices(),
-        }
-    }
-}
-
-fn memory_mb(line: &str) -> Option<u64> {
-    let about = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let size = about.lines().find_map(|l| l.strip_prefix(line))?;
-    Some(size.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024 / 1_000_000)
-}
-
-fn devices() -> Vec<Device> {
-    let device = |name: String, choice: DeviceChoice| {
-        let problem = choice.open().err().map(|e| e.to_string());
-        Device { name, problem }
+/// How many threads compute, and why; `asked`: `--threads` or a settings file gave the number.
+pub fn threads(applied: &[Applied], asked: bool) -> String {
+    let file = applied.iter().find(|s| s.flag == "threads").map(|s| s.origin.as_str());
+    let environment = std::env::var("RAYON_NUM_THREADS").ok().and_then(|v| v.parse::<usize>().ok());
+    let why = match (file, asked, environment) {
+        (Some(origin), ..) => format!("{origin} says so"),
+        (None, true, _) => "--threads says so".to_owned(),
+        (None, false, Some(1..)) => "RAYON_NUM_THREADS says so".to_owned(),
+        _ => "as many as this process may use".to_owned(),
     };
-    let mut found = vec![device("cpu".to_owned(), DeviceChoice::Cpu)];
+    format!("{}: {why}", rayon::current_num_threads())
+}
+
+/// `None` where the system does not say.
+pub fn memory() -> Option<String> {
+    let about = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let mb = |name: &str| -> Option<u64> {
+        let size = about.lines().find_map(|l| l.strip_prefix(name))?;
+        Some(size.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024 / 1_000_000)
+    };
+    Some(format!("{} MB, {} MB of it free", mb("MemTotal:")?, mb("MemAvailable:")?))
+}
+
+/// The devices that `--device` can name.
+pub fn devices() -> Vec<String> {
+    let line = |name: &str, choice: DeviceChoice| {
+        let problem = choice.open().err().map(|e| e.to_string());
+        (format!("{name:8} {}", problem.as_deref().unwrap_or("usable")), problem.is_none())
+    };
+    let mut lines = vec![line("cpu", DeviceChoice::Cpu).0];
     for n in 0..16 {
-        let gpu = device(format!("cuda:{n}"), DeviceChoice::Cuda(n));
-        let is_last = gpu.problem.is_some();
+        let (gpu, usable) = line(&format!("cuda:{n}"), DeviceChoice::Cuda(n));
         // The first says why it cannot be used; the one after the last does not exist.
-        if n == 0 || !is_last {
-            found.push(gpu);
+        if usable || n == 0 {
+            lines.push(gpu);
         }
-        if is_last {
+        if !usable {
             break;
         }
     }
-    found.push(device("metal".to_owned(), DeviceChoice::Metal));
-    found
+    lines.push(line("metal", DeviceChoice::Metal).0);
+    lines
 }
 
 /// Why a run without `--model` takes the model it takes.
@@ -102,83 +77,55 @@ pub fn why_default(is_builtin: bool) -> &'static str {
     }
 }
 
-/// Models and caches.
-#[derive(Debug, Serialize)]
-pub struct Storage {
-    /// The models of the registry, best first, then the built-in one.
-    pub models: Vec<Model>,
-    /// The cache of anchors; `None` where the system names no folder.
-    pub anchors: Option<Folder>,
-    /// The hub's cache of models.
-    pub hub: Option<Folder>,
-    /// Whether `HF_HUB_OFFLINE` forbids downloads.
-    pub offline: bool,
-}
-
-/// A model that can be named.
-#[derive(Debug, Serialize)]
-pub struct Model {
-    pub name: String,
-    /// Its folder; `None` for the built-in one, and for one that was not downloaded.
-    pub folder: Option<PathBuf>,
-}
-
-/// A folder of the program's.
-#[derive(Debug, Serialize)]
-pub struct Folder {
-    pub path: PathBuf,
-    /// Size of the files in it, in bytes; `None` if it does not exist yet.
-    pub bytes: Option<u64>,
-    /// Whether files can be made in it, or it can be made.
-    pub writable: bool,
+impl Report {
+    /// The models, best first, and the caches. Nothing is fetched.
+    pub fn storage(&mut self) {
+        let hub = self.or_problem(Hub::from_env().map_err(Into::into));
+        let registry = self.or_problem(Registry::load().map_err(Into::into));
+        let entries = registry.as_ref().map_or(&[][..], Registry::entries);
+        let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(builtin::NAME.len());
+        let mut models = Vec::new();
+        let mut any = false;
+        for entry in entries {
+            let folder = hub.as_ref().and_then(|hub| hub.locate(entry));
+            any |= folder.is_some();
+            let folder = folder.map_or("not here".to_owned(), |folder| folder.display().to_string());
+            models.push(format!("{:width$}  {folder}", entry.name));
+        }
+        models.push(format!("{:width$}  part of the program", builtin::NAME));
+        self.add("models", models);
+        if !any {
+            self.notes.push(
+                "only the built-in model is here: `aaclip models pull ViT-B-16-plus-240` gets a better one"
+                    .to_owned(),
+            );
+        }
+        let anchors = files::cache_dir().map(|dir| dir.join("anchors"));
+        let mut caches = Vec::new();
+        match &anchors {
+            Some(anchors) => caches.push(format!("anchors  {}", folder(anchors))),
+            None => caches.push("anchors  no folder: set AACLIP_CACHE".to_owned()),
+        }
+        if let Some(hub) = &hub {
+            let offline = if hub.is_offline() { "; HF_HUB_OFFLINE forbids downloads" } else { "" };
+            caches.push(format!("hub      {}{offline}", folder(hub.cache_folder())));
+        }
+        self.add("caches", caches);
+    }
 }
 
 /// Files that are counted, at most: the answer should come at once.
 const MOST_FILES: usize = 50_000;
 
-impl Folder {
-    fn look(path: &Path) -> Self {
-        // Links are not followed: the hub's cache has every file once, and links to it.
-        let files = walkdir::WalkDir::new(path).into_iter().take(MOST_FILES).flatten();
-        let bytes = files.filter_map(|f| f.metadata().ok().filter(|m| m.is_file()).map(|m| m.len())).sum();
-        // One that is missing is made in the nearest folder that exists.
-        let nearest = path.ancestors().find(|p| p.symlink_metadata().is_ok());
-        Self {
-            path: path.to_owned(),
-            bytes: path.is_dir().then_some(bytes),
-            writable: nearest.is_some_and(|p| files::temporary_beside(p).is_ok()),
-        }
-    }
-}
-
-impl Storage {
-    /// Looks at the disk. Nothing is fetched.
-    pub fn look(problems: &mut Vec<String>, notes: &mut Vec<String>) -> Self {
-        let hub = Hub::from_env().map_err(|e| problems.push(e.to_string())).ok();
-        let registry = Registry::load().map_err(|e| problems.push(e.to_string())).ok();
-        let entries = registry.as_ref().map_or(&[][..], Registry::entries);
-        let mut models: Vec<Model> = (entries.iter())
-            .map(|entry| Model {
-                name: entry.name.clone(),
-                folder: hub.as_ref().and_then(|hub| hub.locate(entry)),
-            })
-            .collect();
-        if models.iter().all(|model| model.folder.is_none()) {
-            notes.push(
-                "only the built-in model is here: `aaclip models pull ViT-B-16-plus-240` gets a better one"
-                    .to_owned(),
-            );
-        }
-        models.push(Model { name: builtin::NAME.to_owned(), folder: None });
-        let anchors = files::cache_dir().map(|dir| Folder::look(&dir.join("anchors")));
-        if anchors.as_ref().is_none_or(|folder| !folder.writable) {
-            notes.push(
-                "anchors are not cached, so every run encodes its prompts again: set AACLIP_CACHE to a folder \
-                 that can be written to"
-                    .to_owned(),
-            );
-        }
-        let offline = hub.as_ref().is_some_and(Hub::is_offline);
-        Self { models, anchors, hub: hub.map(|hub| Folder::look(hub.cache_folder())), offline }
-    }
+/// A folder with the size of its files, and whether it can be written to.
+fn folder(path: &Path) -> String {
+    // Links are not followed: the hub's cache has every file once, and links to it.
+    let files = walkdir::WalkDir::new(path).into_iter().take(MOST_FILES).flatten();
+    let bytes: u64 = files.filter_map(|f| f.metadata().ok().filter(|m| m.is_file()).map(|m| m.len())).sum();
+    let size =
+        if path.is_dir() { format!("{:.3} MB", bytes as f64 / 1e6) } else { "does not exist yet".to_owned() };
+    // One that is missing is made in the nearest folder that exists.
+    let nearest = path.ancestors().find(|p| p.symlink_metadata().is_ok());
+    let writable = nearest.is_some_and(|p| files::temporary_beside(p).is_ok());
+    format!("{}: {size}{}", path.display(), if writable { "" } else { ", cannot be written to" })
 }

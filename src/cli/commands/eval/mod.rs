@@ -243,10 +243,12 @@ fn print(
     let io = |e| Error::io("write to", "stdout", e);
     let mut text = table.render(format, about).map_err(io)?;
     if let (TableFormat::Text | TableFormat::Markdown, Some(compared)) = (format, compared) {
-        text += &match compared.is_empty() {
-            true => "\nNo published figures are known for this data set.\n".to_owned(),
-            false => format!("\n{}", compared.render(format)),
-        };
+        text.push('\n');
+        if compared.is_empty() {
+            text += "No published figures are known for this data set.\n";
+        } else {
+            text += &compared.render(format);
+        }
     }
     messages::print(text)
 }
