@@ -8,6 +8,7 @@ use crate::{Error, Result};
 
 /// A compute device as a person names it: `cpu`, `cuda`, `cuda:1`, `metal`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum DeviceChoice {
     /// The processor.
     #[default]

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// Whether long work shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Progress {
     /// A bar on stderr if that is a terminal, nothing otherwise.
     #[default]

@@ -43,6 +43,7 @@ impl Input {
 
 /// A part of what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Root {
     /// All pictures below a folder.
     Folder(PathBuf),

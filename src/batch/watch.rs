@@ -21,6 +21,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// How a watch learns of new files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum WatchBy {
     /// The system tells. On Linux a file counts when it is closed after writing or renamed into the folder; one that is
     /// there already or came by a link, and elsewhere any, when it has not changed for two seconds.

@@ -14,6 +14,7 @@ pub const CONFIDENCE: f64 = 0.95;
 /// How a threshold is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Rule {
     /// From good pictures alone: as low as a target for the expected false-alarm rate, 0..1, allows.
     FalseAlarms(f64),

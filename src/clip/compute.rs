@@ -10,6 +10,7 @@ use crate::{Error, Result};
 /// The numbers a tower's products are made of. What lies between them (sums, LayerNorm, the tokens themselves) is
 /// kept in 32-bit floats on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
@@ -37,6 +38,7 @@ impl Precision {
 
 /// A precision as a person asks for it: by name, or `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum PrecisionChoice {
     /// The same one everywhere.
     Fixed(Precision),

@@ -2,6 +2,7 @@
 
 /// The nonlinearity between the two layers of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Activation {
     /// `x * Phi(x)` with the exact normal distribution (`torch.nn.GELU()`).
     #[default]

@@ -45,6 +45,7 @@ pub struct Scorer {
 
 /// A picture to score.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Source<'a> {
     /// A file.
     File(&'a Path),

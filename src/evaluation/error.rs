@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 /// What can go wrong with an evaluation's own files.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EvaluationError {
     /// The folder is in use for something else.
     #[error("{} is not empty and has no evaluation in it: name another folder with --out", dir.display())]

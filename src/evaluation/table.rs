@@ -72,6 +72,7 @@ impl Row {
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum TableFormat {
     /// For a terminal, in percent.
     #[default]

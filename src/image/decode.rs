@@ -31,6 +31,7 @@ impl Default for DecodeLimits {
 
 /// What becomes of 16-bit grey samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Gray16 {
     /// Values above 255 become 255: Pillow's `convert("RGB")`, which the reference calls.
     #[default]

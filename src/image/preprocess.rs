@@ -12,6 +12,7 @@ use super::resample::{Filter, Samples, Side, resample};
 
 /// How a picture is made square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Fit {
     /// Both sides are stretched to the square, as both papers do.
     #[default]
@@ -35,6 +36,7 @@ impl Fit {
 
 /// In which order a picture is resized and turned into RGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Chain {
     /// Resized in the file's own mode: alpha premultiplied, indexed colours to the nearest sample (CLIP-AD).
     ResizeThenRgb,

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 /// An interpolation filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Filter {
     /// The Keys cubic with a = -0.5.
     Bicubic,

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 /// A set of vector instructions that the kernels have code for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Isa {
     /// Whatever the compiler may assume of the target: always there (on 64-bit ARM that includes NEON).
     Portable,

@@ -21,6 +21,7 @@ const ROWS_AT_ONCE: usize = 4;
 
 /// What follows a product, element by element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Nonlinearity {
     /// Nothing.
     #[default]

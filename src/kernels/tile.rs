@@ -13,6 +13,7 @@ pub(super) const PANEL: usize = 32;
 
 /// What a 32-bit unit holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Element {
     /// One 32-bit float.
     F32,

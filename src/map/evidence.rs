@@ -29,6 +29,7 @@ pub struct PatchGrid {
 
 /// A function of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Curve {
     /// The value itself.
     #[default]
@@ -39,6 +40,7 @@ pub enum Curve {
 
 /// How a method smooths its map.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub enum Smoothing {
     /// Not at all.
     #[default]

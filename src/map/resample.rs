@@ -9,6 +9,7 @@ use crate::image::{AxisMap, Geometry};
 
 /// Where samples of the smaller and the larger grid coincide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Alignment {
     /// Pixels are areas; their outer edges coincide (torch's `align_corners=False`).
     HalfPixel,

@@ -27,6 +27,7 @@ pub trait Maps: Sync {
 
 /// How finely scores are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Resolution {
     /// Every distinct value is a threshold.
     #[default]

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 /// How values become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ColourScale {
     /// The same for every picture: 0.5 (as near to normal as to damaged) and below is the coldest colour, 1 the
     /// hottest. A good part stays dark.

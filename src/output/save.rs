@@ -15,6 +15,7 @@ use crate::{Error, Result, files};
 
 /// A kind of file a run can write for each picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Artefact {
     /// The painted map, at the picture's size.
     Heatmap,

@@ -8,6 +8,7 @@ use super::{Outcome, Record, printable};
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum RecordFormat {
     /// A line for a person: score, verdict, path. A picture that failed has none.
     #[default]

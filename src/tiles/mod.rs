@@ -24,6 +24,7 @@ pub struct Tiling {
 
 /// Side of a tile, in pixels of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TileSide {
     /// That many pixels, or the picture's shorter side where that is less.
     Pixels(NonZeroUsize),

@@ -6,6 +6,7 @@ use crate::image::{Picture, PixelMode};
 
 /// What is done to a picture while training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Augmentation {
     /// Nothing (SDP+).
     #[default]

@@ -25,6 +25,7 @@ pub use state::{Position, TrainingState};
 
 /// Whether training does what the official code does, or what the paper describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum TrainingFidelity {
     /// As the official code. AA-CLIP, stage 1: V-V attention over the pictures of a batch, the loss of the last level
     /// alone. SDP+: features with the code's in-place updates, Dice by rows where a batch holds one picture.

@@ -15,6 +15,7 @@ use super::{WeightsError, legacy, safetensors, torch};
 /// The type of a tensor's values on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
+#[non_exhaustive]
 pub enum StoredType {
     F64,
     F32,

@@ -14,6 +14,7 @@ pub use kde::log_density as kde_log_density;
 
 /// How many vectors become one. Parameters and their defaults are the reference's.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Representative {
     /// Their mean.
     Mean,

@@ -5,6 +5,7 @@ use regex::Regex;
 
 /// Which literal strings in a text stand for the start and end token: the two reference codes disagree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum SpecialTokens {
     /// `<start_of_text>` and `<end_of_text>` (CLIP-AD, early open_clip).
     #[default]

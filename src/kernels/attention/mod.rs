@@ -23,6 +23,7 @@ const PACKED_AT_ONCE: usize = 1 << 20;
 /// One of the three projections of a token in a block's attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
+#[non_exhaustive]
 pub enum Projected {
     Query,
     Key,

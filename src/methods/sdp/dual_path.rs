@@ -8,6 +8,7 @@ use crate::clip::{Attention, AttentionRequest, VisionTower};
 
 /// Whether features tapped inside the tower are what the reference code keeps, or what the paper describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Fidelity {
     /// As the official code: it keeps references to tensors that later blocks update in place. A tapped original
     /// path thus also has the next block's attention output in it, and a tapped surgery path keeps accumulating
@@ -30,6 +31,7 @@ impl Fidelity {
 
 /// Tokens of the original path that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Wanted {
     /// All of them.
     #[default]
