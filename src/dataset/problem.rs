@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use crate::output::printable;
+
 /// What is wrong with a file of a data set. [`fmt::Display`] gives one line that names the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
@@ -80,11 +82,7 @@ impl fmt::Display for ProblemKind {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = format!("{}: {}: {}", self.kind, self.path.display(), self.detail);
         // File names may have line breaks and terminal sequences.
-        for c in line.chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
-        }
-        Ok(())
+        f.write_str(&printable(&format!("{}: {}: {}", self.kind, self.path.display(), self.detail)))
     }
 }

@@ -11,9 +11,3 @@ pub use printable::printable;
 pub use record::{Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
 pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save, thumbnail};
 pub use writer::{COLUMNS, RecordFormat, RecordWriter};
-
-/// A record for tests: scored or failed.
-#[cfg(test)]
-pub fn test_record(name: &str, ok: bool) -> Record {
-    if ok { record::tests::record(name) } else { record::tests::failed(name) }
-}

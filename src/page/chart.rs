@@ -34,22 +34,23 @@ impl Axis {
     fn value(label: &'static str, most: f64) -> Self {
         // Round in units of a thousandth of the greatest value's decade.
         let most = if most > 0.0 { most } else { 1.0 };
-        let unit = 10f64.powi((most.log10().floor() as i32).clamp(-30, 12) - 2);
-        let step = round_step((most / unit).ceil().max(1.0) as usize);
-        let steps = ((most / unit).ceil().max(1.0) as usize).div_ceil(step);
-        let ticks = (0..=steps).map(|at| (at * step) as f64 * unit);
-        let digits = (1 - unit.log10().round() as i32 - 2).max(0) as usize;
-        let ticks = ticks.map(|value| (value, format!("{value:.digits$}"))).collect();
-        Self { label, end: (steps * step) as f64 * unit, ticks }
+        let decade = (most.log10().floor() as i32).clamp(-30, 12) - 2;
+        let unit = 10f64.powi(decade);
+        Self::steps(label, (most / unit).ceil() as usize, unit, (-1 - decade).max(0) as usize)
     }
 
     /// Counts from 0 to `most` or a little more: at most six round steps.
     fn count(label: &'static str, most: usize) -> Self {
+        Self::steps(label, most, 1.0, 0)
+    }
+
+    /// From 0 to `most` units or a little more, with `digits` decimals.
+    fn steps(label: &'static str, most: usize, unit: f64, digits: usize) -> Self {
         let step = round_step(most.max(1));
         let steps = most.max(1).div_ceil(step);
-        let ticks = (0..=steps).map(|at| (at * step) as f64);
-        let ticks = ticks.map(|value| (value, format!("{value}"))).collect();
-        Self { label, end: (steps * step) as f64, ticks }
+        let ticks = (0..=steps).map(|at| (at * step) as f64 * unit);
+        let ticks = ticks.map(|value| (value, format!("{value:.digits$}"))).collect();
+        Self { label, end: (steps * step) as f64 * unit, ticks }
     }
 }
 

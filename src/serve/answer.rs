@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,8 +13,8 @@ use super::receive::Ask;
 use super::refusal::Refusal;
 use super::{Classes, Event, Log};
 use crate::files::Stamp;
-use crate::output::{Artefact, Record, Scored};
-use crate::{PictureName, Result, Scorer, ScorerSettings, Source};
+use crate::output::{Artefact, Outcome, Record, Scored};
+use crate::{Error, PictureName, Result, Scorer, ScorerSettings, Source};
 
 /// What a worker made of a picture.
 pub struct Answer {
@@ -36,38 +36,31 @@ struct Illustrated<'a> {
 /// Scores a picture.
 pub fn answer(classes: &dyn Classes, ask: &Ask, log: &Log) -> Result<Answer, Refusal> {
     let class = ask.wanted.class.as_deref();
-    let refuse = |refusal: Refusal, error: &crate::Error| {
+    let refuse = |refusal: Refusal, error: &Error| {
         if refusal.status.is_server_error() {
             log(Event::Failed(error.to_string()));
         }
         refusal
     };
     let scorer = classes.scorer(class).map_err(|e| refuse(Refusal::of_class(class.unwrap_or(""), &e), &e))?;
-    let scorer = with_threshold(scorer, ask.wanted.threshold);
-    illustrate(&scorer, ask).map_err(|e| refuse(Refusal::of_picture(&e), &e))
-}
-
-fn with_threshold(scorer: Arc<Scorer>, threshold: Option<f32>) -> Arc<Scorer> {
-    match threshold {
+    let scorer = match ask.wanted.threshold {
         None => scorer,
         threshold => {
             let settings = ScorerSettings { threshold, ..scorer.settings().clone() };
             Arc::new(Scorer::new(scorer.detector().clone(), settings))
         }
-    }
+    };
+    illustrate(&scorer, ask).map_err(|e| refuse(Refusal::of_picture(&e), &e))
 }
 
 fn illustrate(scorer: &Scorer, ask: &Ask) -> Result<Answer> {
     let wanted = &ask.wanted;
     let look = scorer.look(Source::Bytes(&ask.image), &wanted.name)?;
+    let only = wanted.only.map(|artefact| scorer.encode(&look, artefact)).transpose()?;
     let mut pictures = BTreeMap::new();
-    let mut only = None;
-    match wanted.only {
-        Some(artefact) => only = Some(scorer.encode(&look, artefact)?),
-        None => {
-            for &artefact in &wanted.pictures {
-                pictures.insert(artefact.name(), address(artefact, &scorer.encode(&look, artefact)?));
-            }
+    if only.is_none() {
+        for &artefact in &wanted.pictures {
+            pictures.insert(artefact.name(), address(artefact, &scorer.encode(&look, artefact)?));
         }
     }
     let mut record = scorer.record(look, PictureName::plain(&wanted.name), BTreeMap::new());
@@ -76,14 +69,14 @@ fn illustrate(scorer: &Scorer, ask: &Ask) -> Result<Answer> {
         Some(picture) => ("image/png", picture),
         None => {
             let mut text = serde_json::to_vec(&Illustrated { record: &record, pictures })
-                .map_err(|e| crate::Error::io("write", "the record", e.into()))?;
+                .map_err(|e| Error::io("write", "the record", e.into()))?;
             text.push(b'\n');
             ("application/json", text)
         }
     };
     match record.outcome {
-        crate::output::Outcome::Scored(scored) => Ok(Answer { scored: *scored, content_type, body }),
-        crate::output::Outcome::Failed(failure) => Err(crate::Error::Setting(failure.message)),
+        Outcome::Scored(scored) => Ok(Answer { scored: *scored, content_type, body }),
+        Outcome::Failed(failure) => Err(Error::Setting(failure.message)),
     }
 }
 
@@ -98,14 +91,10 @@ fn address(artefact: Artefact, bytes: &[u8]) -> String {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let score = [("x-aaclip-score", self.scored.score.to_string())];
-        let anomalous = self.scored.anomalous.map(|a| [("x-aaclip-anomalous", a.to_string())]);
         let mut response = (score, [(header::CONTENT_TYPE, self.content_type)], self.body).into_response();
-        if let Some(headers) = anomalous {
-            for (name, value) in headers {
-                if let Ok(value) = value.parse() {
-                    response.headers_mut().insert(name, value);
-                }
-            }
+        if let Some(anomalous) = self.scored.anomalous {
+            let value = HeaderValue::from_static(if anomalous { "true" } else { "false" });
+            response.headers_mut().insert("x-aaclip-anomalous", value);
         }
         response
     }

@@ -51,6 +51,8 @@ impl Metrics {
 
     pub(super) fn empty() -> prometheus::Result<Self> {
         let registry = Registry::new();
+        let gauge = |name, help| add(&registry, IntGauge::new(name, help)?);
+        let counter = |name, help| add(&registry, IntCounter::new(name, help)?);
         let requests = Opts::new("aaclip_http_requests_total", "Requests answered");
         let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
         let stages = HistogramOpts::new("aaclip_stage_seconds", "Time a picture spent in each stage");
@@ -58,34 +60,19 @@ impl Metrics {
         let tenths = (1..=10).map(|i| f64::from(i) / 10.0).collect();
         Ok(Self {
             requests: add(&registry, IntCounterVec::new(requests, &["route", "status"])?)?,
-            in_flight: add(
-                &registry,
-                IntGauge::new("aaclip_http_requests_in_flight", "Requests being answered")?,
+            in_flight: gauge("aaclip_http_requests_in_flight", "Requests being answered")?,
+            connections: gauge("aaclip_http_connections", "Open connections")?,
+            queued: gauge("aaclip_queue_length", "Pictures waiting for a worker")?,
+            busy: gauge("aaclip_workers_busy", "Workers that have a picture")?,
+            rejected: counter(
+                "aaclip_rejected_total",
+                "Requests refused with 503 because the queue was full",
             )?,
-            connections: add(&registry, IntGauge::new("aaclip_http_connections", "Open connections")?)?,
-            queued: add(&registry, IntGauge::new("aaclip_queue_length", "Pictures waiting for a worker")?)?,
-            busy: add(&registry, IntGauge::new("aaclip_workers_busy", "Workers that have a picture")?)?,
-            rejected: add(
-                &registry,
-                IntCounter::new(
-                    "aaclip_rejected_total",
-                    "Requests refused with 503 because the queue was full",
-                )?,
-            )?,
-            failed: add(
-                &registry,
-                IntCounter::new("aaclip_failed_total", "Pictures that could not be scored")?,
-            )?,
-            anomalous: add(
-                &registry,
-                IntCounter::new("aaclip_anomalous_total", "Pictures whose score reached the threshold")?,
-            )?,
+            failed: counter("aaclip_failed_total", "Pictures that could not be scored")?,
+            anomalous: counter("aaclip_anomalous_total", "Pictures whose score reached the threshold")?,
             scores: add(&registry, Histogram::with_opts(scores.buckets(tenths))?)?,
             stages: add(&registry, HistogramVec::new(stages.buckets(seconds.to_vec()), &["stage"])?)?,
-            resident: add(
-                &registry,
-                IntGauge::new("process_resident_memory_bytes", "Resident memory of the process")?,
-            )?,
+            resident: gauge("process_resident_memory_bytes", "Resident memory of the process")?,
             registry,
         })
     }

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use image::error::{LimitError, LimitErrorKind};
-use serde::Serialize;
 
 use crate::Error;
 use crate::anchors::AnchorError;
@@ -103,23 +102,10 @@ fn too_much() -> String {
     LimitError::from_kind(LimitErrorKind::InsufficientMemory).to_string()
 }
 
-/// As it is written.
-#[derive(Serialize)]
-struct Body<'a> {
-    error: Reason<'a>,
-}
-
-#[derive(Serialize)]
-struct Reason<'a> {
-    kind: &'a str,
-    message: &'a str,
-}
-
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = Body { error: Reason { kind: &self.kind, message: &self.message } };
-        let mut text = serde_json::to_vec(&body).unwrap_or_default();
-        text.push(b'\n');
+        let body = serde_json::json!({ "error": { "kind": self.kind, "message": self.message } });
+        let text = format!("{body}\n");
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);

@@ -67,7 +67,7 @@ fn lines(records: &[Value]) -> String {
     records.iter().map(|r| format!("{r}\n")).collect()
 }
 
-fn record(name: &str, score: f64) -> Value {
+pub fn record(name: &str, score: f64) -> Value {
     json!({
         "schema": 3, "path": format!("photos/{name}"), "name": name, "bytes": 1, "modified": 1, "sha256": null,
         "model": "builtin", "method": "aa-clip", "class": "object", "score": score, "anomalous": score >= 0.5,
@@ -80,7 +80,7 @@ fn record(name: &str, score: f64) -> Value {
     })
 }
 
-fn failure(name: &str, message: &str) -> Value {
+pub fn failure(name: &str, message: &str) -> Value {
     let mut failed = record(name, 0.0);
     for key in ["score", "anomalous", "components", "size", "image_size", "tiles", "timing_ms"] {
         failed[key] = Value::Null;

@@ -1,13 +1,16 @@
 //! The library as its users meet it: the example's functions, and what holds for every detection.
 
+mod batch;
 mod dataset;
 #[path = "../../examples/detect.rs"]
 mod example;
 mod gallery;
+mod journal;
 mod page;
 #[path = "../support/mod.rs"]
 mod support;
 mod tiles;
+mod worker;
 
 use std::path::PathBuf;
 

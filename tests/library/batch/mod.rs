@@ -1,0 +1,6 @@
+//! Runs over many pictures: listing, filters, settings and results.
+
+mod filter;
+mod listing;
+mod manifest;
+mod results;
