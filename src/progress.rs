@@ -1,13 +1,13 @@
-//! Progress bars: on stderr, and only where a person can see them.
+//! Progress bars on stderr, shown only in a terminal.
 
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Whether long work shows its progress.
+/// Whether long tasks show their progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Progress {
-    /// A bar on stderr if that is a terminal, nothing otherwise.
+    /// A bar on stderr if stderr is a terminal.
     #[default]
     Auto,
     /// Never.
@@ -25,13 +25,14 @@ impl Progress {
         self.bar(len, what, "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}")
     }
 
-    /// A count of items that never ends, labelled `what`.
+    /// A counter of items without an end, labelled `what`.
     pub fn count(self, what: &str) -> ProgressBar {
-        match self.is_visible() {
-            true => ProgressBar::new_spinner()
+        if self.is_visible() {
+            ProgressBar::new_spinner()
                 .with_style(styled("{spinner} {pos} {msg}"))
-                .with_message(what.to_owned()),
-            false => ProgressBar::hidden(),
+                .with_message(what.to_owned())
+        } else {
+            ProgressBar::hidden()
         }
     }
 
@@ -40,9 +41,10 @@ impl Progress {
     }
 
     fn bar(self, len: u64, what: &str, template: &str) -> ProgressBar {
-        match self.is_visible() {
-            true => ProgressBar::new(len).with_style(styled(template)).with_message(what.to_owned()),
-            false => ProgressBar::hidden(),
+        if self.is_visible() {
+            ProgressBar::new(len).with_style(styled(template)).with_message(what.to_owned())
+        } else {
+            ProgressBar::hidden()
         }
     }
 }
