@@ -25,7 +25,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A temporary file in `folder`, deleted on drop unless it is persisted.
+/// A file in `folder` that goes away unless it is given a name.
 ///
 /// # Errors
 /// Any error of the file system.
@@ -110,7 +110,7 @@ impl Stamp {
     }
 }
 
-/// A path from the system's bytes: unchanged on Unix, elsewhere with invalid UTF-8 replaced.
+/// A path as the system names it: on Unix any bytes, elsewhere with bytes that are not UTF-8 replaced.
 pub fn path_of_bytes(bytes: &[u8]) -> PathBuf {
     #[cfg(unix)]
     {

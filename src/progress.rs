@@ -27,12 +27,11 @@ impl Progress {
 
     /// A counter of items without an end, labelled `what`.
     pub fn count(self, what: &str) -> ProgressBar {
-        if self.is_visible() {
-            ProgressBar::new_spinner()
+        match self.is_visible() {
+            true => ProgressBar::new_spinner()
                 .with_style(styled("{spinner} {pos} {msg}"))
-                .with_message(what.to_owned())
-        } else {
-            ProgressBar::hidden()
+                .with_message(what.to_owned()),
+            false => ProgressBar::hidden(),
         }
     }
 
@@ -41,10 +40,9 @@ impl Progress {
     }
 
     fn bar(self, len: u64, what: &str, template: &str) -> ProgressBar {
-        if self.is_visible() {
-            ProgressBar::new(len).with_style(styled(template)).with_message(what.to_owned())
-        } else {
-            ProgressBar::hidden()
+        match self.is_visible() {
+            true => ProgressBar::new(len).with_style(styled(template)).with_message(what.to_owned()),
+            false => ProgressBar::hidden(),
         }
     }
 }

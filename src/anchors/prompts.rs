@@ -295,7 +295,7 @@ fn parse(path: &Path, text: &str) -> Result<PromptSet, AnchorError> {
                 ));
             }
             if texts.contains(&item) {
-                return Err(at(start, format!("`{item}` occurs twice among the {what}")));
+                return Err(at(start, format!("`{item}` stands twice among the {what}")));
             }
             texts.push(item);
         }

@@ -24,7 +24,7 @@ pub(super) fn sweep(pixels: &Pixels<'_>, totals: Totals, options: &PixelOptions)
 
 /// The largest error of each figure, over all orders of the pixels inside each bin.
 ///
-/// The extremes are "all damaged first" and "all good first" in every bin; the exact curves are between them.
+/// The extremes are "all damaged first" and "all good first" in every bin; exact curves are between these.
 fn bounds<'a>(bins: impl Iterator<Item = &'a Group>, totals: Totals, limit: f64) -> Bounds {
     let (p_all, n_all) = (totals.positives.max(1) as f64, totals.negatives.max(1) as f64);
     let regions = totals.regions.max(1) as f64;

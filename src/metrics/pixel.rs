@@ -31,8 +31,8 @@ pub enum Resolution {
     /// Every distinct value is a threshold.
     #[default]
     Exact,
-    /// Values are rounded to 11 binary digits (a relative step of 1/2048): one pass over the maps and 32 MB
-    /// for any number of maps. The result has error bounds.
+    /// Values are rounded to 11 binary digits (a relative step of 1/2048): one pass over the maps and 32 MB for
+    /// any number of maps. The result comes with bounds.
     Binned,
 }
 
@@ -86,7 +86,7 @@ pub struct Bounds {
 /// its memory does not grow with the number of maps.
 ///
 /// # Errors
-/// A map cannot be read, differs in size from its ground truth, or has a value that is not finite.
+/// A map that cannot be read, has another size than its truth, or has a value that is not finite.
 pub fn pixel_metrics(maps: &dyn Maps, options: &PixelOptions) -> Result<PixelMetrics> {
     let mut totals = Totals { positives: 0, negatives: 0, regions: 0 };
     let mut shares = Vec::new();

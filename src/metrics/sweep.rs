@@ -26,7 +26,7 @@ pub struct Group {
     pub overlap: f64,
 }
 
-/// A threshold, and the rates of the pictures or pixels at or above it.
+/// A threshold and the shares at or above it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CurvePoint {
     /// The threshold.
@@ -194,7 +194,7 @@ impl Sweep {
     }
 }
 
-/// The area under the line from `a` to `b`, up to `limit`.
+/// The area under the line from `a` to `b` left of `limit`.
 fn clipped_area(a: (f64, f64), b: (f64, f64), limit: f64) -> f64 {
     if a.0 >= limit || b.0 <= a.0 {
         return 0.0;

@@ -17,7 +17,7 @@ pub use kde::log_density as kde_log_density;
 pub enum Representative {
     /// The mean.
     Mean,
-    /// The first principal component, with each sentence centred over its own coordinates.
+    /// The first principal component, where each sentence is centred over its own coordinates.
     Pca,
     /// The mean, weighted by a Gaussian kernel density estimate.
     Kde {
@@ -71,7 +71,7 @@ impl Representative {
         Self::MeanShift { bandwidth: 2.0, max_iterations: 300 }
     }
 
-    /// The unit vector `[D]` that represents `embeddings` `[N, D]`. Rows are normalised first.
+    /// The unit vector `[D]` that stands for `embeddings` `[N, D]`, whose rows are normalised first.
     ///
     /// Arithmetic is in f64.
     ///
