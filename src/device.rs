@@ -1,4 +1,4 @@
-//! Where the tensors live.
+//! The device of the tensors.
 
 use std::str::FromStr;
 
@@ -6,14 +6,14 @@ use candle_core::Device;
 
 use crate::{Error, Result};
 
-/// A compute device as a person names it: `cpu`, `cuda`, `cuda:1`, `metal`.
+/// A compute device as written by the user: `cpu`, `cuda`, `cuda:1`, `metal`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DeviceChoice {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// The NVIDIA GPU of this number; needs the cargo feature `cuda`.
+    /// The NVIDIA GPU with this number; needs the cargo feature `cuda`.
     Cuda(usize),
     /// The Apple GPU; needs the cargo feature `metal`.
     Metal,

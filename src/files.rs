@@ -1,4 +1,4 @@
-//! Files the program writes: atomically, and into one cache folder.
+//! Atomic writing of files, file stamps, hashes, and the user's folders.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Writes `bytes` to `path` so that a reader sees the old file or the whole new one, never a part.
+/// Writes `bytes` to `path` so that a reader sees either the old file or the whole new one.
 ///
-/// The data goes to a temporary file in the same folder, which is then renamed over `path`. The folder is
-/// created when it does not exist.
+/// The data goes to a temporary file in the same folder, which is then renamed to `path`. A missing folder is
+/// created.
 ///
 /// # Errors
 /// Any error of the file system.
@@ -46,8 +46,8 @@ pub fn temporary_beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     Ok(file)
 }
 
-/// As [`write_atomic`], for a file that only one process writes at a time: what a killed process leaves has a name that
-/// follows from `path`, so that writing it again takes it away.
+/// As [`write_atomic`], for a file with only one writing process at a time. The temporary file has a fixed
+/// name derived from `path`, so the next write replaces the leftover of a killed process.
 ///
 /// # Errors
 /// Any error of the file system.
@@ -66,7 +66,7 @@ pub fn write_atomic_again(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
-/// Any error of the file system, or a longer file.
+/// Any error of the file system, or the file is longer.
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -76,13 +76,13 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether an error of writing one file will meet every other one as well.
+/// Whether an error of writing one file will also occur for every other file.
 pub fn is_hopeless(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
-/// Temporary files are private (0600); results should have the mode a plain `open` would give them.
+/// Temporary files are private (0600); results get the mode that a plain `open` would give them.
 #[cfg(unix)]
 fn set_default_permissions(file: &std::fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -94,22 +94,22 @@ fn set_default_permissions(_file: &std::fs::File) -> io::Result<()> {
     Ok(())
 }
 
-/// What tells one state of a file from another without reading it.
+/// Identifies one state of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// Its length.
     pub bytes: u64,
-    /// When it was last written, in microseconds since 1970; `None` where the system does not say.
+    /// Time of the last write, in microseconds since 1970; `None` if the system does not report it.
     pub modified: Option<i64>,
 }
 
 impl Stamp {
-    /// The stamp of a file; `None` if the system says nothing about it.
+    /// The stamp of a file; `None` if its metadata cannot be read.
     pub fn read(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|about| Self::of(&about))
     }
 
-    /// The stamp in what the system says of a file.
+    /// The stamp from a file's metadata.
     pub fn of(metadata: &std::fs::Metadata) -> Self {
         let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).ok();
         let modified =
@@ -142,9 +142,9 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// The folder for everything the program caches: `AACLIP_CACHE` if set, else `aaclip` in the user's cache folder.
+/// The program's cache folder: `AACLIP_CACHE` if set, else `aaclip` in the user's cache folder.
 ///
-/// `None` where the system names no such folder.
+/// `None` if the system has no such folder.
 pub fn cache_dir() -> Option<PathBuf> {
     match std::env::var_os("AACLIP_CACHE") {
         Some(dir) if !dir.is_empty() => Some(PathBuf::from(dir)),
@@ -152,17 +152,17 @@ pub fn cache_dir() -> Option<PathBuf> {
     }
 }
 
-/// The folder for the user's settings of all programs; `None` where the system names none.
+/// The user's folder for settings of all programs; `None` if the system has no such folder.
 pub fn config_dir() -> Option<PathBuf> {
     user_dir(SETTINGS)
 }
 
-/// The user's home folder; `None` where the system names none.
+/// The user's home folder; `None` if the system has no such folder.
 pub fn home_dir() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
-/// A folder of the user: the environment variable that moves it, and where it is below the home folder otherwise.
+/// A folder of the user: the environment variable with its path, and its default path below the home folder.
 type UserDir = (Option<&'static str>, &'static str);
 
 #[cfg(windows)]

@@ -1,16 +1,16 @@
-//! Work done ahead of the one who needs it.
+//! Work prepared in advance on other threads.
 
 use std::sync::mpsc::sync_channel;
 
-/// Items that wait for a thread, and results of a thread that wait.
+/// Items waiting for a thread, and results waiting per thread.
 const AHEAD: usize = 2;
 
-/// Calls `prepare` on every item on `threads` other threads, a few items ahead, and `consume` on each result on this
-/// thread, in the order of the items. Memory holds a few items and results per thread, however many there are, and a
-/// result is consumed as soon as it is its turn, even while the next item is waited for.
+/// Calls `prepare` on every item on `threads` other threads, a few items in advance, and `consume` on each
+/// result on this thread, in the order of the items. Memory is limited to a few items and results per thread.
+/// A result is consumed as soon as all earlier ones are, without waiting for the next item.
 ///
 /// # Errors
-/// The first error of `consume`; nothing more is prepared then.
+/// The first error of `consume`; no further items are prepared.
 pub fn ahead<I: Send, T: Send, E>(
     items: impl Iterator<Item = I> + Send,
     threads: usize,
@@ -19,7 +19,7 @@ pub fn ahead<I: Send, T: Send, E>(
 ) -> Result<(), E> {
     let threads = threads.max(1);
     std::thread::scope(|scope| {
-        // Thread k gets every item i with i mod threads = k, so results arrive in order without being sorted.
+        // Thread k gets every item i with i mod threads = k, so results arrive in order without sorting.
         let (inputs, results): (Vec<_>, Vec<_>) = (0..threads)
             .map(|_| {
                 let (input, items) = sync_channel::<I>(AHEAD);
@@ -38,14 +38,15 @@ pub fn ahead<I: Send, T: Send, E>(
             .unzip();
         scope.spawn(move || {
             for (i, item) in items.enumerate() {
-                // Nobody takes it any more: `consume` failed.
+                // The receiver is gone: `consume` failed.
                 if inputs[i % threads].send(item).is_err() {
                     return;
                 }
             }
         });
         for i in 0.. {
-            // No more results from this thread: there was no item for it, or it panicked, which the scope passes on.
+            // No more results from this thread: either it has no more items, or it panicked and the scope
+            // passes the panic on.
             let Ok((item, result)) = results[i % threads].recv() else { break };
             consume(item, result)?;
         }
@@ -53,7 +54,7 @@ pub fn ahead<I: Send, T: Send, E>(
     })
 }
 
-/// How many threads should prepare pictures: half of the processors, for the model needs them too.
+/// Number of threads for preparing pictures: half of the processors, because the model needs the others.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).clamp(1, 8))
 }
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn a_result_does_not_wait_for_the_next_item() {
         let (seen, heard) = std::sync::mpsc::channel();
-        // The second item comes only after the first one's result was consumed.
+        // The second item arrives only after the first result was consumed.
         let items = (0..2).inspect(move |&i| {
             if i == 1 {
                 heard.recv_timeout(std::time::Duration::from_secs(60)).expect("the first result");

@@ -1,14 +1,14 @@
-//! Progress bars: on stderr, and only where a person can see them.
+//! Progress bars on stderr, shown only in a terminal.
 
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Whether long work shows its progress.
+/// Whether long tasks show their progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Progress {
-    /// A bar on stderr if that is a terminal, nothing otherwise.
+    /// A bar on stderr if stderr is a terminal.
     #[default]
     Auto,
     /// Never.
@@ -26,7 +26,7 @@ impl Progress {
         self.bar(len, what, "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}")
     }
 
-    /// A count of items that never ends, labelled `what`.
+    /// A counter of items without an end, labelled `what`.
     pub fn count(self, what: &str) -> ProgressBar {
         self.styled(ProgressBar::new_spinner(), what, "{spinner} {pos} {msg}")
     }

@@ -1,4 +1,4 @@
-//! What a result came from: everything that changes a score, by name.
+//! Provenance: every setting that changes a score, by name.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use sha2::{Digest, Sha256};
 
 use crate::files::hex;
 
-/// Every setting that scores and maps depend on, as text, by name. Two runs with equal provenance give the same score
-/// to the same picture and class; results of unequal provenance must not be mixed or compared.
+/// Every setting that scores and maps depend on, as text, by name. Two runs with equal provenance give the
+/// same score for the same picture and class; results of different provenance must not be mixed or compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Provenance(BTreeMap<String, String>);
 
 impl Provenance {
-    /// Notes a setting.
+    /// Records a setting.
     pub fn set(&mut self, name: &str, value: impl ToString) {
         self.0.insert(name.to_owned(), value.to_string());
     }
 
-    /// A setting's value.
+    /// The value of a setting.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -53,11 +53,12 @@ impl Provenance {
     }
 }
 
-/// Hashes are told apart by their first digits.
+/// Cuts hashes to their first digits.
 fn shortened(value: &str) -> String {
-    match value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) {
-        true => format!("{}..", &value[..12]),
-        false => value.to_owned(),
+    if value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) {
+        format!("{}..", &value[..12])
+    } else {
+        value.to_owned()
     }
 }
 

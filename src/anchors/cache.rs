@@ -1,4 +1,4 @@
-//! Anchors on disk, so that a second run encodes no text.
+//! Anchors cached on disk, so that a second run needs no text encoding.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use super::Anchors;
 use crate::Result;
 use crate::files;
 
-/// What anchors depend on, hashed. Part of it is the version of this program's arithmetic.
+/// A hash of everything that anchors depend on, including the version of this program's arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnchorKey(String);
 
-/// Changes when the same key would give other anchors.
+/// Changed whenever the same key would give other anchors.
 const VERSION: &str = "anchors-1";
 
 impl AnchorKey {
@@ -30,7 +30,7 @@ impl AnchorKey {
     }
 }
 
-/// A folder of anchors. It can always be deleted; nothing in it is trusted beyond its checksum.
+/// A folder of anchors. It can be deleted at any time; every file is verified by its checksum.
 #[derive(Debug, Clone)]
 pub struct AnchorCache {
     folder: Option<PathBuf>,
@@ -44,27 +44,27 @@ impl AnchorCache {
         Self { folder: files::cache_dir().map(|d| d.join("anchors")), read_only: Arc::default() }
     }
 
-    /// A cache in a folder of one's own.
+    /// A cache in `folder`.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: Some(folder.into()), read_only: Arc::default() }
     }
 
-    /// A cache that remembers nothing.
+    /// A cache that stores nothing.
     pub fn disabled() -> Self {
         Self { folder: None, read_only: Arc::default() }
     }
 
-    /// From now on nothing is added to the cache, through this or any clone of it.
+    /// Stops adding files to the cache, in this value and all its clones.
     pub fn close(&self) {
         self.read_only.store(true, Ordering::Relaxed);
     }
 
-    /// The anchors of width `width` under `key`, built and stored if there are none.
+    /// The anchors of width `width` under `key`; built and stored if they are missing.
     ///
-    /// A damaged file is built anew. A folder that cannot be written to costs only the time of building again.
+    /// A damaged file is rebuilt. If the folder cannot be written to, the anchors are rebuilt every time.
     ///
     /// # Errors
-    /// Those of `build`.
+    /// Errors of `build`.
     pub fn get_or_build(
         &self,
         key: &AnchorKey,
@@ -79,7 +79,7 @@ impl AnchorCache {
         }
         let anchors = build()?;
         if !self.read_only.load(Ordering::Relaxed) {
-            // Written under another name and renamed: two processes at once each leave a whole file.
+            // Renamed into place, so that concurrent writers leave a complete file.
             let _ = files::write_atomic(&path, &encode(&anchors, key));
         }
         Ok(anchors)
@@ -92,7 +92,7 @@ impl Default for AnchorCache {
     }
 }
 
-/// Both vectors as little-endian f32, followed by a hash over them and the key.
+/// Both vectors as little-endian f32, followed by a hash of them and the key.
 fn encode(anchors: &Anchors, key: &AnchorKey) -> Vec<u8> {
     let values = anchors.normal.iter().chain(&anchors.abnormal);
     let mut bytes: Vec<u8> = values.flat_map(|v| v.to_le_bytes()).collect();

@@ -1,8 +1,8 @@
-//! Why prompts or anchors could not be had.
+//! Errors of prompts and anchors.
 
 use std::path::PathBuf;
 
-/// Why prompts or anchors could not be had.
+/// The reason why there are no prompts or anchors.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnchorError {
@@ -14,52 +14,52 @@ pub enum AnchorError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Neither a built-in ensemble nor a file.
+    /// The name of neither a built-in ensemble nor a file.
     #[error("no prompt ensemble `{name}`: it is neither built in ({known}) nor a file")]
     UnknownPrompts {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The built-in names.
         known: String,
     },
-    /// A prompt file that cannot be used.
+    /// A prompt file is invalid.
     #[error("{}:{line}: {problem}", path.display())]
     Prompts {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong there.
+        /// The problem in this line.
         problem: String,
     },
-    /// `dataset:class` with a data set the ensemble does not describe.
+    /// `dataset:class` with a data set that the ensemble does not describe.
     #[error("prompt ensemble `{prompts}` describes no data set `{dataset}` (it knows: {known})")]
     UnknownDataset {
         /// The ensemble.
         prompts: String,
-        /// What was asked for.
+        /// The requested data set.
         dataset: String,
         /// Its data sets.
         known: String,
     },
-    /// `dataset:class` with a class the data set does not have.
+    /// `dataset:class` with a class that the data set does not have.
     #[error("data set `{dataset}` has no class `{class}` (it has: {known})")]
     UnknownClass {
         /// The data set.
         dataset: String,
-        /// What was asked for.
+        /// The requested class.
         class: String,
         /// Its classes.
         known: String,
     },
-    /// A parameter no representative vector can have.
+    /// A parameter of a representative vector is out of range.
     #[error("{what} must be {expected}, not {found}")]
     Parameter {
         /// The parameter.
         what: &'static str,
-        /// What it must be.
+        /// The allowed values.
         expected: &'static str,
-        /// What it is.
+        /// The given value.
         found: String,
     },
     /// A clustering found no cluster.
@@ -70,12 +70,12 @@ pub enum AnchorError {
     NoCluster {
         /// The neighbourhood radius.
         eps: f64,
-        /// Neighbours that make a core point.
+        /// Neighbours needed for a core point.
         min_samples: usize,
-        /// Sentences.
+        /// Number of sentences.
         count: usize,
     },
-    /// Embeddings from which no direction can be taken.
+    /// The embeddings have no common direction.
     #[error("the sentences' embeddings give no direction ({0}): these weights cannot tell texts apart")]
     Degenerate(&'static str),
 }

@@ -1,8 +1,8 @@
-//! Text anchors: what "normal" and "damaged" look like to the text tower.
+//! Text anchors: the text tower's vectors for "normal" and "damaged".
 //!
-//! A prompt ensemble ([`PromptSet`]) gives sentences for a class, the text tower gives each a vector, and a
-//! representative vector ([`Representative`]) stands for all of them (CLIP-AD, section 3.1). Anchors are cached
-//! on disk ([`AnchorCache`]).
+//! A prompt ensemble ([`PromptSet`]) gives sentences for a class, the text tower encodes each as a vector,
+//! and one representative vector ([`Representative`]) replaces them all (CLIP-AD, section 3.1). Anchors are
+//! cached on disk ([`AnchorCache`]).
 
 mod cache;
 mod error;

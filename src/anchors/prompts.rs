@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::AnchorError;
 use crate::files;
 
-/// Which of the two anchors a sentence belongs to.
+/// The anchor that a sentence belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Polarity {
     /// The part is good.
@@ -19,7 +19,7 @@ pub enum Polarity {
     Abnormal,
 }
 
-/// What kind of pictures a data set holds; AA-CLIP smooths its maps accordingly.
+/// The kind of pictures in a data set; AA-CLIP's smoothing depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Domain {
@@ -40,23 +40,23 @@ impl Domain {
     }
 }
 
-/// A class as the prompts name it.
+/// A class, as described in prompts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassName {
-    /// What is put into the states.
+    /// The text inserted into the states.
     pub text: String,
-    /// The domain of the data set it was found in.
+    /// The domain of the data set with this class, if known.
     pub domain: Option<Domain>,
 }
 
-/// A prompt ensemble. Sentences are made by putting a class into a state and that into a template.
+/// A prompt ensemble. A sentence is a class inserted into a state, inserted into a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PromptSet {
     /// Its name.
     pub name: String,
-    /// One line on what it is for.
+    /// The purpose, in one line.
     pub description: String,
-    /// Where its lists come from.
+    /// The source of its lists.
     pub source: String,
     /// Templates, each with one `{}`.
     pub templates: Vec<String>,
@@ -68,13 +68,13 @@ pub struct PromptSet {
     pub datasets: BTreeMap<String, Dataset>,
 }
 
-/// What an ensemble knows of a data set.
+/// An ensemble's description of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
     /// The kind of its pictures.
     pub domain: Domain,
-    /// Class key to description.
+    /// Descriptions by class key.
     pub classes: BTreeMap<String, String>,
 }
 
@@ -85,10 +85,10 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("aa-clip", include_str!("../../prompts/aa-clip.toml")),
 ];
 
-/// The only version of the file format so far.
+/// The only version of the file format.
 const VERSION: i64 = 1;
 
-/// A prompt file is text a person wrote; anything larger is the wrong file.
+/// Prompt files are written by hand; a larger file is a wrong one.
 const LARGEST_FILE: u64 = 1 << 20;
 
 impl PromptSet {
@@ -97,10 +97,10 @@ impl PromptSet {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// Finds an ensemble: a built-in name first, then a file.
+    /// Finds an ensemble by its built-in name, else by its path.
     ///
     /// # Errors
-    /// Neither of both, or a file that cannot be used.
+    /// There is no such name or file, or the file is invalid.
     pub fn load(spec: &str) -> Result<Self, AnchorError> {
         if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == spec) {
             return parse(Path::new(&format!("{name}.toml")), text);
@@ -130,7 +130,7 @@ impl PromptSet {
         }
     }
 
-    /// The sentences for a class: states outside, templates inside.
+    /// The sentences for a class; templates vary fastest.
     pub fn sentences(&self, polarity: Polarity, class: &str) -> Vec<String> {
         let states = match polarity {
             Polarity::Normal => &self.normal,
@@ -143,12 +143,12 @@ impl PromptSet {
             .collect()
     }
 
-    /// What the prompts call a class: `dataset:class`, or a class of the given data set, becomes its description
-    /// (AA-CLIP's "real name"); any other text is itself. Data sets are found in any case, classes as written. An
-    /// ensemble without descriptions uses AA-CLIP's.
+    /// The prompts' text for a class: `dataset:class`, or a class of the given data set, becomes its
+    /// description (AA-CLIP's "real name"); any other text is unchanged. Names of data sets ignore case,
+    /// names of classes do not. An ensemble without descriptions uses AA-CLIP's.
     ///
     /// # Errors
-    /// A data set or class that is not described.
+    /// The data set or class has no description.
     pub fn describe(&self, class: &str, dataset: Option<&str>) -> Result<ClassName, AnchorError> {
         if self.datasets.is_empty() {
             let described = Self::load("aa-clip")?;
@@ -172,7 +172,7 @@ impl PromptSet {
             });
         };
         match known.classes.get(class) {
-            // The reference leaves a class of this name alone in every data set.
+            // The reference does not describe a class of this name, in any data set.
             None if class == "object" => Ok(ClassName { text: class.to_owned(), domain: Some(known.domain) }),
             Some(text) => Ok(ClassName { text: text.clone(), domain: Some(known.domain) }),
             None => Err(AnchorError::UnknownClass {
@@ -183,8 +183,8 @@ impl PromptSet {
         }
     }
 
-    /// The data set whose descriptions name every one of `classes`, if there is one. An ensemble without descriptions
-    /// looks into AA-CLIP's.
+    /// The data set that describes every one of `classes`, if there is one. An ensemble without descriptions
+    /// uses AA-CLIP's.
     pub fn dataset_of(&self, classes: &[&str]) -> Option<String> {
         if self.datasets.is_empty() {
             let described = Self::load("aa-clip").ok()?;
@@ -224,7 +224,7 @@ impl PromptSet {
         text
     }
 
-    /// A hash of everything that sentences are made of, for cache keys.
+    /// A hash of everything that sentences are made from, for cache keys.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for list in [&self.templates, &self.normal, &self.abnormal] {
@@ -242,7 +242,7 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// The file, with the places of what is checked after parsing.
+/// The file, with source positions for the checks after parsing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {

@@ -11,35 +11,35 @@ use crate::{Error, Provenance, Result, files};
 
 const SCHEMA: u32 = 1;
 
-/// A threshold file is small; anything larger is the wrong file.
+/// A threshold file is small; a larger file is a wrong one.
 const LARGEST_FILE: u64 = 16 << 20;
 
-/// Thresholds with the settings they hold for.
+/// Thresholds and the settings they apply to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdFile {
-    /// Version of the form.
+    /// Version of the format.
     pub schema: u32,
     /// The program's version.
     pub version: String,
-    /// The model, as it was named.
+    /// The model, as named by the user.
     pub model: String,
-    /// Everything scores depend on besides picture and class.
+    /// All settings that scores depend on, except picture and class.
     pub settings: Provenance,
-    /// Thresholds by what is put into the prompts.
+    /// Thresholds by the class text of the prompts.
     pub classes: BTreeMap<String, ClassThreshold>,
 }
 
 impl ThresholdFile {
-    /// A file of this program's version.
+    /// A file in this version's format.
     pub fn new(model: &str, settings: Provenance, classes: BTreeMap<String, ClassThreshold>) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Self { schema: SCHEMA, version, model: model.to_owned(), settings, classes }
     }
 
-    /// Reads a file.
+    /// Reads a threshold file.
     ///
     /// # Errors
-    /// A file that cannot be read or is not a threshold file.
+    /// The file cannot be read or is not a threshold file.
     pub fn read(path: &Path) -> Result<Self> {
         let io = |e| Error::io("read", path, e);
         let bad = |reason: String| EvaluationError::Threshold { path: path.to_owned(), reason };
@@ -58,10 +58,10 @@ impl ThresholdFile {
         }
     }
 
-    /// Writes the file, atomically.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let io = |e| Error::io("write", path, e);
         let mut text = serde_json::to_vec_pretty(self).map_err(|e| io(e.into()))?;
@@ -69,10 +69,11 @@ impl ThresholdFile {
         files::write_atomic(path, &text).map_err(io)
     }
 
-    /// The threshold of a class under some settings.
+    /// The threshold of a class, if `settings` are the file's. `path` is the path of the file, for error
+    /// messages.
     ///
     /// # Errors
-    /// Other settings than the file's, or a class it has no threshold for. `path` is the file's, for the message.
+    /// The settings differ from the file's, or the file has no threshold for the class.
     pub fn threshold(&self, path: &Path, settings: &Provenance, class: &str) -> Result<f32> {
         let differences = settings.differences(&self.settings);
         if !differences.is_empty() {

@@ -1,4 +1,5 @@
-//! From scores of known pictures to a threshold, with what it promises and how far that can be trusted.
+//! From scores of labelled pictures to a threshold, with its expected false-alarm rate and the uncertainty of
+//! that rate.
 
 mod file;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::image_metrics;
 
-/// The coverage of the intervals of false-alarm rates.
+/// The coverage of the confidence intervals of false-alarm rates.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// How a threshold is chosen.
@@ -16,40 +17,44 @@ pub const CONFIDENCE: f64 = 0.95;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
-    /// From good pictures alone: as low as a target for the expected false-alarm rate, 0..1, allows.
+    /// From good pictures only: the lowest threshold with at most this expected false-alarm rate, 0..1.
     FalseAlarms(f64),
-    /// From labelled pictures: where F1 is largest.
+    /// From labelled pictures: the threshold with the largest F1.
     BestF1,
 }
 
-/// A threshold of one class, and where it comes from.
+/// The threshold of one class, and its statistics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassThreshold {
-    /// A picture whose score is at or above it is anomalous.
+    /// A picture with a score at or above it is anomalous.
     pub threshold: f32,
-    /// How it was chosen.
+    /// The rule that chose it.
     pub rule: Rule,
-    /// Good pictures it was chosen from.
+    /// Number of good pictures used.
     pub good: usize,
-    /// Damaged pictures it was chosen from.
+    /// Number of damaged pictures used.
     pub anomalous: usize,
-    /// The share of further good pictures that is expected to be called anomalous.
+    /// Expected share of further good pictures with a score at or above the threshold.
     pub false_alarm_rate: f64,
-    /// The interval that rate lies in with [`CONFIDENCE`], from the number of good pictures alone.
+    /// Confidence interval of this rate, with coverage [`CONFIDENCE`], from the number of good pictures
+    /// alone.
     pub false_alarm_interval: [f64; 2],
-    /// The share of the damaged pictures that was found; of those it was chosen from, so a new part will do worse.
+    /// Share of the damaged pictures found, among the pictures used for the choice; new parts will give a
+    /// lower rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detection_rate: Option<f64>,
 }
 
-/// The least threshold whose expected false-alarm rate is at most `target`, from the scores of good pictures.
+/// The lowest threshold with an expected false-alarm rate of at most `target`, from the scores of good
+/// pictures.
 ///
-/// With `n` scores, of which `k` lie above a threshold put directly above the `k+1`-th largest, the rate among further
-/// pictures of the same kind follows a beta distribution with `k+1` and `n-k`, whatever the distribution of scores
-/// (if there are no ties; with ties there are fewer alarms). Its mean, `(k+1)/(n+1)`, is the expected rate. Where `n` is
-/// too small for the target the threshold lies above all scores and the rate is the least that can be promised.
+/// With `n` scores and a threshold directly above the `k+1`-th largest, the rate among further pictures of
+/// the same kind follows a beta distribution with parameters `k+1` and `n-k`, whatever the distribution of
+/// scores (if there are no ties; with ties there are fewer alarms). Its mean, `(k+1)/(n+1)`, is the expected
+/// rate. If `n` is too small for the target, the threshold is above all scores and the rate is the smallest
+/// possible for `n`.
 ///
-/// `None` without scores or with one that is not finite.
+/// `None` without scores, or if a score is not finite.
 pub fn from_good(scores: &[f32], target: f64) -> Option<ClassThreshold> {
     if scores.is_empty() || scores.iter().any(|s| !s.is_finite()) {
         return None;
@@ -70,10 +75,10 @@ pub fn from_good(scores: &[f32], target: f64) -> Option<ClassThreshold> {
     })
 }
 
-/// The threshold at which F1 is largest. The interval of the false-alarm rate is Clopper and Pearson's; it does not know
-/// that the threshold was chosen on the same pictures.
+/// The threshold with the largest F1. The interval of the false-alarm rate is Clopper and Pearson's; it does
+/// not take into account that the threshold was chosen on the same pictures.
 ///
-/// `None` if one of the labels is missing or a score is not finite.
+/// `None` if a label is missing or a score is not finite.
 pub fn from_labels(scores: &[f32], anomalous: &[bool]) -> Option<ClassThreshold> {
     let threshold = image_metrics(scores, anomalous)?.f1_threshold;
     let called = |wanted: bool| {
@@ -98,10 +103,10 @@ fn tail() -> f64 {
     (1.0 - CONFIDENCE) / 2.0
 }
 
-/// The `p`-quantile of the beta distribution with parameters `a` and `b`, at least 1.
+/// The `p`-quantile of the beta distribution with parameters `a` and `b`, both at least 1.
 ///
-/// For whole parameters its distribution function at `x` is the chance of `a` or more successes in `a + b - 1` trials
-/// that succeed with chance `x`; terms are added by their logarithms.
+/// For whole parameters its distribution function at `x` is the probability of `a` or more successes in `a +
+/// b - 1` trials with success probability `x`; terms are computed from their logarithms.
 fn quantile(a: usize, b: usize, p: f64) -> f64 {
     let trials = a + b - 1;
     let ways: f64 = (1..=a).map(|i| ((trials - a + i) as f64 / i as f64).ln()).sum();
@@ -158,7 +163,7 @@ mod tests {
     }
 
     proptest! {
-        /// The promise itself: of n + 1 exchangeable scores each is equally likely to be the new one.
+        /// The definition: of n + 1 exchangeable scores each is equally likely to be the new one.
         #[test]
         fn the_expected_rate_holds(scores in proptest::collection::vec(0.0f32..1.0, 2..80), target in 0.0f64..0.9) {
             let alarms = (0..scores.len()).filter(|&i| {

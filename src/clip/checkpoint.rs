@@ -1,4 +1,4 @@
-//! A model folder, opened: configuration and tensors, checked against each other.
+//! An open model folder: configuration and tensors, checked against each other.
 
 use std::path::{Path, PathBuf};
 
@@ -9,19 +9,20 @@ use super::{SpecialTokens, TextTower, Tokenizer, VisionTower, parameters};
 use crate::Result;
 use crate::weights::{self, ClipTensors, builtin};
 
-/// A CLIP model, on disk or built in. Opening one reads headers only; a tower's values are read when it is asked for.
+/// A CLIP model, on disk or built in. Opening it reads only headers; the values of a tower are read when the
+/// tower is loaded.
 pub struct Checkpoint {
-    /// `None` for the model that is part of the program.
+    /// `None` for the built-in model.
     dir: Option<PathBuf>,
     config: ClipConfig,
     tensors: ClipTensors,
 }
 
 impl Checkpoint {
-    /// Opens the model of a folder: a configuration and weights in any supported format.
+    /// Opens a model folder with a configuration and weights in any supported format.
     ///
     /// # Errors
-    /// Files that are missing, damaged, or do not belong together.
+    /// Files are missing, damaged, or do not match each other.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             let source = std::io::Error::from(if dir.exists() {
@@ -37,10 +38,10 @@ impl Checkpoint {
         Ok(Self { dir: Some(dir.to_owned()), config, tensors })
     }
 
-    /// Opens the small model that comes with the program.
+    /// Opens the small model built into the program.
     ///
     /// # Errors
-    /// None in a program that was built whole.
+    /// The embedded files are invalid, which a complete build excludes.
     pub fn builtin() -> Result<Self> {
         let config = ClipConfig::from_text(&builtin::path("open_clip_config.json"), builtin::CONFIG)?;
         let tensors = ClipTensors::new(builtin::model()?, &parameters(&config))?;
@@ -57,7 +58,7 @@ impl Checkpoint {
         &self.config
     }
 
-    /// A cheap identity of the model for cache keys: it changes with any change of the folder's files.
+    /// A cheap fingerprint of the model for cache keys; it changes with every change of the folder's files.
     ///
     /// # Errors
     /// The folder or the weights cannot be read.
@@ -68,7 +69,7 @@ impl Checkpoint {
         }
     }
 
-    /// What the model computes with, by content: equal for copies of it in other folders and on other machines.
+    /// A hash of the model's content: equal for copies in other folders and on other machines.
     ///
     /// # Errors
     /// The weights cannot be read.
@@ -81,10 +82,10 @@ impl Checkpoint {
         }
     }
 
-    /// Reads the image tower for square inputs of `image_size` pixels.
+    /// Loads the image tower for square inputs of `image_size` pixels.
     ///
     /// # Errors
-    /// As [`VisionTower::load`].
+    /// Errors of [`VisionTower::load`].
     pub fn vision(
         &self,
         image_size: usize,
@@ -94,18 +95,18 @@ impl Checkpoint {
         VisionTower::load(&self.config, image_size, activation, &self.tensors, compute)
     }
 
-    /// Reads the text tower.
+    /// Loads the text tower.
     ///
     /// # Errors
-    /// As [`TextTower::load`].
+    /// Errors of [`TextTower::load`].
     pub fn text(&self, activation: Activation, compute: &Compute) -> Result<TextTower> {
         TextTower::load(&self.config, activation, &self.tensors, compute)
     }
 
-    /// The tokenizer that belongs to the text tower.
+    /// The text tower's tokenizer.
     ///
     /// # Errors
-    /// A `tokenizer.json` that cannot be used.
+    /// The model's `tokenizer.json` is invalid.
     pub fn tokenizer(&self, special: SpecialTokens) -> Result<Tokenizer> {
         let length = self.config.text.context_length;
         Ok(match &self.dir {

@@ -1,4 +1,4 @@
-//! How a tower is computed.
+//! Device, precision and engine of a tower.
 
 use std::str::FromStr;
 
@@ -7,8 +7,8 @@ use candle_core::{DType, Device};
 use crate::kernels::{Element, Isa};
 use crate::{Error, Result};
 
-/// The numbers a tower's products are made of. What lies between them (sums, LayerNorm, the tokens themselves) is
-/// kept in 32-bit floats on the CPU.
+/// The number type of a tower's matrix products. Everything else (sums, LayerNorm, tokens) is in 32-bit
+/// floats on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Precision {
@@ -17,8 +17,8 @@ pub enum Precision {
     F32,
     /// bfloat16: 8 bits of precision. Fast on processors with AVX512-BF16 and on GPUs.
     Bf16,
-    /// 8-bit integers: weights with a step per output, activations with a step per token; attention as with
-    /// [`Precision::Bf16`] where the processor has it, else in 32-bit floats. CPU only.
+    /// 8-bit integers: weights with a scale per output, activations with a scale per token; attention as with
+    /// [`Precision::Bf16`] on processors that support it, else in 32-bit floats. CPU only.
     Int8,
     /// Half precision. GPU only.
     F16,
@@ -36,13 +36,13 @@ impl Precision {
     }
 }
 
-/// A precision as a person asks for it: by name, or `auto`.
+/// A precision as written by the user: a name, or `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum PrecisionChoice {
-    /// The same one everywhere.
+    /// The same precision on every device.
     Fixed(Precision),
-    /// bfloat16 where the hardware multiplies it, else 32-bit floats.
+    /// bfloat16 where the hardware supports it, else 32-bit floats.
     #[default]
     Auto,
 }
@@ -61,7 +61,7 @@ impl FromStr for PrecisionChoice {
 }
 
 impl PrecisionChoice {
-    /// The precision it means on a device.
+    /// The precision on a device.
     pub fn on(self, device: &Device) -> Precision {
         match self {
             Self::Fixed(precision) => precision,
@@ -71,7 +71,7 @@ impl PrecisionChoice {
     }
 }
 
-/// Where and how a tower is computed.
+/// The device, precision and engine of a tower.
 #[derive(Debug, Clone)]
 pub struct Compute {
     device: Device,
@@ -80,22 +80,22 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// For looking at pictures: on the CPU with this crate's kernels, elsewhere with candle's operations.
+    /// For inference: this crate's kernels on the CPU, candle's operations on other devices.
     pub fn new(device: &Device, precision: Precision) -> Self {
         Self { device: device.clone(), precision, gradients: false }
     }
 
-    /// For training: candle's operations in 32-bit floats, through which gradients pass.
+    /// For training: candle's operations in 32-bit floats, with gradients.
     pub fn with_gradients(device: &Device) -> Self {
         Self { device: device.clone(), precision: Precision::F32, gradients: true }
     }
 
-    /// Where its tensors live.
+    /// The device of the tensors.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// What its products are made of.
+    /// The number type of the matrix products.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -123,17 +123,17 @@ impl Default for Compute {
     }
 }
 
-/// What computes a tower's blocks.
+/// The implementation of a tower's blocks.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Engine {
-    /// This crate's kernels, with weights of this element.
+    /// This crate's kernels, with weights of this type.
     Kernels(Element),
-    /// candle's operations, in this type.
+    /// candle's operations, with this type.
     Graph(DType),
 }
 
 impl Engine {
-    /// The type of the tokens that blocks take and give.
+    /// The type of the blocks' input and output tokens.
     pub fn dtype(self) -> DType {
         match self {
             Self::Kernels(_) => DType::F32,

@@ -1,4 +1,4 @@
-//! What a model looks like.
+//! The configuration of a model.
 
 /// The nonlinearity between the two layers of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -7,7 +7,7 @@ pub enum Activation {
     /// `x * Phi(x)` with the exact normal distribution (`torch.nn.GELU()`).
     #[default]
     Gelu,
-    /// `x * sigmoid(1.702 x)`: what OpenAI trained its CLIP models with.
+    /// `x * sigmoid(1.702 x)`, as in OpenAI's training of CLIP.
     QuickGelu,
 }
 
@@ -24,7 +24,7 @@ impl Activation {
 /// Shape of the image tower.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VisionConfig {
-    /// Side of the square input the weights were trained at, in pixels.
+    /// Side of the square input during training, in pixels.
     pub image_size: usize,
     /// Number of transformer blocks.
     pub layers: usize,
@@ -43,7 +43,7 @@ pub struct VisionConfig {
 }
 
 impl VisionConfig {
-    /// Patches along one side of an input of `image_size` pixels; a remainder is not looked at.
+    /// Patches along one side of an input of `image_size` pixels; a remainder is ignored.
     pub fn grid(&self, image_size: usize) -> usize {
         image_size / self.patch_size
     }
@@ -68,7 +68,7 @@ pub struct TextConfig {
     pub norm_eps: f64,
 }
 
-/// How pixels are normalised: `(value / 255 - mean) / std` per channel, RGB.
+/// Normalisation of pixels: `(value / 255 - mean) / std` per channel, RGB.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalisation {
     /// Mean per channel.
@@ -78,7 +78,7 @@ pub struct Normalisation {
 }
 
 impl Default for Normalisation {
-    /// The values OpenAI trained CLIP with, used by both reference methods.
+    /// The values of OpenAI's CLIP training, used by both reference methods.
     fn default() -> Self {
         Self {
             mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
@@ -90,14 +90,14 @@ impl Default for Normalisation {
 /// Everything needed to build both towers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClipConfig {
-    /// Width of the space images and texts share.
+    /// Width of the common space of images and texts.
     pub embed_dim: usize,
     /// The image tower.
     pub vision: VisionConfig,
     /// The text tower.
     pub text: TextConfig,
-    /// The activation the configuration asks for.
+    /// The activation of the MLPs.
     pub activation: Activation,
-    /// How pixels are normalised.
+    /// The normalisation of pixels.
     pub normalisation: Normalisation,
 }

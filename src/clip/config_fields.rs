@@ -1,4 +1,4 @@
-//! Fields of a JSON configuration, read so that every mistake is named.
+//! Fields of a JSON configuration, with an error message for every mistake.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::config::{Activation, Normalisation};
 use crate::files;
 
-/// Configurations take some kilobytes; anything larger is the wrong file.
+/// Configurations have some kilobytes; a larger file is a wrong one.
 const LARGEST_FILE: u64 = 16 << 20;
 
-/// Why a model configuration could not be used.
+/// The reason why a model configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -30,17 +30,17 @@ pub enum ConfigError {
         /// Where and why the parser stopped.
         source: serde_json::Error,
     },
-    /// A field is missing, has the wrong type or a value no model can have.
+    /// A field is missing, has the wrong type or an impossible value.
     #[error("{}: field `{field}`: {problem}", path.display())]
     Field {
         /// The configuration file.
         path: PathBuf,
         /// Dotted name of the field.
         field: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// The file describes something this program does not compute.
+    /// The model described by the file is not supported.
     #[error("{}: {what} is not supported: only CLIP models with a ViT image tower are", path.display())]
     Unsupported {
         /// The configuration file.
@@ -48,7 +48,7 @@ pub enum ConfigError {
         /// The field and its value.
         what: String,
     },
-    /// A folder holds no configuration file.
+    /// A folder contains no configuration file.
     #[error(
         "{} holds no model configuration: expected open_clip_config.json or config.json (open_clip or Hugging Face form)",
         path.display()
@@ -59,7 +59,7 @@ pub enum ConfigError {
     },
 }
 
-/// A parsed file and its path, for errors that name both.
+/// A parsed file and its path, for error messages with both.
 pub(super) struct Fields {
     path: PathBuf,
     value: Value,
@@ -71,7 +71,7 @@ impl Fields {
         Self::parse(path, &files::read_limited(path, LARGEST_FILE).map_err(io)?)
     }
 
-    /// The text of a file; `path` is what errors call it.
+    /// Parses the text of a file; errors name it `path`.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfigError> {
         let value = serde_json::from_slice(text)
             .map_err(|source| ConfigError::Json { path: path.to_owned(), source })?;
@@ -91,10 +91,10 @@ pub(super) struct Section<'a> {
     fields: &'a Map<String, Value>,
 }
 
-/// No published tower comes near; a larger number is a damaged file, not a model.
+/// Far more than any published tower has; a larger number means a damaged file.
 const LARGEST_COUNT: u64 = 1 << 20;
 
-/// The same for the number of blocks: each has tensors that are listed before any is looked for.
+/// The same for blocks: the tensors of every block are listed before any is looked up.
 const MOST_BLOCKS: u64 = 1000;
 
 impl<'a> Section<'a> {

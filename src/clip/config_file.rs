@@ -8,10 +8,10 @@ use super::config_fields::{Fields, Section};
 
 impl ClipConfig {
     /// Reads the configuration of a model folder: `open_clip_config.json`, else `config.json` (with the pixel
-    /// statistics of `preprocessor_config.json` where there is one), else `model_config.json`.
+    /// statistics of `preprocessor_config.json`, if present), else `model_config.json`.
     ///
     /// # Errors
-    /// No such file, or one that cannot be used.
+    /// There is no such file, or it is invalid.
     pub fn from_dir(dir: &Path) -> Result<Self, ConfigError> {
         let found = ["open_clip_config.json", "config.json", "model_config.json"]
             .iter()
@@ -31,12 +31,12 @@ impl ClipConfig {
     /// Hugging Face's.
     ///
     /// # Errors
-    /// The file cannot be read, is not JSON, lacks a field or describes a tower other than a CLIP ViT.
+    /// The file cannot be read, is not JSON, lacks a field, or describes a tower other than a CLIP ViT.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         Self::from_fields(&Fields::read(path)?)
     }
 
-    /// A configuration that is part of the program; `path` is what errors call it.
+    /// Reads a built-in configuration; errors name it `path`.
     pub(super) fn from_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
         Self::from_fields(&Fields::parse(path, text.as_bytes())?)
     }
@@ -127,7 +127,7 @@ fn open_clip(model: &Section<'_>) -> Result<ClipConfig, ConfigError> {
     check(model, &config)
 }
 
-/// transformers' `CLIPConfig`, with its defaults: old files list only what differs from them.
+/// transformers' `CLIPConfig`, with its defaults: old files list only differences from the defaults.
 fn hugging_face(root: &Section<'_>) -> Result<ClipConfig, ConfigError> {
     if let Some(kind) = root.text("model_type")?
         && kind != "clip"
@@ -167,7 +167,7 @@ fn hugging_face(root: &Section<'_>) -> Result<ClipConfig, ConfigError> {
     check(root, &config)
 }
 
-/// What both forms must satisfy before any tensor is read.
+/// Checks for both forms, before any tensor is read.
 fn check(section: &Section<'_>, config: &ClipConfig) -> Result<ClipConfig, ConfigError> {
     let (v, t) = (&config.vision, &config.text);
     if v.heads == 0 || v.width % v.heads != 0 {

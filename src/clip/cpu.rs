@@ -1,4 +1,4 @@
-//! Between candle's tensors and slices of floats.
+//! Conversion between candle's tensors and slices of floats.
 
 use candle_core::{Device, Result, Shape, Storage, Tensor};
 
@@ -14,7 +14,7 @@ pub(crate) fn with_floats<T>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>) ->
     f(&values.as_slice::<f32>()?[start..start + layout.shape().elem_count()])
 }
 
-/// A tensor on the CPU that takes over the values.
+/// A CPU tensor that takes ownership of the values.
 pub(crate) fn from_floats(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Tensor::from_vec(values, shape.into(), &Device::Cpu)
 }

@@ -1,9 +1,9 @@
-//! The parts of a block as fast when gradients are wanted as when they are not.
+//! Differentiable parts of a block with the speed of the parts without gradients.
 //!
-//! candle's fused softmax and LayerNorm have no backward pass, and its matrix product computes the gradient of both
-//! factors, though a frozen weight needs none. Here the forward pass is always the fused one; where a gradient may be
-//! asked for, its result is put into the graph together with the formula of its backward pass. Weights are constants:
-//! no gradient reaches them.
+//! candle's fused softmax and LayerNorm have no backward pass, and its matrix product computes the gradients
+//! of both factors, although a frozen weight needs none. Here the forward pass is always the fused one; if a
+//! gradient may be needed, the result is inserted into the graph together with the formula of its backward
+//! pass. Weights are constants without gradients.
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Storage, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
@@ -74,7 +74,7 @@ pub(super) fn quick_gelu(x: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// `forward(x)`, with `backward(x, y, dy)` as its gradient where one may be asked for.
+/// `forward(x)`, with `backward(x, y, dy)` as its gradient if one may be needed.
 fn known<B>(
     x: &Tensor,
     name: &'static str,
@@ -91,7 +91,7 @@ where
     x.contiguous()?.apply_op1(Known { name, value, backward })
 }
 
-/// An operation whose result is there already.
+/// An operation with a known result.
 struct Known<B> {
     name: &'static str,
     value: Tensor,
@@ -142,7 +142,7 @@ where
     }
 
     fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        // Gradients of gradients are never asked for.
+        // Second derivatives are never needed.
         (self.backward)(&x.detach(), &y.detach(), &grad.detach()).map(Some)
     }
 }

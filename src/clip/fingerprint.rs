@@ -1,4 +1,4 @@
-//! A cheap identity of a model folder, for cache keys.
+//! A cheap fingerprint of a model folder, for cache keys.
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
@@ -9,21 +9,21 @@ use sha2::{Digest, Sha256};
 
 use crate::files::hex;
 
-/// Blocks of the weights file that are looked at.
+/// Number of sampled blocks of the weights file.
 const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 16 << 10;
 
-/// A hash over the folder's path, the name, size and time of each of its files, and samples of the weights.
+/// A hash of the folder's path, the name, size and time of each of its files, and samples of the weights.
 ///
-/// A full hash of 1.7 GB would cost a second at every start. This one misses only an edit that keeps path, size
-/// and modification time and falls between the samples.
+/// A full hash of 1.7 GB would take a second at every start. This hash misses only an edit between the
+/// samples that keeps path, size and modification time.
 pub(super) fn fingerprint(dir: &Path, weights: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(std::fs::canonicalize(dir)?.as_os_str().as_encoded_bytes());
     let mut entries = std::fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(|e| e.file_name());
     for entry in entries {
-        // Follows links: the hub's cache links its files.
+        // Follows links, because the hub's cache links its files.
         let about = std::fs::metadata(entry.path())?;
         if about.is_file() {
             hash.update(entry.file_name().as_encoded_bytes());
@@ -35,7 +35,8 @@ pub(super) fn fingerprint(dir: &Path, weights: &Path) -> std::io::Result<String>
     Ok(hex(&hash.finalize()))
 }
 
-/// A hash of what the model computes with, wherever it lies: the configuration and samples of every weights file.
+/// A hash of the model's content, wherever its folder is: the configuration and samples of every weights
+/// file.
 pub(super) fn identity(config: &str, weights: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(config.as_bytes());
@@ -46,7 +47,7 @@ pub(super) fn identity(config: &str, weights: &Path) -> std::io::Result<String> 
     Ok(hex(&hash.finalize()))
 }
 
-/// A hash of what a model computes with, given that of its weights.
+/// A hash of the model's content, given the hash of its weights.
 pub(super) fn identity_of(config: &str, weights: &[u8]) -> String {
     let mut hash = Sha256::new();
     hash.update(config.as_bytes());
@@ -54,7 +55,7 @@ pub(super) fn identity_of(config: &str, weights: &[u8]) -> String {
     hex(&hash.finalize())
 }
 
-/// The file itself; the shards beside it if it is their index.
+/// The file itself, or, for an index, the shards beside it.
 fn weights_files(weights: &Path) -> std::io::Result<Vec<PathBuf>> {
     if weights.extension().is_none_or(|e| e != "json") {
         return Ok(vec![weights.to_owned()]);
@@ -81,7 +82,7 @@ fn sample(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Nanoseconds since 1970, 0 where the system does not say.
+/// Nanoseconds since 1970; 0 if the system does not report the time.
 fn modified(about: &Metadata) -> u128 {
     about.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos())
 }

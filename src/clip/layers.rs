@@ -1,4 +1,4 @@
-//! The small parts of a block, and how they are read from a checkpoint.
+//! The small parts of a block, with their loading.
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
@@ -9,7 +9,7 @@ use super::differentiable::{gelu, linear, norm, quick_gelu};
 use crate::kernels::{Element, Isa, NormWeights, PackedLinear};
 use crate::weights::{ClipTensors, Parameter};
 
-/// Reads tensors of one part of the model onto a device.
+/// Reads tensors of one part of the model to a device.
 #[derive(Clone, Copy)]
 pub(super) struct Params<'a> {
     pub tensors: &'a ClipTensors,
@@ -65,7 +65,7 @@ impl Params<'_> {
     }
 }
 
-/// A LayerNorm through which gradients pass.
+/// A LayerNorm with gradients.
 #[derive(Debug, Clone)]
 pub(super) struct Norm {
     /// For the CPU, without gradients.

@@ -1,7 +1,7 @@
 //! CLIP: configuration, tokenizer and the two towers.
 //!
-//! Written for any open_clip ViT configuration, in open_clip's layout. The towers offer steps (embed, blocks with their
-//! attention and MLP, finish); what a method does with them is written in its folder under `methods`.
+//! Supports every open_clip ViT configuration, in open_clip's layout. The towers offer steps (embed, blocks
+//! with attention and MLP, finish); each method's folder under `methods` combines these steps.
 
 mod block;
 mod checkpoint;
@@ -35,7 +35,7 @@ pub use vision::VisionTower;
 /// CLIP's temperature. The methods of CLIP-AD and AA-CLIP use this constant and never read `logit_scale`.
 pub const LOGIT_SCALE: f64 = 100.0;
 
-/// Rows of unit length along the last axis.
+/// Normalises rows to unit length along the last axis.
 pub(crate) fn unit(x: &candle_core::Tensor) -> candle_core::Result<candle_core::Tensor> {
     x.broadcast_div(&x.sqr()?.sum_keepdim(candle_core::D::Minus1)?.sqrt()?)
 }

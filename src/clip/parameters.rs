@@ -1,4 +1,4 @@
-//! The tensors a configuration asks for.
+//! The tensors required by a configuration.
 
 use super::config::ClipConfig;
 use crate::weights::Parameter;

@@ -1,7 +1,7 @@
-//! Position embeddings for a grid other than the trained one.
+//! Position embeddings for a grid of another size than in training.
 //!
 //! Both reference repositories resize with torch's bicubic, `antialias=True`, `align_corners=False`: the Keys
-//! cubic with a = -0.5, its support widened when shrinking, taps beyond the border dropped and the rest
+//! cubic with a = -0.5, with its support widened for reduction, taps beyond the border dropped and the others
 //! renormalised.
 
 use candle_core::{DType, Device, Result, Tensor};
@@ -10,10 +10,10 @@ use crate::image::keys_cubic;
 
 /// Resizes a position embedding `[1 + n*n, C]` to `[1 + grid*grid, C]`; row 0 (the class token) is kept.
 ///
-/// An embedding that already has the right length comes back unchanged.
+/// An embedding that already has the right length is returned unchanged.
 ///
 /// # Errors
-/// The rows after the first are not a square grid, or `grid` is 0.
+/// The rows after the first do not form a square grid, or `grid` is 0.
 pub fn resize(embedding: &Tensor, grid: usize) -> Result<Tensor> {
     let (rows, width) = embedding.dims2()?;
     if rows == grid * grid + 1 {
@@ -34,7 +34,7 @@ pub fn resize(embedding: &Tensor, grid: usize) -> Result<Tensor> {
     Tensor::cat(&[&values.narrow(0, 0, 1)?, &resized], 0)?.to_dtype(embedding.dtype())?.to_device(device)
 }
 
-/// The weights of each input sample in each output sample, row-major `[output, input]`.
+/// The weight of each input sample for each output sample, row-major `[output, input]`.
 fn resampling_matrix(input: usize, output: usize) -> Vec<f64> {
     let scale = input as f64 / output as f64;
     let stretch = scale.max(1.0);

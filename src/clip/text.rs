@@ -1,4 +1,4 @@
-//! The text tower, step by step: a method writes its own walk from these steps.
+//! The text tower in steps, which each method combines in its own way.
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::Module;
@@ -25,10 +25,10 @@ pub struct TextTower {
 }
 
 impl TextTower {
-    /// Reads the tower from a checkpoint.
+    /// Loads the tower from a checkpoint.
     ///
     /// # Errors
-    /// A tensor that cannot be read or holds values that are not finite.
+    /// A tensor cannot be read or has values that are not finite.
     pub fn load(
         config: &ClipConfig,
         activation: Activation,
@@ -57,10 +57,10 @@ impl TextTower {
         })
     }
 
-    /// The ordinary walk: the vectors of sentences, `[N, D]`, not normalised.
+    /// The plain forward pass: the vectors of sentences, `[N, D]`, not normalised.
     ///
     /// # Errors
-    /// A token id outside the vocabulary, or no sentence at all.
+    /// A token id is outside the vocabulary, or `sentences` is empty.
     pub fn embed(&self, sentences: &[Tokens]) -> Result<Tensor> {
         let mut x = self.begin(sentences, Self::needed(sentences))?;
         for block in &self.blocks {
@@ -69,7 +69,8 @@ impl TextTower {
         self.project(&self.finish(&x, sentences)?)
     }
 
-    /// The number of tokens of sentences that can reach a result: attention is causal, so none after the last end token.
+    /// The number of leading tokens that affect the results: attention is causal, so tokens after the last
+    /// end token do not.
     pub fn needed(sentences: &[Tokens]) -> usize {
         sentences.iter().map(|s| s.end() + 1).max().unwrap_or(0)
     }
@@ -77,7 +78,7 @@ impl TextTower {
     /// The first `length` tokens of sentences before the first block, `[N, length, W]`.
     ///
     /// # Errors
-    /// A token id outside the vocabulary, or a `length` beyond the context.
+    /// A token id is outside the vocabulary, or `length` exceeds the context.
     pub fn begin(&self, sentences: &[Tokens], length: usize) -> Result<Tensor> {
         if length == 0 || length > self.config.context_length {
             candle_core::bail!("{length} tokens do not fit a context of {}", self.config.context_length);
@@ -85,7 +86,7 @@ impl TextTower {
         let ids: Vec<u32> = sentences.iter().flat_map(|s| s.padded(length)).collect();
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
             candle_core::bail!(
-                "token id {id} is outside the model's vocabulary of {}: its tokenizer does not belong to it",
+                "token id {id} is outside the model's vocabulary of {}: its tokenizer is for another model",
                 self.config.vocab_size
             );
         }
@@ -94,7 +95,7 @@ impl TextTower {
         x.broadcast_add(&self.positions.narrow(0, 0, length)?)
     }
 
-    /// The blocks, first to last, for causal attention.
+    /// The blocks in order, for causal attention.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
@@ -104,10 +105,11 @@ impl TextTower {
         self.blocks.len()
     }
 
-    /// The end tokens `[N, W]` of sentences after `ln_final`, from the tokens `[N, length, W]` after the last block.
+    /// The end tokens `[N, W]` of sentences after `ln_final`, from the tokens `[N, length, W]` after the last
+    /// block.
     ///
     /// # Errors
-    /// Tokens of other sentences, or no sentence at all.
+    /// The tokens do not match the sentences, or `sentences` is empty.
     pub fn finish(&self, x: &Tensor, sentences: &[Tokens]) -> Result<Tensor> {
         let x = x.to_dtype(DType::F32)?;
         let rows: Vec<Tensor> = sentences
@@ -121,7 +123,7 @@ impl TextTower {
     /// The tower's own projection of end tokens: `[N, W]` to `[N, D]`.
     ///
     /// # Errors
-    /// Tokens of another width.
+    /// The tokens have another width.
     pub fn project(&self, rows: &Tensor) -> Result<Tensor> {
         rows.matmul(&self.projection)
     }

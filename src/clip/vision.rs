@@ -1,4 +1,4 @@
-//! The image tower, step by step: a method writes its own walk from these steps.
+//! The image tower in steps, which each method combines in its own way.
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::Module;
@@ -29,10 +29,10 @@ pub struct VisionTower {
 }
 
 impl VisionTower {
-    /// Reads the tower from a checkpoint, for square inputs of `image_size` pixels.
+    /// Loads the tower from a checkpoint, for square inputs of `image_size` pixels.
     ///
     /// # Errors
-    /// A tensor that cannot be read or holds values that are not finite, or an input smaller than a patch.
+    /// A tensor cannot be read or has values that are not finite, or the input is smaller than a patch.
     pub fn load(
         config: &ClipConfig,
         image_size: usize,
@@ -97,16 +97,16 @@ impl VisionTower {
     /// Tokens before the first block: `[B, 3, S, S]` to `[B, 1 + L, W]`, class token first.
     ///
     /// # Errors
-    /// An input of another shape.
+    /// The input has another shape.
     pub fn embed(&self, images: &Tensor) -> Result<Tensor> {
         self.ln_pre(&self.place(images)?)
     }
 
-    /// Class and patch embeddings with their positions, before the LayerNorm that some towers begin with:
-    /// `[B, 3, S, S]` to `[B, 1 + L, W]`.
+    /// Class and patch embeddings with positions, before the LayerNorm at the start of some towers: `[B, 3,
+    /// S, S]` to `[B, 1 + L, W]`.
     ///
     /// # Errors
-    /// An input of another shape.
+    /// The input has another shape.
     pub fn place(&self, images: &Tensor) -> Result<Tensor> {
         let (batch, channels, height, width) = images.dims4()?;
         if channels != 3 || height != self.image_size || width != self.image_size {
@@ -117,7 +117,7 @@ impl VisionTower {
             );
         }
         let (grid, patch) = (self.grid(), self.config.patch_size);
-        // A convolution whose kernel is its stride is one matrix product over the patches.
+        // A convolution with equal kernel and stride is one matrix product over the patches.
         let patches = images
             .narrow(2, 0, grid * patch)?
             .narrow(3, 0, grid * patch)?
@@ -133,7 +133,7 @@ impl VisionTower {
     /// The LayerNorm before the first block, if the tower has one.
     ///
     /// # Errors
-    /// Tokens of another width.
+    /// The tokens have another width.
     pub fn ln_pre(&self, tokens: &Tensor) -> Result<Tensor> {
         match &self.ln_pre {
             Some(norm) => norm.forward(tokens),
@@ -141,11 +141,11 @@ impl VisionTower {
         }
     }
 
-    /// The ordinary walk: the image embedding `[B, D]` (not normalised) and the raw tokens `[B, 1 + L, W]` after each
-    /// of `levels` (1-based numbers of blocks), in ascending order.
+    /// The plain forward pass: the image embedding `[B, D]` (not normalised) and the raw tokens `[B, 1 + L,
+    /// W]` after each of `levels` (1-based numbers of blocks), in ascending order.
     ///
     /// # Errors
-    /// An input of another shape, or a level the tower does not have.
+    /// The input has another shape, or the tower has no such level.
     pub fn forward(&self, images: &Tensor, levels: &[usize]) -> Result<(Tensor, Vec<Tensor>)> {
         self.check_levels(levels)?;
         let mut x = self.embed(images)?;
@@ -159,15 +159,15 @@ impl VisionTower {
         Ok((self.project(&x.narrow(1, 0, 1)?)?.squeeze(1)?, tapped))
     }
 
-    /// The blocks, first to last.
+    /// The blocks in order.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// The LayerNorm after the last block, on any tokens `[.., W]`; gives 32-bit floats.
+    /// The LayerNorm after the last block, on tokens `[.., W]`; gives 32-bit floats.
     ///
     /// # Errors
-    /// Tokens of another width.
+    /// The tokens have another width.
     pub fn ln_post(&self, tokens: &Tensor) -> Result<Tensor> {
         self.ln_post.forward(&tokens.to_dtype(DType::F32)?.contiguous()?)
     }
@@ -175,15 +175,15 @@ impl VisionTower {
     /// `ln_post` and the projection: `[.., W]` to `[.., D]`; gives 32-bit floats.
     ///
     /// # Errors
-    /// Tokens of another width.
+    /// The tokens have another width.
     pub fn project(&self, tokens: &Tensor) -> Result<Tensor> {
         self.ln_post(tokens)?.broadcast_matmul(&self.projection)
     }
 
-    /// Refuses levels that the tower does not have.
+    /// Checks that the tower has every level.
     ///
     /// # Errors
-    /// The first such level.
+    /// A level does not exist; the first such level is named.
     pub fn check_levels(&self, levels: &[usize]) -> Result<()> {
         match levels.iter().find(|&&l| l == 0 || l > self.layers()) {
             Some(l) => {

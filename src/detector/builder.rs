@@ -1,4 +1,4 @@
-//! From names and files to a detector: every rule of what belongs together, once.
+//! From names and files to a detector: the one place with the rules for their combination.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::tiles::Tiling;
 use crate::{Error, Provenance, Result, files};
 
-/// Settings of a detector to be. See [`Detector::builder`].
+/// Settings for a new detector. See [`Detector::builder`].
 #[derive(Debug, Clone)]
 pub struct DetectorBuilder {
     model: Option<String>,
@@ -38,8 +38,8 @@ pub struct DetectorBuilder {
 }
 
 impl DetectorBuilder {
-    /// Settings with every default. `model`: a published model's name, a folder, `builtin`; `None`: the best published
-    /// model that has been downloaded, else the one that comes with the program.
+    /// Default settings. `model`: a published model's name, a folder, or `builtin`; `None`: the best
+    /// published model that has been downloaded, else the built-in one.
     pub fn new(model: Option<&str>) -> Self {
         Self {
             model: model.map(str::to_owned),
@@ -60,8 +60,8 @@ impl DetectorBuilder {
         }
     }
 
-    /// The method, by name ([`METHODS`](crate::methods::METHODS)). Default: the one the trained weights belong to, else
-    /// `sdp`.
+    /// The method, by name ([`METHODS`](crate::methods::METHODS)). Default: the method of the trained
+    /// weights, else `sdp`.
     pub fn method(mut self, name: &str) -> Self {
         self.method = Some(name.to_owned());
         self
@@ -79,26 +79,26 @@ impl DetectorBuilder {
         self
     }
 
-    /// What the pictures show, as it is put into the prompts; `dataset:class` becomes that data set's description.
-    /// Default: `object`.
+    /// The class shown in the pictures, as inserted into the prompts; `dataset:class` becomes the data set's
+    /// description of the class. Default: `object`.
     pub fn class(mut self, text: &str) -> Self {
         self.class = text.to_owned();
         self
     }
 
-    /// The data set that the class belongs to, for its description.
+    /// The data set of the class, for its description.
     pub fn dataset(mut self, name: Option<&str>) -> Self {
         self.dataset = name.map(str::to_owned);
         self
     }
 
-    /// Pictures of good parts to compare with, for methods that do.
+    /// Pictures of good parts for comparison, for methods that use them.
     pub fn references(mut self, good: Vec<Picture>) -> Self {
         self.references = good;
         self
     }
 
-    /// Side of the square the model looks at, in pixels. Default: what the weights were trained at.
+    /// Side of the model's input square, in pixels. Default: the size in training.
     pub fn image_size(mut self, pixels: Option<usize>) -> Self {
         self.image_size = pixels;
         self
@@ -110,55 +110,55 @@ impl DetectorBuilder {
         self
     }
 
-    /// How large pictures are looked at in parts; `None`: every picture as a whole.
+    /// How large pictures are split into tiles; `None`: no tiles.
     pub fn tiling(mut self, tiling: Option<Tiling>) -> Self {
         self.tiling = tiling;
         self
     }
 
-    /// The towers' activation. Default: the method's own, else what the weights were trained with.
+    /// The towers' activation. Default: the method's, else the model configuration's.
     pub fn activation(mut self, activation: Option<Activation>) -> Self {
         self.activation = activation;
         self
     }
 
-    /// Where to compute. Default: the CPU.
+    /// The device. Default: the CPU.
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;
         self
     }
 
-    /// The numbers the image tower computes with. Default: 32-bit floats.
+    /// The number type of the image tower. Default: 32-bit floats.
     pub fn precision(mut self, precision: PrecisionChoice) -> Self {
         self.precision = precision;
         self
     }
 
-    /// Where anchors are kept. Default: the user's cache folder.
+    /// The cache for anchors. Default: the user's cache folder.
     pub fn cache(mut self, cache: AnchorCache) -> Self {
         self.cache = cache;
         self
     }
 
-    /// Whether encoding prompts shows its progress. Default: it does not.
+    /// Whether the encoding of prompts shows its progress. Default: no.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
         self
     }
 
-    /// A detector of the class.
+    /// A detector for the class.
     ///
     /// # Errors
-    /// Anything that does not exist, cannot be read or does not fit together.
+    /// Something does not exist, cannot be read, or does not match the rest.
     pub fn build(&self) -> Result<Detector> {
         let detectors = self.open()?;
         detectors.detector(&detectors.describe(&self.class, self.dataset.as_deref())?)
     }
 
-    /// Opens the model and the trained weights for any class; reads no tower yet.
+    /// Opens the model and the trained weights for any class, without reading a tower.
     ///
     /// # Errors
-    /// As [`DetectorBuilder::build`].
+    /// Errors of [`DetectorBuilder::build`].
     pub fn open(&self) -> Result<Detectors> {
         let named = models::resolve(self.model.as_deref())?;
         let asked = self.asked_method()?;
@@ -202,8 +202,8 @@ impl DetectorBuilder {
         }
     }
 
-    /// The trained weights: those that were named, else those of the built-in model, unless a method is named that has
-    /// no use for them.
+    /// The trained weights: those named, else those of the built-in model, unless the named method does not
+    /// use them.
     fn trained(&self, model: &models::Model, method: Option<&'static Method>) -> Result<Option<Trained>> {
         if let Some(path) = &self.checkpoint {
             let wanted = method.filter(|m| m.trained.is_some());
@@ -215,23 +215,24 @@ impl DetectorBuilder {
     }
 }
 
-/// An open model with a method and settings: a detector for any class. Detectors share the image tower.
+/// An open model with a method and settings, which makes detectors for any class. All detectors share the
+/// image tower.
 pub struct Detectors {
     name: String,
     setup: Setup,
     model: Arc<dyn Model>,
     prompts: PromptSet,
     tiling: Option<Tiling>,
-    /// Pictures of good parts, `[1, 3, S, S]` each, and a hash of them.
+    /// Pictures of good parts, `[1, 3, S, S]` each, and their hash.
     references: Vec<Tensor>,
     references_digest: String,
 }
 
 impl Detectors {
-    /// The detectors of a setup; `name` is the model's name in results.
+    /// Detectors of a setup; `name` is the model's name in results.
     ///
     /// # Errors
-    /// Options or trained weights that do not fit the model.
+    /// Options or trained weights do not fit the model.
     pub fn new(name: String, setup: Setup, tiling: Option<Tiling>) -> Result<Self> {
         let model = (setup.method.load)(&setup)?;
         let prompts = setup.prompts()?;
@@ -239,10 +240,10 @@ impl Detectors {
         Ok(Self { name, setup, model, prompts, tiling, references, references_digest })
     }
 
-    /// The same, which also compares with pictures of good parts.
+    /// Adds pictures of good parts for comparison.
     ///
     /// # Errors
-    /// A method without a use for them, or one that needs them and gets none; a picture that cannot be made square.
+    /// The method does not use them, or it needs them and there are none, or a picture cannot be made square.
     pub fn with_references(mut self, good: &[Picture]) -> Result<Self> {
         let method = self.setup.method;
         match (method.references, good.is_empty()) {
@@ -267,12 +268,12 @@ impl Detectors {
         Ok(self)
     }
 
-    /// The model, as results name it.
+    /// The model's name in results.
     pub fn model_name(&self) -> &str {
         &self.name
     }
 
-    /// What the method was loaded from.
+    /// The setup that the method was loaded from.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
@@ -282,28 +283,28 @@ impl Detectors {
         self.setup.method
     }
 
-    /// The prompt ensemble, which also describes the classes of known data sets.
+    /// The prompt ensemble, with the descriptions of known data sets.
     pub fn prompts(&self) -> &PromptSet {
         &self.prompts
     }
 
-    /// Side of the square the model looks at, in pixels.
+    /// Side of the model's input square, in pixels.
     pub fn image_size(&self) -> usize {
         self.model.preprocess().size
     }
 
-    /// A class as the prompts name it, see [`PromptSet::describe`].
+    /// The prompts' text for a class, see [`PromptSet::describe`].
     ///
     /// # Errors
-    /// A data set or class that is not described.
+    /// The data set or class has no description.
     pub fn describe(&self, class: &str, dataset: Option<&str>) -> Result<ClassName> {
         Ok(self.prompts.describe(class, dataset)?)
     }
 
-    /// A detector of a class.
+    /// A detector for a class.
     ///
     /// # Errors
-    /// Weights that cannot be read, or words that give no anchors.
+    /// Weights cannot be read, or the class text gives no anchors.
     pub fn detector(&self, class: &ClassName) -> Result<Detector> {
         let detector = self.unprepared(class)?;
         self.prepared(detector)
@@ -312,15 +313,15 @@ impl Detectors {
     /// One detector per class.
     ///
     /// # Errors
-    /// As [`Detectors::detector`].
+    /// Errors of [`Detectors::detector`].
     pub fn detectors(&self, classes: &BTreeMap<String, ClassName>) -> Result<BTreeMap<String, Detector>> {
-        // Anchors first: the text tower and the image tower need not be in memory together.
+        // Anchors first, so that the text tower and the image tower are not in memory together.
         let one = |(key, class): (&String, &ClassName)| Ok((key.clone(), self.unprepared(class)?));
         let all = classes.iter().map(one).collect::<Result<Vec<_>>>()?;
         all.into_iter().map(|(key, detector)| Ok((key, self.prepared(detector)?))).collect()
     }
 
-    /// A detector whose image tower is read, with the references it compares with.
+    /// A detector with its image tower and its references loaded.
     fn prepared(&self, detector: Detector) -> Result<Detector> {
         self.model.prepare()?;
         if self.references.is_empty() {
@@ -339,7 +340,7 @@ impl Detectors {
         })
     }
 
-    /// Everything that scores depend on besides the picture and the class.
+    /// Everything that scores depend on, except the picture and the class.
     ///
     /// # Errors
     /// The weights cannot be read.
@@ -361,7 +362,7 @@ impl Detectors {
         Ok(p)
     }
 
-    /// What was chosen, in one line.
+    /// The chosen settings in one line.
     pub fn summary(&self) -> String {
         let adapters = self.setup.trained.as_ref();
         let adapters = adapters.map_or(String::new(), |t| format!(", adapters {}", t.path().display()));

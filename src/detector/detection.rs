@@ -1,4 +1,4 @@
-//! What a detector finds in one picture.
+//! The result of a detector for one picture.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,25 +10,26 @@ use crate::image::{AxisMap, Geometry};
 use crate::map::{restore, sample};
 use crate::methods::{ClassModel, Components};
 
-/// What a detector finds in one picture.
+/// The result of a detector for one picture.
 #[derive(Clone)]
 pub struct Detection {
     /// How anomalous the picture is, 0..1; see [`Method::score`](crate::methods::Method::score).
     pub score: f32,
-    /// The parts the score is made of, in the method's own units.
+    /// The components of the score, in the method's own units.
     pub components: Components,
-    /// The method's final map at the model's resolution: `[S, S]`. Of several tiles their maps as one, `[Hm, Wm]`,
-    /// see [`Blend`](crate::tiles::Blend).
+    /// The method's final map at the model's resolution: `[S, S]`. For several tiles, their blended map,
+    /// `[Hm, Wm]`, see [`Blend`](crate::tiles::Blend).
     pub map: Array2<f32>,
-    /// How the map lies on the picture.
+    /// The placement of the map on the picture.
     pub geometry: Geometry,
-    /// How many tiles the map is made of; 1 where the picture was looked at as a whole. More than one cost a pass
-    /// through the tower each, and one for the whole picture, whose part of the score comes from there.
+    /// Number of tiles of the map; 1 if the picture was processed as a whole. Several tiles cost one pass
+    /// through the tower each, and one more pass for the whole picture, which gives the image component of
+    /// the score.
     pub tiles: usize,
-    /// Where the time went.
+    /// Time per stage.
     pub timing: Timing,
     pub(super) class: Arc<dyn ClassModel>,
-    /// How the model's square lies on the picture.
+    /// The placement of the model's square on the picture.
     pub(super) square: Geometry,
 }
 
@@ -37,23 +38,25 @@ pub struct Detection {
 pub struct Timing {
     /// Resizing and normalising.
     pub preprocess: Duration,
-    /// The image tower and the comparison with the anchors; of tiles also cutting and preparing them.
+    /// The image tower and the comparison with the anchors; with tiles also cropping and preparing them.
     pub model: Duration,
     /// Up-sampling, smoothing and scoring.
     pub map: Duration,
 }
 
 impl Detection {
-    /// The probability of "abnormal" for every pixel of the picture, `[H, W]`; see [`ClassModel::probability`].
+    /// The probability of "abnormal" for every pixel of the picture, `[H, W]`; see
+    /// [`ClassModel::probability`].
     ///
-    /// Pixels the model did not see (those cut off by [`Fit::Crop`](crate::image::Fit::Crop)) are 0.
+    /// Pixels outside the model's square (with [`Fit::Crop`](crate::image::Fit::Crop)) are 0.
     pub fn probabilities(&self) -> Array2<f32> {
         probabilities(self.map.view(), &self.geometry, &*self.class)
     }
 
-    /// The map on the square that the model looks at, `[S, S]`, where maps of all pictures have one size and masks
-    /// fit ([`Detector::mask`](super::Detector::mask)): the map itself, or that of several tiles brought there
-    /// bilinearly. Beside the picture, with [`Fit::Pad`](crate::image::Fit::Pad), it then has its least value.
+    /// The map on the model's square, `[S, S]`, where the maps of all pictures have the same size and match
+    /// the masks of [`Detector::mask`](super::Detector::mask): the map itself, or the map of several tiles,
+    /// resampled bilinearly. With [`Fit::Pad`](crate::image::Fit::Pad), the area outside the picture has the
+    /// smallest value of the map.
     pub fn square_map(&self) -> Cow<'_, Array2<f32>> {
         if self.tiles == 1 {
             return Cow::Borrowed(&self.map);

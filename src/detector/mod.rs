@@ -36,7 +36,7 @@ use crate::{Error, Result};
 use detection::probabilities;
 use tiled::Tiled;
 
-/// A model with a method, ready to look at pictures of one class. Clones share the tower's weights.
+/// A model with a method, ready for pictures of one class. Clones share the tower's weights.
 #[derive(Clone)]
 pub struct Detector {
     method: &'static Method,
@@ -46,17 +46,17 @@ pub struct Detector {
     device: Device,
 }
 
-/// A picture as a detector's tower takes it.
+/// A picture as input for a detector's tower.
 #[derive(Debug, Clone)]
 pub struct PreparedPicture {
     prepared: Prepared,
-    /// Where its tiles are, and the picture they are cut from, if it is looked at in more than one.
+    /// The positions of its tiles and the whole picture, if it is processed in more than one tile.
     tiles: Option<(TileGrid, Picture)>,
     took: Duration,
 }
 
 impl Detector {
-    /// Settings of a detector of a model: a published model's name, a folder, or `builtin`.
+    /// Settings for a detector of a model: a published model's name, a folder, or `builtin`.
     pub fn builder(model: &str) -> DetectorBuilder {
         DetectorBuilder::new(Some(model))
     }
@@ -66,28 +66,28 @@ impl Detector {
         self.method
     }
 
-    /// The method with its weights, for the class.
+    /// The method with its weights and the class's anchors.
     pub fn class(&self) -> &dyn ClassModel {
         &*self.class
     }
 
-    /// What is done to every picture.
+    /// The preprocessing of pictures.
     pub fn preprocess(&self) -> &Preprocess {
         self.model.preprocess()
     }
 
-    /// Side of the square the model looks at, in pixels.
+    /// Side of the model's input square, in pixels.
     pub fn image_size(&self) -> usize {
         self.preprocess().size
     }
 
-    /// Looks at one picture.
+    /// Detects anomalies in one picture.
     ///
-    /// The result depends on the picture and the detector's settings alone, never on pictures seen before.
+    /// The result depends only on the picture and the detector's settings, never on earlier pictures.
     ///
     /// # Errors
-    /// A picture that cannot be made square (see [`Preprocess::run`]) or needs too many tiles (see [`TileGrid::new`]),
-    /// or values that are not finite.
+    /// The picture cannot be made square (see [`Preprocess::run`]) or needs too many tiles (see
+    /// [`TileGrid::new`]), or values are not finite.
     pub fn detect(&self, picture: &Picture) -> Result<Detection> {
         let mut clock = Stopwatch::start();
         let grid = self.grid(picture)?;
@@ -95,12 +95,12 @@ impl Detector {
         self.find(prepared, grid.as_ref().map(|grid| Tiled { grid, picture }), clock.lap())
     }
 
-    /// The first part of [`Detector::detect`], which needs neither the tower nor the device: other threads can do it
-    /// while the model looks at another picture. A picture that is looked at in tiles is copied; they are prepared one
-    /// by one later.
+    /// The first part of [`Detector::detect`]. It needs neither the tower nor the device, so other threads
+    /// can do it while the model processes another picture. With tiles the picture is copied; the tiles are
+    /// prepared one by one later.
     ///
     /// # Errors
-    /// A picture that cannot be made square, or needs too many tiles.
+    /// The picture cannot be made square or needs too many tiles.
     pub fn prepare(&self, picture: &Picture) -> Result<PreparedPicture> {
         let mut clock = Stopwatch::start();
         let tiles = self.grid(picture)?.map(|grid| (grid, picture.clone()));
@@ -108,10 +108,10 @@ impl Detector {
         Ok(PreparedPicture { prepared, tiles, took: clock.lap() })
     }
 
-    /// What [`Detection::probabilities`] gives for a map that was kept, `[S, S]`, and the size of its picture.
+    /// The result of [`Detection::probabilities`] for a stored map, `[S, S]`, and the size of its picture.
     ///
     /// # Errors
-    /// A picture without pixels.
+    /// The picture has no pixels.
     pub fn probabilities(
         &self,
         map: ArrayView2<'_, f32>,
@@ -128,16 +128,16 @@ impl Detector {
     /// A ground-truth mask at the model's resolution, `[S, S]`, see [`Preprocess::mask`].
     ///
     /// # Errors
-    /// A mask without pixels.
+    /// The mask has no pixels.
     pub fn mask(&self, mask: &Picture) -> Result<Mask> {
         Ok(self.preprocess().mask(mask)?)
     }
 
-    /// The second part of [`Detector::detect`]. The picture must have been prepared by this detector, or by one that
-    /// differs in its anchors only.
+    /// The second part of [`Detector::detect`]. The picture must have been prepared by this detector, or by
+    /// one that differs only in its anchors.
     ///
     /// # Errors
-    /// A picture prepared for another size, or values that are not finite.
+    /// The picture was prepared for another size, or values are not finite.
     pub fn detect_prepared(&self, picture: PreparedPicture) -> Result<Detection> {
         let PreparedPicture { prepared, tiles, took } = picture;
         let tiles = tiles.as_ref().map(|(grid, picture)| Tiled { grid, picture });
@@ -175,14 +175,14 @@ impl Detector {
     }
 }
 
-/// A picture of `[3, S, S]` as a batch of one.
+/// A picture `[3, S, S]` as a batch of one.
 fn batch(picture: Array3<f32>, device: &Device) -> Result<Tensor> {
     let (channels, height, width) = picture.dim();
     let pixels = picture.into_raw_vec_and_offset().0;
     Ok(Tensor::from_vec(pixels, (1, channels, height, width), device)?)
 }
 
-/// Times one stage after another.
+/// Times consecutive stages.
 struct Stopwatch(Instant);
 
 impl Stopwatch {

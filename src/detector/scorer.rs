@@ -1,4 +1,4 @@
-//! A detector with everything a result names: picture in, record out.
+//! Scores pictures with a detector and writes their records.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,26 +17,26 @@ use crate::{Error, Result};
 
 use super::{Detection, Detector};
 
-/// How a [`Scorer`] turns detections into results.
+/// Settings of a [`Scorer`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScorerSettings {
-    /// The model, as results name it.
+    /// The model's name in results.
     pub model: String,
-    /// The name put into the prompts, as results name it.
+    /// The class text of the prompts, for results.
     pub class: String,
-    /// The score from which a picture is anomalous, 0..1.
+    /// Lowest score of an anomalous picture, 0..1.
     pub threshold: Option<f32>,
-    /// The value from which a pixel belongs to a region, 0..1; `None`: the threshold, or 0.5.
+    /// Lowest value of a region's pixels, 0..1; `None`: the threshold, or 0.5.
     pub region_threshold: Option<f32>,
-    /// How pictures are decoded.
+    /// The decoding of pictures.
     pub decoding: DecodeOptions,
-    /// How map values become colours.
+    /// The colour scale of maps.
     pub scale: ColourScale,
-    /// Whether results name the SHA-256 of each picture's content.
+    /// Whether records have the SHA-256 of each picture's content.
     pub hash: bool,
 }
 
-/// A detector of one class with all that is the same for every picture: pictures in, records out.
+/// A detector of one class with the settings common to all pictures: pictures in, records out.
 #[derive(Clone)]
 pub struct Scorer {
     detector: Detector,
@@ -53,23 +53,23 @@ pub enum Source<'a> {
     Bytes(&'a [u8]),
 }
 
-/// How a result names its picture.
+/// The name of a picture in its record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PictureName {
-    /// Its file, or whatever a person knows it by.
+    /// Its file, or any other name known to the user.
     pub path: String,
     /// Its name within the run, see [`RecordInput::name`].
     pub name: Vec<u8>,
 }
 
 impl PictureName {
-    /// A picture that has one name only.
+    /// A picture with only one name.
     pub fn plain(name: &str) -> Self {
         Self { path: name.to_owned(), name: name.as_bytes().to_vec() }
     }
 }
 
-/// What was seen in one picture, before it becomes a record and files.
+/// The result for one picture, before its record and files are made.
 pub struct Look {
     /// The picture, upright.
     pub picture: Picture,
@@ -86,7 +86,7 @@ pub struct Look {
 }
 
 impl Scorer {
-    /// A scorer of a detector.
+    /// A scorer with a detector.
     pub fn new(detector: Detector, settings: ScorerSettings) -> Self {
         Self { detector, settings }
     }
@@ -101,7 +101,7 @@ impl Scorer {
         &self.settings
     }
 
-    /// The value from which a pixel belongs to a region.
+    /// Lowest value of a region's pixels.
     pub fn region_threshold(&self) -> f32 {
         self.settings.region_threshold.or(self.settings.threshold).unwrap_or(0.5)
     }
@@ -109,7 +109,7 @@ impl Scorer {
     /// Looks at a picture; `name` is what errors call it. Whatever goes wrong is an error of this picture alone.
     ///
     /// # Errors
-    /// A picture that cannot be read, decoded or scored.
+    /// The picture cannot be read, decoded or scored.
     pub fn look(&self, source: Source<'_>, name: &str) -> Result<Look> {
         let path = match source {
             Source::File(path) => path,
@@ -141,7 +141,7 @@ impl Scorer {
     /// Writes files about a picture, each atomically.
     ///
     /// # Errors
-    /// As [`save`].
+    /// Errors of [`save`].
     pub fn save(
         &self,
         look: &Look,
@@ -155,7 +155,7 @@ impl Scorer {
     /// One file about a picture, in memory: PNG, or `.npy` for the raw map.
     ///
     /// # Errors
-    /// An encoder that fails.
+    /// The encoder fails.
     pub fn encode(&self, look: &Look, wanted: Artefact) -> Result<Vec<u8>> {
         let rgb = look.picture.to_rgb();
         encode(wanted, &self.pictures(look, &rgb)).map_err(|e| Error::io("encode", wanted.name(), e))
@@ -171,7 +171,7 @@ impl Scorer {
         }
     }
 
-    /// The record of a picture that was looked at; `files` are those written for it.
+    /// The record of a scored picture; `files` are the files written for it.
     pub fn record(
         &self,
         look: Look,
@@ -203,13 +203,13 @@ impl Scorer {
         self.with(input, Outcome::Scored(Box::new(scored)))
     }
 
-    /// The record of a picture that could not be scored.
+    /// The record of a picture without a score.
     pub fn failed(&self, error: &Error, name: PictureName, stamp: Option<Stamp>) -> Record {
         let input = RecordInput { path: name.path, name: name.name, stamp, sha256: None };
         self.with(input, Outcome::Failed(Failure::from(error)))
     }
 
-    /// The record of a picture of which there is no file.
+    /// The record of a picture without a file.
     pub fn record_of(&self, name: PictureName, outcome: Outcome) -> Record {
         self.with(RecordInput { path: name.path, name: name.name, ..RecordInput::default() }, outcome)
     }

@@ -1,4 +1,4 @@
-//! A picture looked at tile by tile.
+//! Detection in tiles.
 
 use ndarray::Array2;
 
@@ -9,28 +9,28 @@ use crate::map::{smooth_blend, tile_map};
 use crate::pipeline::ahead;
 use crate::tiles::{Blend, Tile, TileGrid};
 
-/// Tiles that are looked at a time, at most. A pass uses all processors by itself; a second one fills the gaps between
-/// its parallel parts, more only take memory.
+/// Largest number of tiles processed at the same time. One pass already uses all processors; a second one
+/// fills the gaps between its parallel parts; more would only need memory.
 const IN_FLIGHT: usize = 2;
 
-/// A picture and where its tiles lie.
+/// A picture with its tile grid.
 pub(super) struct Tiled<'a> {
     pub grid: &'a TileGrid,
     pub picture: &'a Picture,
 }
 
 impl Detector {
-    /// Where the tiles of a picture lie; `None` where one pass sees all of it as it is.
+    /// The tile grid of a picture; `None` if one pass covers the whole picture without tiles.
     pub(super) fn grid(&self, picture: &Picture) -> Result<Option<TileGrid>> {
         let Some(tiling) = &self.tiling else { return Ok(None) };
         let grid = TileGrid::new(tiling, picture.width(), picture.height())?;
         Ok(Some(grid).filter(|grid| grid.count() > 1))
     }
 
-    /// The maps of all tiles as one, not smoothed yet.
+    /// The blended map of all tiles, before smoothing.
     pub(super) fn blend(&self, tiled: &Tiled<'_>) -> Result<Blend> {
         let mut blend = Blend::new(tiled.grid, self.image_size());
-        // Only maps are kept, until they are added in the tiles' order.
+        // Only maps are stored until they are added in the order of the tiles.
         let in_flight = if self.device.is_cpu() { rayon::current_num_threads().min(IN_FLIGHT) } else { 1 };
         ahead(
             tiled.grid.tiles(),
@@ -51,7 +51,7 @@ impl Detector {
         Ok(tile_map(&evidence.grids, self.image_size()))
     }
 
-    /// The final map, `[Hm, Wm]`, and how it lies on the picture.
+    /// The final map, `[Hm, Wm]`, and its placement on the picture.
     pub(super) fn finish(&self, blend: Blend) -> (Array2<f32>, Geometry) {
         let (geometry, scale) = (blend.geometry(), blend.scale());
         let patch = self.image_size() as f64 / self.model.grid() as f64;

@@ -1,4 +1,4 @@
-//! Decoding, with limits that hold before anything is allocated.
+//! Decodes pictures. The limits apply before memory is allocated.
 
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -10,42 +10,42 @@ use super::mode::PixelMode;
 use crate::files::Stamp;
 use crate::guard::guarded;
 
-/// Bytes a decoder may use for anything but pixels.
+/// Bytes that a decoder may use for everything except pixels.
 const DECODER_TABLES: u64 = 64 << 20;
 
-/// What a picture may cost.
+/// Size limits for pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeLimits {
-    /// Pixels of the picture.
+    /// Largest number of pixels.
     pub max_pixels: u64,
-    /// Bytes of the file, and of the decoded picture.
+    /// Largest number of bytes, for the file and for the decoded picture.
     pub max_bytes: u64,
 }
 
 impl Default for DecodeLimits {
-    /// 256 megapixels (a long line-scan picture passes, a decompression bomb does not) and 4 GiB.
+    /// 256 megapixels and 4 GiB: enough for a long line-scan picture, too little for a decompression bomb.
     fn default() -> Self {
         Self { max_pixels: 256_000_000, max_bytes: 4 << 30 }
     }
 }
 
-/// What becomes of 16-bit grey samples.
+/// How 16-bit grey samples become 8-bit samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Gray16 {
-    /// Values above 255 become 255: Pillow's `convert("RGB")`, which the reference calls.
+    /// Values above 255 become 255, as in Pillow's `convert("RGB")`, which the reference calls.
     #[default]
     Clip,
-    /// The high byte.
+    /// Keeps the high byte.
     Scale,
 }
 
-/// How pictures are decoded.
+/// Settings for decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DecodeOptions {
-    /// What a picture may cost.
+    /// Size limits.
     pub limits: DecodeLimits,
-    /// What becomes of 16-bit grey samples.
+    /// How 16-bit grey samples become 8-bit samples.
     pub gray16: Gray16,
 }
 
@@ -60,7 +60,8 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture from samples, row by row, pixels interleaved; `None` if their number does not fit.
+    /// A picture from samples, row by row, pixels interleaved; `None` if the number of samples does not fit
+    /// the size.
     pub fn new(width: usize, height: usize, mode: PixelMode, samples: Vec<u8>) -> Option<Self> {
         let expected = width.checked_mul(height)?.checked_mul(mode.channels())?;
         (samples.len() == expected).then_some(Self { width, height, mode, samples, clipped: false })
@@ -76,12 +77,13 @@ impl Picture {
         self.height
     }
 
-    /// Whether 16-bit values above 255 became 255 ([`Gray16::Clip`]): the picture has lost what told them apart.
+    /// Whether 16-bit values above 255 became 255 ([`Gray16::Clip`]), so that the differences between them
+    /// are lost.
     pub fn was_clipped(&self) -> bool {
         self.clipped
     }
 
-    /// The mode the file was in.
+    /// The pixel mode of the file.
     pub fn mode(&self) -> PixelMode {
         self.mode
     }
@@ -91,7 +93,7 @@ impl Picture {
         &self.samples
     }
 
-    /// The square of `side` x `side` pixels whose upper left one is `(x, y)`; what lies beyond the picture is left out.
+    /// The square of `side` x `side` pixels with its upper left pixel at `(x, y)`, cut to the picture.
     pub fn square(&self, x: usize, y: usize, side: usize) -> Self {
         let (left, top) = (x.min(self.width), y.min(self.height));
         let (width, height) = (side.min(self.width - left), side.min(self.height - top));
@@ -137,16 +139,16 @@ pub(super) fn to_rgb_samples(samples: &[u8], mode: PixelMode) -> Vec<u8> {
     }
 }
 
-/// Reads and decodes a picture file; the format is known by content, EXIF orientation is applied, of an animation
-/// the first frame is taken.
+/// Reads and decodes a picture file. The content decides about the format; the EXIF orientation is applied;
+/// of an animation only the first frame is decoded.
 ///
 /// # Errors
-/// A file that cannot be read, is no picture, is damaged or cut off, or is larger than the limits.
+/// The file cannot be read, is not a picture, is damaged or cut off, or exceeds the limits.
 pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Picture, ImageError> {
     decode_bytes(&read(path, &options.limits)?.bytes, path, options)
 }
 
-/// The content of a picture file, not decoded.
+/// The undecoded content of a picture file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureFile {
     /// The content.
@@ -155,13 +157,14 @@ pub struct PictureFile {
     pub stamp: Stamp,
 }
 
-/// Reads a picture file, which may be no picture at all.
+/// Reads a file without checking that its content is a picture.
 ///
 /// # Errors
-/// A file that cannot be read, is no regular one, or is larger than the limits.
+/// The file cannot be read, is not a regular file, or exceeds the limits.
 pub fn read(path: &Path, limits: &DecodeLimits) -> Result<PictureFile, ImageError> {
     let io = |source| ImageError::Io { path: path.to_owned(), source };
-    // Before it is opened: opening a pipe waits for whoever writes to it. What a shell hands over as a file is read.
+    // Checked before the file is opened, because opening a pipe waits for its writer. Files handed over by a
+    // shell are read.
     let handed_over = ["/dev/fd", "/proc/self/fd", "/dev/stdin"].iter().any(|place| path.starts_with(place));
     if !handed_over && !std::fs::metadata(path).map_err(io)?.is_file() {
         return Err(ImageError::NotAFile { path: path.to_owned() });
@@ -181,7 +184,7 @@ pub fn read(path: &Path, limits: &DecodeLimits) -> Result<PictureFile, ImageErro
     Ok(PictureFile { bytes, stamp })
 }
 
-/// Decodes a picture that is in memory; `name` is what errors call it.
+/// Decodes a picture in memory; errors name it `name`.
 ///
 /// # Errors
 /// As [`decode`].
@@ -192,7 +195,7 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
     let not_a_picture = || ImageError::NotAPicture { path: name.to_owned() };
     let format = ::image::guess_format(bytes).map_err(|_| not_a_picture())?;
     let label = label(format).ok_or_else(not_a_picture)?;
-    // Some decoders explain themselves in several lines.
+    // Some decoders give reasons of several lines.
     let one_line = |reason: String| reason.split_whitespace().collect::<Vec<_>>().join(" ");
     let damaged = |reason: String| ImageError::Damaged {
         path: name.to_owned(),
@@ -208,7 +211,7 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
     if !whole {
         return Err(damaged("the file ends before the picture does".to_owned()));
     }
-    // Decoders are given anything: one that panics on a picture must not end the run that the picture is part of.
+    // A decoder that panics on one picture must not end the run.
     guarded(|| decode_as(format, bytes, name, options, &damaged))
         .unwrap_or_else(|| Err(damaged("the decoder failed on it".to_owned())))
 }
@@ -221,13 +224,13 @@ fn decode_as(
     damaged: &dyn Fn(String) -> ImageError,
 ) -> Result<Picture, ImageError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // A PNG's colour profile and texts are unpacked here already, whatever the size of the picture. Other formats know
-    // their limits later.
+    // The PNG decoder already unpacks the colour profile and texts here, whatever the size of the picture.
+    // Decoders of other formats receive their limits later.
     let mut limits = ::image::Limits::no_limits();
     limits.max_alloc = (format == ImageFormat::Png).then_some(DECODER_TABLES);
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
-    // The image crate enforces no limit on the whole picture, so it is done here, from the header.
+    // The image crate has no limit for the whole picture; this check uses the size in the header.
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels > options.limits.max_pixels || decoder.total_bytes() > options.limits.max_bytes {
@@ -239,7 +242,7 @@ fn decode_as(
             allowed: options.limits.max_pixels / 1_000_000,
         });
     }
-    // What a decoder needs beside the picture is not more than the picture: tiles and frames may claim to be.
+    // A decoder needs no more extra memory than the picture itself; tiles and frames may claim more.
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));
     decoder.set_limits(limits).map_err(|e| damaged(e.to_string()))?;
     let orientation = decoder.orientation().ok();
@@ -269,7 +272,7 @@ fn label(format: ImageFormat) -> Option<&'static str> {
     }
 }
 
-/// 8-bit samples in the channels of `mode`. Of 16-bit colours Pillow keeps the high byte.
+/// 8-bit samples in the channels of `mode`. Of 16-bit colours the high byte is kept, as in Pillow.
 fn samples(image: DynamicImage, mode: PixelMode, gray16: Gray16) -> Vec<u8> {
     let high = |v: u16| (v >> 8) as u8;
     match (mode, image) {
@@ -302,14 +305,14 @@ fn samples(image: DynamicImage, mode: PixelMode, gray16: Gray16) -> Vec<u8> {
     }
 }
 
-/// Whether a WebP file is as long as its header says.
+/// Whether a WebP file has at least the length given in its header.
 fn webp_is_whole(bytes: &[u8]) -> bool {
     let promised = bytes.get(4..8).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
     promised.is_some_and(|n| bytes.len() as u64 >= u64::from(n) + 8)
 }
 
-/// Whether a JPEG has its end marker after its last scan. The decoder fills what is missing with grey, which a
-/// detector must not mistake for a part.
+/// Whether a JPEG has an end marker after its last scan. The decoder fills missing parts with grey, which a
+/// detector could take for a part of the object.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
     let mut at = 2;
     let mut in_scan = false;
@@ -326,7 +329,7 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
                 in_scan |= marker == 0xDA;
             }
             _ if in_scan => at += 1,
-            // Not a marker where one must be: let the decoder judge.
+            // A marker is missing here: the decoder decides.
             _ => return true,
         }
     }

@@ -1,8 +1,8 @@
-//! Why a picture could not be used.
+//! The reasons why a picture cannot be used.
 
 use std::path::PathBuf;
 
-/// Why a picture could not be used.
+/// The reason why a picture cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -20,13 +20,13 @@ pub enum ImageError {
         /// The picture.
         path: PathBuf,
     },
-    /// The content is no picture format this program reads, whatever the name says.
+    /// The content is not in a supported picture format, whatever the file name says.
     #[error("{} is not a picture: its content is none of PNG, JPEG, WebP, BMP, TIFF, GIF", path.display())]
     NotAPicture {
         /// The file.
         path: PathBuf,
     },
-    /// More pixels or bytes than the limits allow.
+    /// The picture has more pixels or bytes than the limits allow.
     #[error(
         "{} is too large: {width} x {height} pixels ({megapixels} megapixels), allowed are {allowed}; \
          raise --max-megapixels if that is intended",
@@ -44,7 +44,7 @@ pub enum ImageError {
         /// The limit in millions of pixels.
         allowed: u64,
     },
-    /// A file so large that decoding it is not tried.
+    /// The file is too large to decode.
     #[error("{} is too large: a file of {bytes} bytes, allowed are {allowed}", path.display())]
     FileTooLarge {
         /// The picture.
@@ -54,23 +54,23 @@ pub enum ImageError {
         /// The limit.
         allowed: u64,
     },
-    /// A pipe, a device or a folder: reading one may never end.
+    /// A pipe, a device or a folder; reading it might never end.
     #[error("{} is not a regular file", path.display())]
     NotAFile {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
-    /// The content is damaged, cut off or uses a feature no decoder here knows.
+    /// The content is damaged, cut off or uses an unsupported feature.
     #[error("{} is damaged or not supported ({format}): {reason}", path.display())]
     Damaged {
         /// The picture.
         path: PathBuf,
-        /// What its content claims to be.
+        /// The format of its content.
         format: &'static str,
         /// The decoder's reason.
         reason: String,
     },
-    /// A picture of no pixels, or an input size of 0.
+    /// A picture without pixels, or an input size of 0.
     #[error("a picture of {width} x {height} pixels cannot become a square of {size}")]
     NoPixels {
         /// Width in pixels.

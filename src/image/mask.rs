@@ -1,4 +1,4 @@
-//! Ground-truth masks on the model's square, the way each reference makes them.
+//! Ground-truth masks on the model's square, computed as each reference does.
 
 use super::ImageError;
 use super::decode::Picture;
@@ -9,15 +9,14 @@ use super::resample::{Filter, Samples, resample};
 pub type Mask = Vec<bool>;
 
 impl Preprocess {
-    /// A ground-truth mask on the square that pictures of its size are put on, `[S, S]`; what lies beside the picture
-    /// is good.
+    /// Puts a ground-truth mask on the square as pictures of its size are, `[S, S]`; the area outside the
+    /// picture is good.
     ///
-    /// With AA-CLIP's chain the nearest sample counts, and everything that is not 0 is damaged. With CLIP-AD's
-    /// everything that is not 0 becomes 255 first, is resized bilinearly with antialiasing, and what is above one half
-    /// is damaged.
+    /// AA-CLIP's chain takes the nearest sample; every value except 0 is damaged. CLIP-AD's first turns every
+    /// value except 0 into 255 and resizes bilinearly with antialiasing; values above one half are damaged.
     ///
     /// # Errors
-    /// A mask without pixels.
+    /// The mask has no pixels.
     pub fn mask(&self, mask: &Picture) -> Result<Mask, ImageError> {
         let (width, height, size) = (mask.width(), mask.height(), self.size);
         if width == 0 || height == 0 || size == 0 {
@@ -59,7 +58,7 @@ mod tests {
 
     #[test]
     fn masks_lie_where_the_picture_lies() {
-        // Two rows of four: damaged on the left half, with small values as VisA has them.
+        // Two rows of four, damaged on the left half, with small values as in VisA.
         let samples = [1, 2, 0, 0, 1, 1, 0, 0];
         for chain in [Chain::RgbThenResize, Chain::ResizeThenRgb] {
             let squashed = square(Fit::Squash, chain, 4, &samples);

@@ -1,6 +1,6 @@
-//! From a picture file to the tensor the vision tower takes.
+//! From a picture file to the input tensor of the vision tower.
 //!
-//! Decoding has limits; resampling equals Pillow's to the last bit, as the models' scores depend on it.
+//! Decoding has limits. Resampling equals Pillow's bit for bit, because the models' scores depend on it.
 
 mod decode;
 mod error;

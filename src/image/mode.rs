@@ -1,8 +1,8 @@
-//! The pixel mode Pillow would open a file in. CLIP-AD resizes in that mode, so it decides about pixels.
+//! Pillow's pixel mode of a file. CLIP-AD resizes in this mode, so the mode affects the pixels.
 
 use ::image::{ColorType, ExtendedColorType, ImageFormat};
 
-/// Pixel modes, by what they mean for resizing.
+/// Pixel modes, with their effect on resizing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PixelMode {
     /// One bit per pixel (Pillow's `1`): resized to the nearest sample. One channel, 0 or 255.
@@ -30,7 +30,7 @@ impl PixelMode {
         }
     }
 
-    /// The mode of a file, from its first bytes and what the decoder makes of it.
+    /// The mode of a file, from its first bytes and the decoder's colour type.
     pub(super) fn of(
         format: ImageFormat,
         bytes: &[u8],
@@ -53,7 +53,8 @@ impl PixelMode {
     }
 }
 
-/// From the header chunk: a `tRNS` chunk adds no channel in Pillow, so the decoder's word is not enough.
+/// From the header chunk. The decoder's colour type is not enough: a `tRNS` chunk adds a channel there, but
+/// not in Pillow.
 fn png(bytes: &[u8]) -> Option<PixelMode> {
     match (bytes.get(25)?, bytes.get(24)?) {
         (0, 1) => Some(PixelMode::Bilevel),
@@ -66,12 +67,12 @@ fn png(bytes: &[u8]) -> Option<PixelMode> {
     }
 }
 
-/// Eight bits or less are indexed; a palette that is the grey ramp makes the picture grey.
+/// Indexed with eight bits or less; grey if the palette is the grey ramp.
 fn bmp(bytes: &[u8]) -> Option<PixelMode> {
     let u16_at = |i: usize| Some(u16::from_le_bytes(bytes.get(i..i + 2)?.try_into().ok()?));
     let u32_at = |i: usize| Some(u32::from_le_bytes(bytes.get(i..i + 4)?.try_into().ok()?));
     let header = u32_at(14)? as usize;
-    // The oldest header has 16-bit sides and palette entries of three bytes.
+    // The oldest header has sides of 16 bits and palette entries of three bytes.
     let (bits, entry) = if header == 12 { (u16_at(24)?, 3) } else { (u16_at(28)?, 4) };
     if bits > 8 {
         return None;
@@ -90,7 +91,7 @@ fn bmp(bytes: &[u8]) -> Option<PixelMode> {
     })
 }
 
-/// A GIF is indexed, unless its palette is the grey ramp.
+/// Indexed, or grey if the palette is the grey ramp.
 fn gif(bytes: &[u8]) -> PixelMode {
     let ramp = bytes.get(10).is_some_and(|flags| flags & 0x80 != 0)
         && bytes.get(13..).is_some_and(|table| {

@@ -1,8 +1,8 @@
-//! Which file names are taken for pictures when a folder is searched.
+//! The file names of pictures in a searched folder.
 
 use std::path::Path;
 
-/// Endings of picture files, in lower case. A file that is named outright is read whatever its ending.
+/// Endings of picture files, in lower case. They do not apply to files given by name.
 pub const PICTURE_ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "gif"];
 
 /// Whether the ending of `path` is one of [`PICTURE_ENDINGS`], in any case.

@@ -1,4 +1,4 @@
-//! From a picture to the tensor of the vision tower.
+//! From a picture to the input tensor of the vision tower.
 
 use std::borrow::Cow;
 
@@ -14,12 +14,12 @@ use super::resample::{Filter, Samples, Side, resample};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Fit {
-    /// Both sides are stretched to the square, as both papers do.
+    /// Stretches both sides to the square, as both papers do.
     #[default]
     Squash,
-    /// The shorter side fills the square, the longer one is cut at both ends.
+    /// Fits the shorter side to the square and cuts the longer one at both ends.
     Crop,
-    /// The longer side fills the square, the rest is the mean colour.
+    /// Fits the longer side to the square and fills the rest with the mean colour.
     Pad,
 }
 
@@ -34,37 +34,37 @@ impl Fit {
     }
 }
 
-/// In which order a picture is resized and turned into RGB.
+/// The order of resizing and conversion to RGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Chain {
-    /// Resized in the file's own mode: alpha premultiplied, indexed colours to the nearest sample (CLIP-AD).
+    /// Resizes in the file's own mode: alpha premultiplied, indexed colours to the nearest sample (CLIP-AD).
     ResizeThenRgb,
-    /// Turned into RGB first, alpha dropped (AA-CLIP).
+    /// Converts to RGB first and drops alpha (AA-CLIP).
     RgbThenResize,
 }
 
-/// What is done to every picture.
+/// Settings for the preprocessing of pictures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preprocess {
     /// Side of the square, in pixels.
     pub size: usize,
-    /// Mean per channel, of values 0..1.
+    /// Mean per channel, for values 0..1.
     pub mean: [f32; 3],
-    /// Standard deviation per channel, of values 0..1.
+    /// Standard deviation per channel, for values 0..1.
     pub std: [f32; 3],
     /// How a picture is made square.
     pub fit: Fit,
-    /// In which order it is resized and turned into RGB.
+    /// The order of resizing and conversion to RGB.
     pub chain: Chain,
 }
 
-/// A picture as the vision tower takes it.
+/// The vision tower's input for one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
     /// `[3, S, S]`, RGB, normalised.
     pub tensor: Array3<f32>,
-    /// How the square lies on the picture.
+    /// The placement of the square on the picture.
     pub geometry: Geometry,
 }
 
@@ -72,7 +72,7 @@ impl Preprocess {
     /// Resizes with Pillow's bicubic filter and normalises.
     ///
     /// # Errors
-    /// A picture without pixels, or a size of 0.
+    /// The picture has no pixels, or the size is 0.
     pub fn run(&self, picture: &Picture) -> Result<Prepared, ImageError> {
         let (width, height) = (picture.width(), picture.height());
         if width == 0 || height == 0 || self.size == 0 {
@@ -83,10 +83,10 @@ impl Preprocess {
         Ok(Prepared { tensor: self.normalise(&rgb, &geometry), geometry })
     }
 
-    /// How the square lies on a picture of that size; both sides at least 1.
+    /// The placement of the square on a picture of this size; both sides at least 1.
     pub(crate) fn geometry(&self, width: usize, height: usize) -> Geometry {
         let (long, short) = (width.max(height), width.min(height));
-        // torchvision truncates the side that is not given.
+        // torchvision truncates the computed side.
         let scaled = |side: usize| match self.fit {
             Fit::Squash => self.size,
             Fit::Crop if side == short => self.size,
@@ -112,7 +112,7 @@ impl Preprocess {
             _ => Filter::Bicubic,
         };
         let (values, mode) = match (mode, rgb_first) {
-            // Grey and colour give the same either way; grey is cheaper to resize as it is.
+            // Grey and colour give the same result in either order; grey is cheaper to resize unconverted.
             (PixelMode::Gray | PixelMode::Rgb, _) | (PixelMode::Palette, _) | (PixelMode::Bilevel, _) => {
                 (Cow::Borrowed(picture.samples()), mode)
             }
@@ -144,13 +144,13 @@ impl Preprocess {
     }
 }
 
-/// The part of the resized side that lies on the square.
+/// The part of the resized side inside the square.
 pub(super) fn side(axis: &AxisMap) -> Side {
     let start = (-axis.offset).max(0) as usize;
     Side { input: axis.input, output: axis.scaled, wanted: start..start + axis.scaled.min(axis.size) }
 }
 
-/// Half of a positive number, halves rounded to even as Python's `round` does.
+/// Half of a positive number, rounded half to even as by Python's `round`.
 fn half_to_even(n: isize) -> isize {
     let half = n / 2;
     if n % 2 == 0 { half } else { half + half % 2 }

@@ -1,8 +1,8 @@
-//! Pillow's resampling of 8-bit pictures, to the last bit.
+//! Pillow's resampling of 8-bit pictures, bit for bit.
 //!
-//! Two passes, horizontal first, each with 22-bit fixed-point weights and an 8-bit rounded and clipped result; a
-//! side that already has its size is not touched (Pillow before version 13, which may swap the passes). Filters are always antialiased: their support grows with the
-//! reduction.
+//! Two passes, horizontal first, each with 22-bit fixed-point weights and an 8-bit rounded and clipped
+//! result. A side that already has its target size is left unchanged (as in Pillow before version 13, which
+//! may swap the passes). Filters always antialias: their support grows with the reduction.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub enum Filter {
     Bicubic,
     /// A triangle.
     Bilinear,
-    /// The sample under the centre, found as Pillow finds it.
+    /// The nearest sample, computed as in Pillow.
     Nearest,
 }
 
@@ -33,7 +33,7 @@ pub struct Samples {
     pub values: Vec<u8>,
 }
 
-/// One side of a resampling: from how many samples to how many, and which of those are wanted.
+/// One side of a resampling: the number of input and output samples, and the wanted range of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Side {
     pub input: usize,
@@ -51,13 +51,13 @@ impl Side {
     }
 }
 
-/// Resizes to `width` x `height`, both at least 1; anything empty stays empty.
+/// Resizes to `width` x `height`, both at least 1; an empty picture gives an empty one.
 pub fn resize(picture: &Samples, width: usize, height: usize, filter: Filter) -> Samples {
     let sides = (Side::whole(picture.width, width), Side::whole(picture.height, height));
     resample(picture, &sides.0, &sides.1, filter)
 }
 
-/// Resizes, computing only the wanted window.
+/// Resizes, but computes only the wanted window.
 pub(super) fn resample(picture: &Samples, across: &Side, down: &Side, filter: Filter) -> Samples {
     if picture.values.is_empty() || across.wanted.is_empty() || down.wanted.is_empty() {
         let (width, height) = (across.wanted.len(), down.wanted.len());
@@ -76,7 +76,7 @@ pub(super) fn resample(picture: &Samples, across: &Side, down: &Side, filter: Fi
     vertical(&squeezed, down, &rows, needed.start)
 }
 
-/// A filter's weight at a distance, and the distance from which it is zero.
+/// A filter's weight by distance, and the distance from which the weight is zero.
 type Kernel = (fn(f64) -> f64, f64);
 
 impl Filter {
@@ -113,7 +113,7 @@ const HALF: i32 = 1 << (PRECISION - 1);
 /// Fixed-point weights of the input samples of each wanted output sample.
 struct Weights {
     spans: Vec<Range<usize>>,
-    /// The weights of one output sample after those of another.
+    /// The weights of all output samples, one sample after another.
     values: Vec<i32>,
     starts: Vec<usize>,
 }
@@ -121,7 +121,7 @@ struct Weights {
 impl Weights {
     fn new(side: &Side, kernel: fn(f64) -> f64, support: f64) -> Self {
         if side.is_identity() {
-            // One input sample each, at full weight: what leaving the side alone means.
+            // One input sample each, with full weight: the side is unchanged.
             let count = side.wanted.len();
             return Self {
                 spans: side.wanted.clone().map(|i| i..i + 1).collect(),
@@ -148,7 +148,7 @@ impl Weights {
         weights
     }
 
-    /// The input samples that any output sample needs.
+    /// The range of input samples used by the output samples.
     fn needed(&self) -> Range<usize> {
         let start = self.spans.iter().map(|s| s.start).min().unwrap_or(0);
         start..self.spans.iter().map(|s| s.end).max().unwrap_or(0)
@@ -169,7 +169,7 @@ fn to_sample(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// Resizes the needed rows across.
+/// Resizes the needed rows horizontally.
 fn horizontal(picture: &Samples, side: &Side, weights: &Weights, rows: Range<usize>) -> Samples {
     let channels = picture.channels;
     let width = side.wanted.len();
@@ -206,7 +206,7 @@ fn convolve_row<const C: usize>(row: &[u8], weights: &Weights, out: &mut [u8]) {
     }
 }
 
-/// Resizes down; row 0 of `picture` is row `first_row` of the whole.
+/// Resizes vertically; row 0 of `picture` is row `first_row` of the whole picture.
 fn vertical(picture: &Samples, side: &Side, weights: &Weights, first_row: usize) -> Samples {
     let stride = picture.width * picture.channels;
     let height = side.wanted.len();
@@ -246,7 +246,8 @@ fn nearest(picture: &Samples, across: &Side, down: &Side) -> Samples {
     Samples { width: columns.len(), height: rows.len(), channels, values }
 }
 
-/// Pillow adds up the source position step by step; where it should be whole, the rounding of that sum decides.
+/// Pillow computes the source position by repeated addition; near whole numbers the rounding of this sum
+/// decides.
 fn nearest_indices(side: &Side) -> Vec<usize> {
     let step = side.input as f64 / side.output as f64;
     let mut position = 0.5 * step;

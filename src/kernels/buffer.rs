@@ -1,4 +1,4 @@
-//! Memory the kernels work in: aligned for vector loads, and kept for the next picture.
+//! Work memory of the kernels: aligned for vector loads, reused for the next picture.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
@@ -34,19 +34,19 @@ impl DerefMut for Units {
     }
 }
 
-/// Buffers that nobody uses at the moment, the one given back last at the end. A tower asks for the same sizes block
-/// after block; without this store most of a pass would go into clearing fresh pages.
+/// Unused buffers, the last one returned at the end. All blocks of a tower need the same sizes; without this
+/// store most of the time would be spent on clearing fresh pages.
 static FREE: Mutex<Vec<Units>> = Mutex::new(Vec::new());
-/// Units that are kept at most: what a block of ViT-L/14 works with at 518 px.
+/// Largest number of stored units: those of a block of ViT-L/14 at 518 px.
 const KEPT: usize = 48 << 20;
 
-/// A buffer from the store, given back when dropped. Its contents are whatever was there before.
+/// A buffer from the store, returned on drop. Its contents are undefined.
 #[derive(Debug)]
 pub(super) struct Scratch(Units);
 
 impl Scratch {
     pub fn new(count: usize) -> Self {
-        // Sizes in steps of an eighth, so that nearly equal ones share buffers.
+        // Sizes in steps of an eighth, so that similar sizes share buffers.
         let step = (count.next_power_of_two() / 16).max(64);
         let size = count.next_multiple_of(step);
         let mut free = FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -90,13 +90,13 @@ impl DerefMut for Scratch {
     }
 }
 
-/// Reads units as the floats they hold.
+/// Units as the floats with the same bits.
 pub(super) fn as_floats(units: &[u32]) -> &[f32] {
     // SAFETY: the same size and alignment, and any bits are a valid float.
     unsafe { std::slice::from_raw_parts(units.as_ptr().cast(), units.len()) }
 }
 
-/// Writes floats into units.
+/// Units as mutable floats with the same bits.
 pub(super) fn as_floats_mut(units: &mut [u32]) -> &mut [f32] {
     // SAFETY: as above; the borrow is exclusive.
     unsafe { std::slice::from_raw_parts_mut(units.as_mut_ptr().cast(), units.len()) }

@@ -1,12 +1,13 @@
-//! Which instructions a kernel may use: found out once, at run time.
+//! Detects the processor's vector instructions, once at run time.
 
 use std::sync::OnceLock;
 
-/// A set of vector instructions that the kernels have code for.
+/// A set of vector instructions supported by the kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Isa {
-    /// Whatever the compiler may assume of the target: always there (on 64-bit ARM that includes NEON).
+    /// The instructions that the compiler may assume for the target; always available (on 64-bit ARM they
+    /// include NEON).
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
@@ -14,7 +15,7 @@ pub enum Isa {
     Avx512,
 }
 
-/// Instructions for products of small numbers, which only some processors with AVX-512 have.
+/// Instructions for products of small numbers, available only on some processors with AVX-512.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SmallNumbers {
     pub bf16: bool,
@@ -22,13 +23,13 @@ pub(super) struct SmallNumbers {
 }
 
 impl Isa {
-    /// The best one of this processor.
+    /// The best set of this processor.
     pub fn best() -> Self {
         static FOUND: OnceLock<Isa> = OnceLock::new();
         *FOUND.get_or_init(|| Self::all().last().copied().unwrap_or(Self::Portable))
     }
 
-    /// All of this processor, the plainest first.
+    /// All sets of this processor, the simplest first.
     pub fn all() -> Vec<Self> {
         #[allow(unused_mut, reason = "other processors have one")]
         let mut all = vec![Self::Portable];
@@ -58,12 +59,12 @@ impl Isa {
         }
     }
 
-    /// Whether products of bfloat16 numbers are done in hardware.
+    /// Whether the processor multiplies bfloat16 numbers.
     pub fn has_bf16(self) -> bool {
         self.small_numbers().bf16
     }
 
-    /// Whether products of 8-bit integers are done in hardware.
+    /// Whether the processor multiplies 8-bit integers.
     pub fn has_int8(self) -> bool {
         self.small_numbers().int8
     }
@@ -80,10 +81,10 @@ impl Isa {
     }
 }
 
-/// Defines a function whose body the compiler turns into vector code once for every instruction set.
+/// Defines a function that is compiled once for every instruction set.
 ///
-/// Inside the body `FMA` says whether a fused multiply-add is one instruction, and `BF16` whether rounding to bfloat16
-/// is. An [`Isa`] is only made where the processor has what it names.
+/// In the body, `FMA` says whether a fused multiply-add is one instruction, and `BF16` whether rounding to
+/// bfloat16 is. An [`Isa`] exists only on processors that support it.
 macro_rules! vectorised {
     ($(#[$about:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$about])*
@@ -110,10 +111,10 @@ macro_rules! vectorised {
             }
 
             match isa {
-                // SAFETY: an `Isa` other than `Portable` is only made where the processor has it.
+                // SAFETY: an `Isa` other than `Portable` exists only on processors that support it.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::Isa::Avx2 => unsafe { avx2($($arg),*) },
-                // SAFETY: the processor was asked.
+                // SAFETY: as above, and the condition checks AVX512-BF16.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::Isa::Avx512 if isa.has_bf16() => unsafe { avx512_bf16($($arg),*) },
                 // SAFETY: as the first.

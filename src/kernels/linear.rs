@@ -1,4 +1,4 @@
-//! Linear layers: weights packed once, products with bias, nonlinearity and residual sum in one go.
+//! Linear layers: weights are packed once; product, bias, nonlinearity and residual sum are one operation.
 
 use rayon::prelude::*;
 
@@ -8,50 +8,51 @@ use super::math::{bf16_chunk, bf16_pair, gelu, quick_gelu};
 use super::rows::{Rows, encode};
 use super::tile::{Element, PANEL, Tile, TileKernel, kernels};
 
-/// Units of depth that are multiplied before the next panel is looked at: a panel of them is 64 KiB.
+/// Units of depth multiplied before the next panel: this part of a panel has 64 KiB.
 const DEPTH: usize = 512;
-/// Tiles of rows in a task: with [`DEPTH`] they stay in a second-level cache of half a megabyte.
+/// Tiles of rows in a task: with [`DEPTH`] they fit a second-level cache of half a megabyte.
 const TILES: usize = 8;
 /// Panels in a task.
 const PANELS: usize = 16;
-/// Inputs whose 8-bit products can be summed: `127 * 127` times this is below `2^31`.
+/// Largest number of inputs whose 8-bit products can be summed: `127 * 127` times this is below `2^31`.
 const LARGEST_INT8: usize = 133_000;
-/// Tiles of rows in a task that makes whole rows.
+/// Tiles of rows in a task that computes whole rows.
 const ROWS_AT_ONCE: usize = 4;
 
-/// What follows a product, element by element.
+/// The function applied to every element of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Nonlinearity {
-    /// Nothing.
+    /// The identity.
     #[default]
     None,
     /// `x Phi(x)`, exact.
     Gelu,
     /// `x sigmoid(1.702 x)`.
     QuickGelu,
-    /// `x`, or `0.01 x` below zero.
+    /// `x`, or `0.01 x` for negative `x`.
     LeakyRelu,
 }
 
-/// A linear layer `x W^T + b` whose weights lie in the order the products read them.
+/// A linear layer `x W^T + b` with weights in the order in which the products read them.
 #[derive(Debug, Clone)]
 pub struct PackedLinear {
     isa: Isa,
     element: Element,
     inputs: usize,
     outputs: usize,
-    /// `[outputs / 32][depth][32]` units; what is beyond the last output is zero.
+    /// `[outputs / 32][depth][32]` units; zero beyond the last output.
     panels: Units,
     /// Per output, rounded up to whole panels.
     bias: Vec<f32>,
-    /// For 8-bit integers, per output: what one step of its weights is worth.
+    /// For 8-bit integers, per output: the scale of its weights.
     steps: Vec<f32>,
-    /// For 8-bit integers, per output: 128 times the sum of its weights, which the unsigned rows add too much.
+    /// For 8-bit integers, per output: 128 times the sum of its weights, to be subtracted because rows are
+    /// unsigned.
     shifts: Vec<i32>,
 }
 
-/// Where results go: floats, or rows for the next product.
+/// Destination of the results: floats, or rows for the next product.
 #[derive(Clone, Copy)]
 pub(super) struct Target {
     pub units: *mut u32,
@@ -59,22 +60,22 @@ pub(super) struct Target {
     pub element: Element,
 }
 
-// SAFETY: tasks write disjoint parts of what it points to.
+// SAFETY: tasks write disjoint parts of the memory.
 unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
 
 impl PackedLinear {
-    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`. 8-bit weights have a step per output; layers too
-    /// wide for them stay in floats.
+    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`. 8-bit weights have a scale per output;
+    /// layers that are too wide for them stay in floats.
     ///
     /// # Panics
-    /// Instructions this processor lacks, or a weight that is not whole rows.
+    /// The processor lacks the instructions, or `weight` does not consist of whole rows.
     pub fn new(isa: Isa, element: Element, inputs: usize, weight: &[f32], bias: Option<&[f32]>) -> Self {
         let outputs = weight.len() / inputs.max(1);
         assert!(Isa::all().contains(&isa), "{} is not there", isa.name());
         assert!(weight.len() == outputs * inputs, "a weight of {} numbers for {inputs} inputs", weight.len());
-        // Beyond this, sums of 8-bit products may leave 32 bits.
+        // With more inputs, sums of 8-bit products may exceed 32 bits.
         let element = if inputs > LARGEST_INT8 && element == Element::Int8 { Element::F32 } else { element };
         let depth = inputs.div_ceil(element.per_unit());
         let whole = outputs.next_multiple_of(PANEL);
@@ -119,31 +120,31 @@ impl PackedLinear {
         packed
     }
 
-    /// Width of what comes in.
+    /// Width of the input.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Width of what comes out.
+    /// Width of the output.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// What the weights are made of; rows must be made of the same.
+    /// Number type of the weights; rows must have the same.
     pub(crate) fn element(&self) -> Element {
         self.element
     }
 
-    /// `act(x W^T + b) + residual` as floats `[rows, outputs]`. `residual` has that shape too.
+    /// `act(x W^T + b) + residual` as floats `[rows, outputs]`; `residual` has the same shape.
     ///
     /// # Panics
-    /// Rows of another width or element than the weights', or a residual of another shape.
+    /// The rows have another width or element than the weights, or the residual has another shape.
     pub fn floats(&self, x: &Rows, act: Nonlinearity, residual: Option<&[f32]>) -> Vec<f32> {
         let count = x.rows * self.outputs;
         let mut out: Vec<f32> = Vec::with_capacity(count);
         assert!(residual.is_none_or(|r| r.len() == count), "the residual has another shape");
         let target = Target { units: out.as_mut_ptr().cast(), stride: self.outputs, element: Element::F32 };
-        // SAFETY: room for every row; every number of it is written.
+        // SAFETY: every row has room, and every number is written.
         unsafe {
             self.run(x, act, residual, target);
             out.set_len(count);
@@ -164,8 +165,8 @@ impl PackedLinear {
         out
     }
 
-    /// As [`Self::rows`], in 8-bit integers. A row's step is known only when the whole row is, so a task makes whole
-    /// rows, a few at a time: what it holds as floats stays in the cache.
+    /// As [`Self::rows`], in 8-bit integers. The scale of a row depends on the whole row, so a task computes
+    /// whole rows, but only a few at a time, so that their floats stay in the cache.
     fn int8_rows(&self, x: &Rows, act: Nonlinearity) -> Rows {
         let mut out = Rows::new(Element::Int8, x.rows, self.outputs);
         let kernels = kernels(self.isa, self.element);
@@ -176,14 +177,14 @@ impl PackedLinear {
             |(i, (units, steps))| {
                 let rows = i * at_once..x.rows.min((i + 1) * at_once);
                 let mut floats = Scratch::new(rows.len() * stride);
-                // Rows are counted from the first of all, so their place is counted back from the first here.
+                // Row numbers are absolute; the pointer is moved back to the position of row 0.
                 let target = Target {
                     units: floats.as_mut_ptr().wrapping_sub(rows.start * stride),
                     stride,
                     element: Element::F32,
                 };
                 let finish = Finish { linear: self, steps: &x.steps, act, residual: None, target };
-                // SAFETY: the scratch has room for these rows, and nobody else sees it.
+                // SAFETY: the scratch buffer has room for these rows, and only this task uses it.
                 unsafe { self.block(x, kernels, rows.clone(), 0..self.outputs.div_ceil(PANEL), &finish) };
                 let floats = as_floats(&floats).chunks_exact(stride);
                 for ((units, step), floats) in units.chunks_exact_mut(row_units).zip(steps).zip(floats) {
@@ -205,7 +206,7 @@ impl PackedLinear {
         let height = kernels.len();
         let panels = self.outputs.div_ceil(PANEL);
         let threads = rayon::current_num_threads();
-        // Fewer rows and columns a task where there would not be a few tasks for each thread.
+        // Smaller tasks if there would be fewer than a few per thread.
         let (mut tiles, mut wide) = (TILES, PANELS);
         let row_tiles = x.rows.div_ceil(height);
         while row_tiles.div_ceil(tiles) * panels.div_ceil(wide) < 16 * threads && (tiles > 1 || wide > 1) {
@@ -220,7 +221,7 @@ impl PackedLinear {
         let task = |i: usize| {
             let rows = (i / across) * tiles * height..x.rows.min((i / across + 1) * tiles * height);
             let panels = (i % across) * wide..panels.min((i % across + 1) * wide);
-            // SAFETY: the caller's promise; tasks have disjoint rows or columns.
+            // SAFETY: guaranteed by the caller; tasks have disjoint rows or columns.
             unsafe { self.block(x, kernels, rows, panels, &finish) };
         };
         (0..row_tiles.div_ceil(tiles) * across).into_par_iter().with_max_len(1).for_each(task);
@@ -246,17 +247,19 @@ impl PackedLinear {
         let height = kernels.len();
         let tiles = rows.len().div_ceil(height);
         let tile_units = height * PANEL;
-        // Sums wait here while the next stretch of depth is multiplied; one place is enough if there is only one.
+        // Stores sums until the next part of the depth is multiplied; with only one part, one tile is enough.
         let several = depth > DEPTH;
         let mut sums = Scratch::new(if several { tiles * panels.len() * tile_units } else { tile_units });
         for from in (0..depth).step_by(DEPTH) {
             let (here, last) = (DEPTH.min(depth - from), from + DEPTH >= depth);
             for (p, panel) in panels.clone().enumerate() {
-                let next = match panel + 1 < panels.end {
-                    true => (panel + 1) * depth + from,
-                    false if last => (panel + 1) * depth,
-                    false => panels.start * depth + from + DEPTH,
-                } * PANEL;
+                let next = if panel + 1 < panels.end {
+                    (panel + 1) * depth + from
+                } else if last {
+                    (panel + 1) * depth
+                } else {
+                    panels.start * depth + from + DEPTH
+                };
                 for (t, row) in rows.clone().step_by(height).enumerate() {
                     let count = height.min(rows.end - row);
                     let place = if several { (p * tiles + t) * tile_units } else { 0 };
@@ -269,10 +272,11 @@ impl PackedLinear {
                         out: out.as_mut_ptr(),
                         out_stride: PANEL,
                         fresh: from == 0,
-                        // Each tile of a panel asks for its share of the next panel.
-                        ahead: self.panels.as_ptr().wrapping_add(next + t * here * PANEL / tiles),
+                        // Each tile of a panel prefetches its share of the next panel.
+                        ahead: self.panels.as_ptr().wrapping_add(next * PANEL + t * here * PANEL / tiles),
                     };
-                    // SAFETY: `count` rows of `x` and 32 columns from `from` on exist; the table is the processor's.
+                    // SAFETY: `x` has `count` rows and 32 columns starting at `from`; the table is for this
+                    // processor.
                     unsafe { kernels[count - 1](&tile) };
                     if last {
                         finish_tile(self.isa, finish, out, row, count, panel);
@@ -283,10 +287,10 @@ impl PackedLinear {
     }
 }
 
-/// What turns sums into results.
+/// Turns sums into results.
 struct Finish<'a> {
     linear: &'a PackedLinear,
-    /// Steps of the rows, if they are 8-bit integers.
+    /// Scales of the rows, if they are 8-bit integers.
     steps: &'a [f32],
     act: Nonlinearity,
     residual: Option<&'a [f32]>,
@@ -301,7 +305,8 @@ vectorised! {
         let valid = PANEL.min(linear.outputs - first);
         let Some(bias) = linear.bias[first..].first_chunk::<PANEL>() else { return };
         for (r, sums) in sums.as_chunks::<PANEL>().0.iter().take(count).enumerate() {
-            // Loops, not `map`: that is a function of its own, compiled without the vector instructions.
+            // Loops instead of `map`: its closure would be compiled separately, without the vector
+            // instructions.
             let mut v = [0f32; PANEL];
             for (v, s) in v.iter_mut().zip(sums) {
                 *v = f32::from_bits(*s);
@@ -385,7 +390,7 @@ vectorised! {
     }
 }
 
-/// Only for tests and other kernels: rows of one element as floats.
+/// For tests and other kernels: rows of one element as floats.
 #[cfg(test)]
 pub(super) fn decode(rows: &Rows) -> Vec<f32> {
     let row = |r: usize| {
@@ -459,7 +464,7 @@ mod tests {
 
     #[test]
     fn integers_are_exact() {
-        // Whole numbers with a largest of 127 survive every rounding.
+        // Integers with a largest value of 127 are exact in every element type.
         let numbers = |n: usize, seed| {
             let mut v: Vec<f32> = sample(n, seed).iter().map(|x| (x * 100.0).round()).collect();
             v.chunks_mut(40).for_each(|row| row[7] = 127.0);

@@ -1,14 +1,14 @@
-//! Elementary functions without branches, written so that loops over them become vector code.
+//! Elementary functions without branches, so that the compiler can vectorise loops over them.
 //!
 //! The coefficients were fitted for this program (Chebyshev points, errors weighted until level).
 
-/// `a * b + c`, fused where that is one instruction.
+/// `a * b + c`, fused if that is one instruction.
 #[inline(always)]
 pub(super) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// The larger one; the second if one is not a number. One instruction, which `f32::max` is not.
+/// The larger number; the second if one is NaN. One instruction, unlike `f32::max`.
 #[inline(always)]
 pub(super) fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
@@ -19,7 +19,7 @@ pub(super) fn larger(a: f32, b: f32) -> f32 {
 pub(super) fn exp2<const FMA: bool>(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves the rounded integer in the low bits.
     const MAGIC: f32 = 12_582_912.0;
-    // Not a number stays what it is.
+    // NaN stays NaN.
     let x = larger(-126.0, x);
     let shifted = x + MAGIC;
     let r = x - (shifted - MAGIC);
@@ -56,7 +56,7 @@ pub(super) fn gelu<const FMA: bool>(x: f32) -> f32 {
     x * mul_add::<FMA>(c, p / q, 0.5)
 }
 
-/// `x sigmoid(1.702 x)`. Relative error below 3e-6 where it is not tiny.
+/// `x sigmoid(1.702 x)`. Relative error below 3e-6, except for tiny results.
 #[inline(always)]
 pub(super) fn quick_gelu<const FMA: bool>(x: f32) -> f32 {
     // With e = 2^-|y|, the sigmoid of y ln 2 is 1 / (1 + e), or e / (1 + e) for negative y.
@@ -79,12 +79,12 @@ pub(super) fn bf16_pair(first: f32, second: f32) -> u32 {
     bf16_bits(second) | (bf16_bits(first) >> 16)
 }
 
-/// Rounds 32 numbers to bfloat16. `BF16`: in one instruction, which the processor must have.
+/// Rounds 32 numbers to bfloat16. `BF16` uses one instruction, which the processor must support.
 #[inline(always)]
 pub(super) fn bf16_chunk<const BF16: bool>(values: &[f32; 32], out: &mut [u32; 16]) {
     #[cfg(target_arch = "x86_64")]
     if BF16 {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         unsafe { native_bf16(values, out) };
         return;
     }

@@ -7,7 +7,7 @@ use super::isa::{Isa, vectorised};
 use super::rows::{Rows, encode};
 use super::tile::Element;
 
-/// Scale and shift of a LayerNorm, and what is added to the variance.
+/// The parameters of a LayerNorm.
 #[derive(Debug, Clone)]
 pub struct NormWeights {
     /// `[C]`
@@ -51,7 +51,7 @@ vectorised! {
     fn normalise(x: &[f32], norm: &NormWeights, out: &mut [f32]) {
         let (chunks, rest) = x.as_chunks::<16>();
         let count = x.len() as f32;
-        // Sixteen sums side by side: their order does not depend on the instructions.
+        // Sixteen parallel sums, so that their order does not depend on the instruction set.
         let mut sums = [0f32; 16];
         for chunk in chunks {
             for (s, v) in sums.iter_mut().zip(chunk) {

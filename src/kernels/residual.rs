@@ -1,11 +1,11 @@
-//! AA-CLIP's mixture of a token and what an adapter makes of it.
+//! AA-CLIP's mixture of a token and its adapted version.
 
 use rayon::prelude::*;
 
 use super::isa::{Isa, vectorised};
 
-/// Brings each row of `adapted` to the length of the same row of `x` and mixes them: `share` of the former, the rest
-/// of the latter. Both are `[rows, width]`; the result takes the place of `adapted`. (AA-CLIP, section 3.2.)
+/// Scales each row of `adapted` to the length of the same row of `x` and mixes them with weights `share` and
+/// `1 - share`. Both are `[rows, width]`; the result replaces `adapted`. (AA-CLIP, section 3.2.)
 pub(crate) fn mix_at_length(isa: Isa, x: &[f32], adapted: &mut [f32], width: usize, share: f32) {
     let width = width.max(1);
     let rows = adapted.par_chunks_exact_mut(width).zip(x.par_chunks_exact(width)).with_min_len(8);
@@ -21,7 +21,7 @@ vectorised! {
     }
 }
 
-/// In sixteen sums side by side: their order does not depend on the instructions.
+/// In sixteen parallel sums, so that their order does not depend on the instruction set.
 #[inline(always)]
 fn sum_of_squares(x: &[f32]) -> f32 {
     let (chunks, rest) = x.as_chunks::<16>();

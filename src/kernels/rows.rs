@@ -1,4 +1,4 @@
-//! Activations as the products want them: rows of units.
+//! Activations in the layout of the products: rows of units.
 
 use rayon::prelude::*;
 
@@ -14,15 +14,15 @@ pub struct Rows {
     pub(super) element: Element,
     pub(super) rows: usize,
     pub(super) columns: usize,
-    /// Units from a row to the next: never a multiple of a large power of two, or the rows of a tile would compete
-    /// for the same few places of the cache.
+    /// Units from one row to the next: never a multiple of a large power of two, because the rows of a tile
+    /// would then compete for a few places of the cache.
     pub(super) stride: usize,
-    /// For [`Element::Int8`], what one step of each row's integers is worth.
+    /// For [`Element::Int8`], the scale of each row.
     pub(super) steps: Vec<f32>,
 }
 
 impl Rows {
-    /// Room for a matrix; its contents are whatever was there before.
+    /// A matrix with undefined contents.
     pub(super) fn new(element: Element, rows: usize, columns: usize) -> Self {
         let padded = columns.div_ceil(element.per_unit()).next_multiple_of(16) + 16;
         let stride = if padded.is_multiple_of(256) { padded + 16 } else { padded };
@@ -30,7 +30,7 @@ impl Rows {
         Self { units: Scratch::new(rows * stride), element, rows, columns, stride, steps }
     }
 
-    /// Units of one row that take part in a product.
+    /// Units of one row used by a product.
     pub(super) fn depth(&self) -> usize {
         self.columns.div_ceil(self.element.per_unit())
     }
@@ -38,7 +38,7 @@ impl Rows {
     /// Rounds the rows of `values` (`[rows, columns]`, `stride` apart) to `element`.
     ///
     /// # Panics
-    /// Instructions this processor lacks, or values that are not whole rows.
+    /// The processor lacks the instructions, or `values` does not consist of whole rows.
     pub fn from_floats(isa: Isa, values: &[f32], columns: usize, stride: usize, element: Element) -> Self {
         assert!(Isa::all().contains(&isa), "{} is not there", isa.name());
         let mut made = Self::new(element, values.len().div_ceil(stride.max(1)), columns);
@@ -48,7 +48,7 @@ impl Rows {
         made
     }
 
-    /// The same matrix made of another element.
+    /// The same matrix with another element.
     pub(crate) fn into_element(self, isa: Isa, element: Element) -> Self {
         if self.element == element {
             return self;
@@ -92,8 +92,8 @@ impl Rows {
 }
 
 vectorised! {
-    /// Rounds one row to an element type. `step`: what one step of an 8-bit integer is worth; a row's largest number
-    /// is 127 of them.
+    /// Rounds one row to an element type. `step` becomes the scale of 8-bit integers, 1/127 of the row's
+    /// largest magnitude.
     pub(super) fn encode(values: &[f32], element: Element, out: &mut [u32], step: &mut f32) {
         match element {
             Element::F32 => {
@@ -115,7 +115,7 @@ vectorised! {
                 }
             }
             Element::Int8 => {
-                // As bits, sizes have the order of the numbers, and what is not a number is the largest.
+                // Magnitudes as bits have the order of the numbers, with NaN the largest.
                 let size = |v: &f32| v.to_bits() & 0x7FFF_FFFF;
                 let mut largest = [0u32; 16];
                 let (chunks, rest) = values.as_chunks::<16>();
@@ -127,7 +127,7 @@ vectorised! {
                 let largest = f32::from_bits(largest.into_iter().chain(rest.iter().map(size)).fold(0, u32::max));
                 *step = largest / 127.0;
                 let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-                // Adding 1.5 * 2^23 rounds to the nearest integer, which then is the low byte.
+                // Adding 1.5 * 2^23 rounds to the nearest integer, which is then the low byte.
                 let byte = |v: f32| (v * scale + (12_582_912.0 + 128.0)).to_bits() & 0xFF;
                 let (fours, rest) = values.as_chunks::<4>();
                 for (out, [a, b, c, d]) in out.iter_mut().zip(fours) {

@@ -1,9 +1,9 @@
-//! The innermost product: a few rows times one panel of 32 columns, all sums held in registers.
+//! The innermost product: a few rows times one panel of 32 columns, with all sums in registers.
 //!
-//! Both factors are made of 32-bit units. A unit holds consecutive inputs of one row (of one column): one float, two
-//! bfloat16 or four 8-bit integers. Rows lie one after the other, `stride` units apart; a panel holds for each unit
-//! of depth the units of its 32 columns. Every instruction set has the same layout, so packed weights know nothing
-//! of it.
+//! Both factors consist of 32-bit units. A unit is one float, two bfloat16 or four 8-bit integers:
+//! consecutive inputs of one row or one column. Rows are `stride` units apart; a panel stores, for each unit
+//! of depth, the units of its 32 columns. All instruction sets share this layout, so packed weights do not
+//! depend on them.
 
 use super::isa::Isa;
 use super::math::{from_bf16_pair, mul_add};
@@ -11,7 +11,7 @@ use super::math::{from_bf16_pair, mul_add};
 /// Columns of a panel.
 pub(super) const PANEL: usize = 32;
 
-/// What a 32-bit unit holds.
+/// The content of a 32-bit unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Element {
@@ -40,7 +40,7 @@ impl Element {
 pub(super) struct Tile {
     /// The first unit of the first row.
     pub a: *const u32,
-    /// Units from a row to the next.
+    /// Units from one row to the next.
     pub a_stride: usize,
     /// The panel: `depth * 32` units at a multiple of 64 bytes.
     pub b: *const u32,
@@ -48,19 +48,19 @@ pub(super) struct Tile {
     pub depth: usize,
     /// The first of 32 sums of the first row: floats, or integers for [`Element::Int8`].
     pub out: *mut u32,
-    /// Sums from a row to the next.
+    /// Sums from one row to the next.
     pub out_stride: usize,
-    /// Whether the sums start at zero instead of at what `out` holds.
+    /// Whether the sums start at zero instead of at the values in `out`.
     pub fresh: bool,
-    /// What will be read next and should be on its way to the cache by then: a hint, never read here. A quarter of a
-    /// unit's line is asked for with every unit of depth.
+    /// Address of the data that will be read next: prefetched, but not read here, a quarter of a cache line
+    /// per unit of depth.
     pub ahead: *const u32,
 }
 
 /// Computes a [`Tile`] of a fixed number of rows.
 ///
 /// # Safety
-/// All pointers of the tile must be valid for what it says, and the processor must have the instructions.
+/// All pointers of the tile must be valid for its sizes, and the processor must support the instructions.
 pub(super) type TileKernel = unsafe fn(&Tile);
 
 /// The kernels for 1 row, 2 rows, and so on.
@@ -84,7 +84,7 @@ pub(super) fn kernels(isa: Isa, element: Element) -> &'static [TileKernel] {
     }
 }
 
-/// How the products of two units are added to a sum.
+/// Adds the products of two units to a sum.
 trait Products {
     type Sum: Copy + Default;
     fn add<const FMA: bool>(sum: Self::Sum, a: u32, b: u32) -> Self::Sum;
@@ -128,8 +128,8 @@ const COLUMNS: usize = 16;
 unsafe fn portable<const R: usize, const FMA: bool, P: Products>(t: &Tile) {
     for start in (0..PANEL).step_by(COLUMNS) {
         let mut sums = [[P::Sum::default(); COLUMNS]; R];
-        // SAFETY: the caller's promise: `depth` units in each row, `depth * 32` in the panel, 32 sums a row; a sum is
-        // 32 bits like a unit.
+        // SAFETY: guaranteed by the caller: `depth` units in each row, `depth * 32` in the panel, 32 sums per
+        // row; a sum has 32 bits, as a unit.
         unsafe {
             if !t.fresh {
                 for (r, row) in sums.iter_mut().enumerate() {
@@ -155,7 +155,7 @@ unsafe fn portable<const R: usize, const FMA: bool, P: Products>(t: &Tile) {
 /// # Safety
 /// As [`portable`].
 unsafe fn plain<const R: usize, P: Products>(t: &Tile) {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { portable::<R, { cfg!(target_arch = "aarch64") }, P>(t) }
 }
 
@@ -164,7 +164,7 @@ unsafe fn plain<const R: usize, P: Products>(t: &Tile) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<const R: usize, P: Products>(t: &Tile) {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { portable::<R, true, P>(t) }
 }
 
@@ -205,10 +205,10 @@ mod avx512 {
     macro_rules! kernel {
         ($name:ident, $features:literal, |$sum:ident, $a:ident, $b:ident| $add:expr) => {
             /// # Safety
-            /// The pointers of `t` are valid for `R` rows; the processor has the instructions.
+            /// The pointers of `t` are valid for `R` rows; the processor supports the instructions.
             #[target_feature(enable = $features)]
             unsafe fn $name<const R: usize>(t: &Tile) {
-                // SAFETY: the caller's promise.
+                // SAFETY: guaranteed by the caller.
                 unsafe {
                     let mut sums = [[_mm512_setzero_ps(); 2]; R];
                     let (a, b, out) = (t.a.cast::<f32>(), t.b.cast::<f32>(), t.out.cast::<f32>());

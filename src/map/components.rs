@@ -1,6 +1,6 @@
-//! Connected components of a binary picture.
+//! Connected components of a binary image.
 
-/// Pixels `from..to` of row `y` that belong to one component.
+/// Pixels `from..to` of row `y` in one component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     /// The row.
@@ -9,22 +9,22 @@ pub struct Run {
     pub from: usize,
     /// One past the last pixel.
     pub to: usize,
-    /// Number of the component, from 0 in reading order of their first pixels.
+    /// Number of the component, counted from 0 in reading order of the first pixels.
     pub component: usize,
 }
 
-/// The 8-connected components of a picture, as runs in reading order.
+/// The 8-connected components of a binary image, as runs in reading order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectedComponents {
-    /// Every run of every component.
+    /// The runs of all components.
     pub runs: Vec<Run>,
-    /// How many components there are.
+    /// Number of components.
     pub count: usize,
 }
 
-/// Finds the components of the pixels that are `inside`, which is asked as `inside(y, x)`.
+/// Finds the components of the pixels with `inside(y, x)`.
 ///
-/// Works on runs of pixels: one pass over the picture, memory in proportion to the runs.
+/// Works on runs of pixels: one pass over the image, memory proportional to the number of runs.
 pub fn components(width: usize, height: usize, inside: impl Fn(usize, usize) -> bool) -> ConnectedComponents {
     let mut runs: Vec<Run> = Vec::new();
     let mut groups = Groups::default();
@@ -32,7 +32,7 @@ pub fn components(width: usize, height: usize, inside: impl Fn(usize, usize) -> 
     for y in 0..height {
         let first = runs.len();
         let mut start = None;
-        // One step past the row closes a run that reaches its end.
+        // One step past the row closes a run that reaches the end.
         for x in 0..=width {
             match (start, x < width && inside(y, x)) {
                 (None, true) => start = Some(x),
@@ -72,13 +72,13 @@ impl Groups {
         group
     }
 
-    /// Joins the runs of neighbouring rows that touch, corners included.
+    /// Joins touching runs of neighbouring rows, corners included.
     fn join_rows(&mut self, above: &[Run], below: &[Run]) {
         let (mut a, mut b) = (0, 0);
         while let (Some(upper), Some(lower)) = (above.get(a), below.get(b)) {
             if upper.from <= lower.to && lower.from <= upper.to {
                 let (one, other) = (self.root(upper.component), self.root(lower.component));
-                // The earlier one stays root, so numbers follow reading order.
+                // The earlier run stays the root, so numbers follow reading order.
                 self.parent[one.max(other)] = one.min(other);
             }
             if upper.to < lower.to {
@@ -89,7 +89,7 @@ impl Groups {
         }
     }
 
-    /// The number of each group's component, and how many there are.
+    /// Each run's component number, and the number of components.
     fn numbers(mut self) -> (Vec<usize>, usize) {
         let mut numbers = vec![0; self.parent.len()];
         let mut count = 0;

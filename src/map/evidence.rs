@@ -1,29 +1,29 @@
-//! What one pass of a method finds, as data, and how it becomes an anomaly map.
+//! The result of one pass of a method, as data, and the way from it to an anomaly map.
 //!
-//! Every method gives grids of patches. The final map, the map of a tile and the smoothing of a blend of tiles follow
-//! from them here, once for all methods.
+//! Every method gives grids of patches. The final map, the map of a tile and the smoothing of blended tiles
+//! are computed here for all methods.
 
 use ndarray::Array2;
 
 use super::{Alignment, Sigma, bilinear, blur, gaussian};
 
-/// What a method finds in one picture.
+/// A method's result for one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
-    /// The method's own value for the picture as a whole, in its own units.
+    /// The method's own score of the whole picture, in its own units.
     pub image: Option<f32>,
-    /// Grids of patches; the final map is their sum. Sums are made in this order.
+    /// Grids of patches. The final map is their sum, added in this order.
     pub grids: Vec<PatchGrid>,
 }
 
-/// One value per patch, and how these values become pixels.
+/// One value per patch, with the rules for turning them into pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchGrid {
     /// `[g, g]`
     pub values: Array2<f32>,
-    /// Where patches and pixels coincide.
+    /// How the corners of the patch grid and the pixel grid are aligned.
     pub alignment: Alignment,
-    /// What is done to every pixel after up-sampling.
+    /// The function applied to every pixel after up-sampling.
     pub curve: Curve,
 }
 
@@ -38,25 +38,25 @@ pub enum Curve {
     Sigmoid,
 }
 
-/// How a method smooths its map.
+/// How a method smooths its maps.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Smoothing {
-    /// Not at all.
+    /// No smoothing.
     #[default]
     None,
-    /// After up-sampling, in pixels of the map, as [`gaussian`].
+    /// After up-sampling, with [`gaussian`]; in pixels of the map.
     Pixels(Sigma),
-    /// Every grid before up-sampling, in patches, as [`blur`].
+    /// Before up-sampling, on every grid, with [`blur`].
     Patches {
-        /// Width of the kernel, in patches; odd.
+        /// Width of the kernel in patches; odd.
         taps: usize,
         /// Standard deviation, in patches.
         sigma: Sigma,
     },
 }
 
-/// The final map, `[size, size]`: every grid up-sampled, passed through its curve, and summed.
+/// The final map, `[size, size]`: the sum of all grids after up-sampling and curve.
 pub fn final_map(grids: &[PatchGrid], size: usize, smoothing: Smoothing) -> Array2<f32> {
     let pixels = |grid: &PatchGrid| match smoothing {
         Smoothing::Patches { taps, sigma } => {
@@ -71,17 +71,19 @@ pub fn final_map(grids: &[PatchGrid], size: usize, smoothing: Smoothing) -> Arra
     }
 }
 
-/// The map of one of several tiles, `[size, size]`: as [`final_map`], but not smoothed, and every patch where its
-/// pixels are. (Aligned corners, as some references have them, pull patches outward by up to half of one: two tiles
-/// would put what both see in their overlap at two places.)
+/// The map of one of several tiles, `[size, size]`: as [`final_map`], but unsmoothed and with half-pixel
+/// alignment. (The aligned corners of some references shift patches outward by up to half a patch; two tiles
+/// would then show the same defect in their overlap at two positions.)
 pub fn tile_map(grids: &[PatchGrid], size: usize) -> Array2<f32> {
     sum(grids.iter().map(|grid| upsample(&grid.values, size, Alignment::HalfPixel, grid.curve)), size)
 }
 
-/// Smooths a map blended of tiles, all of it at once: no tile ends where it is smoothed. `scale` is the number of its
-/// pixels per pixel of a tile's own map, `patch` a patch's side on that map, in pixels.
+/// Smooths a whole map blended from tiles, so that tile borders do not matter. `scale` is its pixels per
+/// pixel of a tile's own map, `patch` the side of a patch in pixels of a tile's own map.
 ///
-/// Up-sampling spreads a patch by itself, by a triangle two patches wide whose variance is 1/6 patch². A method that
+/// Up-sampling already spreads a patch by a triangle two patches wide, with a variance of 1/6 patch². A
+/// method that smooths on the patch grid smooths before up-sampling and keeps the peak of a patch; here its
+/// Gaussian is narrowed by the same variance.
 /// smooths on the patch grid smooths first and so keeps a patch's peak; here its Gaussian is narrower by as much.
 pub fn smooth_blend(map: Array2<f32>, smoothing: Smoothing, scale: f64, patch: f64) -> Array2<f32> {
     match smoothing {
@@ -120,7 +122,8 @@ mod tests {
 
     use super::*;
 
-    /// Smoothing a blended map must give what smoothing on the patch grid gives, the peak above all.
+    /// Smoothing a blended map must give the same result as smoothing on the patch grid, above all the same
+    /// peak.
     #[test]
     fn both_ways_of_smoothing_agree() {
         let (side, size) = (37usize, 518usize);
@@ -136,12 +139,12 @@ mod tests {
             let lowest = expected.iter().copied().fold(f32::MAX, f32::min);
             let range = highest(&expected) - lowest;
             let peak = (highest(&found) - highest(&expected)) / range;
-            // The border is mirrored about another line, which shows as far as the kernel reaches.
+            // The border is mirrored about a different line; the difference reaches as far as the kernel.
             let inner = s![56..size - 56, 56..size - 56];
             let difference = &found.slice(inner) - &expected.slice(inner);
             let largest = difference.iter().fold(0.0f32, |m, d| m.max(d.abs())) / range;
             println!("{taps} taps: largest difference {largest:.4} of the range, peak {peak:+.4}");
-            // Between the patches the reference draws straight lines, up to an eighth of a peak below the curve.
+            // Between patches the reference interpolates linearly, up to an eighth of a peak below the curve.
             assert!(largest < 0.15 && peak.abs() < 0.03, "{taps} taps: {largest} {peak}");
         }
     }

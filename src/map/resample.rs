@@ -1,4 +1,4 @@
-//! Bilinear resampling with both of torch's conventions.
+//! Bilinear resampling with both of torch's alignments.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 
 use crate::image::{AxisMap, Geometry};
 
-/// Where samples of the smaller and the larger grid coincide.
+/// How the smaller and the larger grid are aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Alignment {
@@ -17,9 +17,10 @@ pub enum Alignment {
     Corners,
 }
 
-/// Resamples `[h, w]` to `[height, width]` bilinearly, without antialiasing, as `torch.nn.functional.interpolate`.
+/// Resamples `[h, w]` to `[height, width]` bilinearly, without antialiasing, as
+/// `torch.nn.functional.interpolate`.
 ///
-/// An empty map, or an empty target, gives an empty map.
+/// An empty map or an empty target gives an empty map.
 pub fn bilinear(
     map: ArrayView2<'_, f32>,
     (height, width): (usize, usize),
@@ -35,8 +36,8 @@ pub fn bilinear(
     out
 }
 
-/// Brings a map of the model's square, `[S, S]`, back to the picture, `[H, W]`, bilinearly; pixels that the square
-/// does not cover become `outside`.
+/// Resamples a map of the model's square, `[S, S]`, to the size of the picture, `[H, W]`, bilinearly; pixels
+/// outside the square become `outside`.
 pub fn restore(map: ArrayView2<'_, f32>, geometry: &Geometry, outside: f32) -> Array2<f32> {
     let Geometry { across, down } = geometry;
     let mut out = Array2::from_elem((down.input, across.input), outside);
@@ -52,8 +53,9 @@ pub fn restore(map: ArrayView2<'_, f32>, geometry: &Geometry, outside: f32) -> A
     out
 }
 
-/// The values of `[h, w]` at the crossings of some rows and columns, bilinearly; positions are in its pixels, 0 is the
-/// centre of the first, and beyond either end the last one counts. An empty map gives an empty one.
+/// The values of `[h, w]` at all crossings of `rows` and `columns`, bilinearly. Positions are in pixels of
+/// the map; 0 is the centre of the first pixel; positions beyond an end take the value at that end. An empty
+/// map gives an empty one.
 pub(crate) fn sample(map: ArrayView2<'_, f32>, rows: &[f64], columns: &[f64]) -> Array2<f32> {
     if map.is_empty() {
         return Array2::zeros((0, 0));
@@ -75,7 +77,7 @@ fn fill(map: ArrayView2<'_, f32>, rows: &[Tap], columns: &[Tap], mut out: ArrayV
     });
 }
 
-/// The two samples an output sample lies between, and the weight of the second.
+/// The two input samples next to an output sample, and the weight of the second.
 struct Tap {
     first: usize,
     second: usize,
@@ -83,7 +85,7 @@ struct Tap {
 }
 
 impl Tap {
-    /// At a position where whole numbers are samples; beyond either end the last sample counts.
+    /// For a position in samples; positions beyond either end take the last sample.
     fn at(position: f64, samples: usize) -> Self {
         let position = position.max(0.0);
         let first = (position as usize).min(samples - 1);
@@ -129,7 +131,7 @@ mod tests {
     #[test]
     fn a_spot_comes_back_where_it_was() {
         let axis = |input, scaled, offset| AxisMap { input, size: 40, scaled, offset };
-        // A picture of 80 x 60, squashed, cut and padded to 40 x 40; the spot is pixel (50, 20) of it.
+        // A picture of 80 x 60, squashed, cut and padded to 40 x 40; the spot is at pixel (50, 20).
         for (across, down) in [
             (axis(80, 40, 0), axis(60, 40, 0)),
             (axis(80, 53, -6), axis(60, 40, 0)),

@@ -3,12 +3,12 @@
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis};
 
-/// Standard deviation of a Gaussian, in pixels of the map it smooths; 0 smooths nothing.
+/// Standard deviation of a Gaussian, in pixels of the smoothed map; 0 means no smoothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sigma(f64);
 
 impl Sigma {
-    /// The largest allowed value: beyond it a map of any usual size is one flat average.
+    /// The largest allowed value; it turns a map of any usual size into a flat average.
     pub const MAX: f64 = 1000.0;
 
     /// `None` for a negative, non-finite or absurdly large value.
@@ -21,26 +21,27 @@ impl Sigma {
         self.0
     }
 
-    /// The same width on a map of another scale, cut to 0..[`Sigma::MAX`]; `factor` is its pixels per pixel.
+    /// The same width on a map of another scale, clamped to 0..[`Sigma::MAX`]; `factor` is the number of its
+    /// pixels per pixel.
     pub(crate) fn scaled(self, factor: f64) -> Self {
         Self((self.0 * factor).clamp(0.0, Self::MAX))
     }
 }
 
-/// Smooths as `scipy.ndimage.gaussian_filter` does by default: truncated at four sigmas, the border mirrored with
-/// its edge repeated, rows first, sums in f64, f32 between the passes (what CLIP-AD applies to its maps).
+/// Smooths as `scipy.ndimage.gaussian_filter` does by default: truncated at four sigmas, border mirrored with
+/// the edge repeated, rows first, sums in f64, f32 between the passes. CLIP-AD smooths its maps like this.
 pub fn gaussian(map: ArrayView2<'_, f32>, sigma: Sigma) -> Array2<f32> {
     convolve(map, sigma.pixels(), (4.0 * sigma.pixels() + 0.5) as usize, mirror_with_edge)
 }
 
-/// Smooths as kornia's `gaussian_blur2d` does with the border `reflect`: a kernel of `taps` (odd), the border
-/// mirrored without repeating its edge (what AA-CLIP applies on the patch grid).
+/// Smooths as kornia's `gaussian_blur2d` does with the border `reflect`: a kernel of `taps` (odd), border
+/// mirrored without repeating the edge. AA-CLIP smooths on the patch grid like this.
 pub fn blur(map: ArrayView2<'_, f32>, taps: usize, sigma: Sigma) -> Array2<f32> {
     let radius = if sigma.pixels() == 0.0 { 0 } else { taps / 2 };
     convolve(map, sigma.pixels(), radius, mirror_without_edge)
 }
 
-/// Where the sample lies that stands at a position beyond the border.
+/// Index of the sample used for a position beyond the border.
 type Border = fn(isize, usize) -> usize;
 
 fn convolve(map: ArrayView2<'_, f32>, sigma: f64, radius: usize, border: Border) -> Array2<f32> {
@@ -48,7 +49,7 @@ fn convolve(map: ArrayView2<'_, f32>, sigma: f64, radius: usize, border: Border)
         return map.to_owned();
     }
     let half = half_kernel(sigma, radius);
-    // Along axis 0 first; both passes then work on whole rows.
+    // Axis 0 first, so that both passes work on whole rows.
     let down = convolve_columns(map, &half, border);
     convolve_columns(down.t(), &half, border).reversed_axes().as_standard_layout().into_owned()
 }
@@ -60,7 +61,7 @@ fn half_kernel(sigma: f64, radius: usize) -> Vec<f64> {
     (0..=radius).map(|i| weight(i) / sum).collect()
 }
 
-/// Convolves every column with the symmetric kernel whose half is given.
+/// Convolves every column with a symmetric kernel, given as its half.
 fn convolve_columns(map: ArrayView2<'_, f32>, half: &[f64], border: Border) -> Array2<f32> {
     let map = map.as_standard_layout();
     let (height, width) = map.dim();
@@ -83,14 +84,14 @@ fn convolve_columns(map: ArrayView2<'_, f32>, half: &[f64], border: Border) -> A
     out
 }
 
-/// The sample that stands at `i` when `length` samples are mirrored with their edge repeated (`b a | a b c | c b`).
+/// The sample at `i` when `length` samples are mirrored with the edge repeated (`b a | a b c | c b`).
 fn mirror_with_edge(i: isize, length: usize) -> usize {
     let period = 2 * length as isize;
     let i = i.rem_euclid(period);
     (if i < length as isize { i } else { period - 1 - i }) as usize
 }
 
-/// The sample that stands at `i` when `length` samples are mirrored at the centre of their edge (`c b | a b c | b a`).
+/// The sample at `i` when `length` samples are mirrored without repeating the edge (`c b | a b c | b a`).
 fn mirror_without_edge(i: isize, length: usize) -> usize {
     let period = (2 * length as isize - 2).max(1);
     let i = i.rem_euclid(period);

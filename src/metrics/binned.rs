@@ -1,11 +1,11 @@
-//! Values rounded to bins: one pass, and bounds on what the rounding hides.
+//! Binned metrics: values are rounded, one pass over the maps, with bounds on the rounding error.
 
 use super::exact::add;
 use super::pixel::{Pixels, value};
 use super::{Bounds, Group, PixelOptions, Sweep, Totals};
 use crate::Result;
 
-/// Bits of a key that are dropped: sign, exponent and 11 bits of the mantissa stay.
+/// Bits of a key that are dropped; sign, exponent and 11 bits of the mantissa remain.
 const DROPPED: u32 = 12;
 
 pub(super) fn sweep(pixels: &Pixels<'_>, totals: Totals, options: &PixelOptions) -> Result<(Sweep, Bounds)> {
@@ -22,7 +22,7 @@ pub(super) fn sweep(pixels: &Pixels<'_>, totals: Totals, options: &PixelOptions)
     Ok((sweep, bounds))
 }
 
-/// How far each figure can be off, over every order the pixels of a bin may have among themselves.
+/// The largest error of each figure, over all orders of the pixels inside each bin.
 ///
 /// The extremes are "all damaged first" and "all good first" in every bin; exact curves are between these.
 fn bounds<'a>(bins: impl Iterator<Item = &'a Group>, totals: Totals, limit: f64) -> Bounds {
@@ -36,7 +36,7 @@ fn bounds<'a>(bins: impl Iterator<Item = &'a Group>, totals: Totals, limit: f64)
         auroc += p * n / 2.0;
         if p > 0.0 {
             let binned = (found + p) / (found + p + alarms + n);
-            // Precision grows with every damaged pixel that follows another.
+            // Precision grows with every further damaged pixel.
             ap_above += p * ((found + p) / (found + p + alarms) - binned);
             ap_below += p * (binned - (found + 1.0) / (found + 1.0 + alarms + n));
         }

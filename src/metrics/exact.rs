@@ -1,5 +1,6 @@
-//! Every distinct value a threshold, in bounded memory: the range of values is cut into parts of few enough pixels,
-//! and each part is collected from all maps, sorted and visited, the highest first.
+//! Exact metrics in bounded memory: every distinct value is a threshold. The range of values is cut into
+//! parts with few enough pixels; each part, the highest first, is collected from all maps, sorted and
+//! visited.
 
 use std::sync::Mutex;
 
@@ -9,7 +10,7 @@ use super::pixel::{Pixels, value};
 use super::{Group, Pixel, PixelOptions, Sweep, Totals};
 use crate::Result;
 
-/// Values are first counted by the upper half of their key.
+/// Number of values of the upper half of a key, which are counted first.
 const COARSE: usize = 1 << 16;
 
 pub(super) fn sweep(pixels: &Pixels<'_>, totals: Totals, options: &PixelOptions) -> Result<Sweep> {
@@ -44,11 +45,11 @@ impl Part {
     }
 }
 
-/// How values are distributed.
+/// The distribution of the values.
 struct Survey {
     /// Pixels by the upper half of their key.
     counts: Vec<u64>,
-    /// The least and the greatest key.
+    /// The smallest and the largest key.
     low: u32,
     high: u32,
 }
@@ -81,7 +82,7 @@ impl Survey {
     }
 }
 
-/// Cuts the range of values, from the highest down, into parts of at most `at_once` pixels where that can be done.
+/// Cuts the range of values, from the highest down, into parts of at most `at_once` pixels where possible.
 fn parts(counts: &[u64], at_once: u64) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for (coarse, &count) in counts.iter().enumerate().rev().filter(|(_, c)| **c > 0) {
@@ -109,13 +110,13 @@ fn visit_part(pixels: &Pixels<'_>, part: &Part, sweep: &mut Sweep) -> Result<()>
                     mine.push(pack(p));
                 }
             })?;
-            // A poisoned lock means another thread panicked; its panic is what will be reported.
+            // A poisoned lock means that another thread panicked; that panic will be reported.
             all.lock().unwrap_or_else(|e| e.into_inner()).extend_from_slice(mine);
             Ok(())
         },
     )?;
     let mut all = all.into_inner().unwrap_or_else(|e| e.into_inner());
-    // By region too, so that sums do not depend on the order of threads.
+    // Sorted by region too, so that sums do not depend on the order of threads.
     all.par_sort_unstable_by(|a, b| b.cmp(a));
     for tied in all.chunk_by(|a, b| a >> 32 == b >> 32) {
         let mut group =
@@ -138,7 +139,7 @@ fn pack(pixel: Pixel) -> u64 {
     u64::from(pixel.key) << 32 | pixel.region.map_or(0, |r| u64::from(r) + 1)
 }
 
-/// A coarse value that more pixels share than can be sorted at once: counts its 65,536 fine ones instead.
+/// For a coarse value with more pixels than can be sorted at once: counts its 65,536 fine values.
 fn visit_crowded(pixels: &Pixels<'_>, coarse: u16, sweep: &mut Sweep) -> Result<()> {
     let base = u32::from(coarse) << 16;
     let empty = |low: u32| Group { value: value(base | low), positives: 0, negatives: 0, overlap: 0.0 };

@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::{PRO_LIMIT, Ranking, Totals, Truth, binned, exact};
 use crate::{Error, Result};
 
-/// Maps with their truth, read one at a time and as often as needed.
+/// Maps with their ground truth; each map is read on request, possibly several times.
 pub trait Maps: Sync {
-    /// How many maps there are.
+    /// Number of maps.
     fn len(&self) -> usize;
 
     /// Whether there are no maps.
@@ -15,17 +15,17 @@ pub trait Maps: Sync {
         self.len() == 0
     }
 
-    /// What is damaged in picture `index`.
+    /// The damaged regions of picture `index`.
     fn truth(&self, index: usize) -> &Truth;
 
-    /// Puts the values of map `index` into `values`, row by row; what was there is replaced.
+    /// Replaces the content of `values` by the values of map `index`, row by row.
     ///
     /// # Errors
-    /// A map that cannot be read.
+    /// The map cannot be read.
     fn read(&self, index: usize, values: &mut Vec<f32>) -> Result<()>;
 }
 
-/// How finely scores are told apart.
+/// Resolution of the scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Resolution {
@@ -37,14 +37,14 @@ pub enum Resolution {
     Binned,
 }
 
-/// How pixel metrics are computed.
+/// Options of the pixel metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PixelOptions {
     /// Exact or binned.
     pub resolution: Resolution,
-    /// The false-positive rate up to which PRO is integrated, in 0..1.
+    /// Upper limit of the false-positive rate for PRO, in 0..1.
     pub pro_limit: f64,
-    /// Pixels that are sorted together, 8 bytes each: the exact way goes over the maps as often as this asks for.
+    /// Number of pixels sorted together, 8 bytes each; it determines the number of passes in exact mode.
     pub pixels_at_once: usize,
 }
 
@@ -54,17 +54,17 @@ impl Default for PixelOptions {
     }
 }
 
-/// What maps are worth.
+/// Pixel metrics of a set of maps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PixelMetrics {
-    /// AUROC, average precision and F1-max over all pixels; `None` if no pixel is damaged, or none good.
+    /// AUROC, average precision and F1-max over all pixels; `None` if no pixel is damaged or no pixel is
+    /// good.
     pub ranking: Option<Ranking>,
     /// Area under the per-region overlap up to the limit, divided by the limit (AUPRO).
     pub aupro: Option<f64>,
-    /// PRO as CLIP-AD's code computes it: 200 thresholds, rates below the limit stretched to 0..1.
-    /// Only where every value is a threshold.
+    /// PRO as in CLIP-AD's code: 200 thresholds, rates below the limit stretched to 0..1. Only in exact mode.
     pub sampled_pro: Option<f64>,
-    /// How far each figure can be from the exact one; 0 if it is exact.
+    /// Largest difference between each figure and its exact value; 0 in exact mode.
     pub bounds: Bounds,
 }
 
@@ -83,8 +83,8 @@ pub struct Bounds {
 
 /// Computes pixel metrics over all maps together.
 ///
-/// The exact way reads every map once to find how values are distributed, and then once per
-/// `pixels_at_once` pixels; its memory does not grow with the number of maps.
+/// Exact mode reads every map once for the distribution of the values, then once per `pixels_at_once` pixels;
+/// its memory does not grow with the number of maps.
 ///
 /// # Errors
 /// A map that cannot be read, has another size than its truth, or has a value that is not finite.
@@ -110,15 +110,15 @@ pub fn pixel_metrics(maps: &dyn Maps, options: &PixelOptions) -> Result<PixelMet
     Ok(PixelMetrics { aupro, sampled_pro, bounds, ranking: defined.then(|| sweep.ranking()) })
 }
 
-/// A pixel: the rank of its value among all floats, and the region it belongs to.
+/// A pixel: the rank of its value among all floats, and its region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pixel {
     pub(super) key: u32,
-    /// Number of the region among those of all maps.
+    /// Number of the region, counted over all maps.
     pub(super) region: Option<u32>,
 }
 
-/// All maps, with their regions numbered through.
+/// All maps, with their regions numbered consecutively.
 pub(super) struct Pixels<'a> {
     maps: &'a dyn Maps,
     /// One over the area of each region.
@@ -153,7 +153,7 @@ impl Pixels<'_> {
     }
 }
 
-/// A number that orders as the float does; 0 and -0 are one.
+/// An integer with the order of the float; 0 and -0 are equal.
 pub(super) fn key(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }

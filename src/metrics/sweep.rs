@@ -2,18 +2,18 @@
 
 use serde::Serialize;
 
-/// What there is in all.
+/// The numbers of positives, negatives and regions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
     /// Damaged pictures or pixels.
     pub positives: u64,
-    /// Good ones.
+    /// Good pictures or pixels.
     pub negatives: u64,
     /// Connected defects, for PRO; 0 for pictures.
     pub regions: u64,
 }
 
-/// Everything that has one score.
+/// All pictures or pixels with the same score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Group {
     /// The score.
@@ -22,7 +22,7 @@ pub struct Group {
     pub positives: u64,
     /// Good ones.
     pub negatives: u64,
-    /// Sum over the damaged pixels of one over the area of their region.
+    /// Sum of 1 / area of the region over the damaged pixels.
     pub overlap: f64,
 }
 
@@ -31,17 +31,17 @@ pub struct Group {
 pub struct CurvePoint {
     /// The threshold.
     pub threshold: f32,
-    /// Share of the good that is called damaged.
+    /// Share of the good ones at or above the threshold.
     pub false_positive_rate: f64,
-    /// Share of the damaged that is found.
+    /// Share of the damaged ones at or above the threshold.
     pub recall: f64,
-    /// Share of what is called damaged that is.
+    /// Share of damaged ones among all at or above the threshold.
     pub precision: f64,
-    /// Mean over the regions of their found share.
+    /// Mean over the regions of their share at or above the threshold.
     pub overlap: f64,
 }
 
-/// What a ranking is worth.
+/// Figures of a ranking.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ranking {
     /// Area under the ROC curve; ties count half.
@@ -50,20 +50,20 @@ pub struct Ranking {
     pub average_precision: f64,
     /// The largest F1 of any threshold.
     pub f1_max: f64,
-    /// The threshold it is reached at: a score at or above it is called damaged.
+    /// The threshold of the largest F1: a score at or above it counts as damaged.
     pub f1_threshold: f32,
-    /// The curves, thinned where they are straight.
+    /// The curves, with fewer points where they are straight.
     #[serde(skip)]
     pub curve: Vec<CurvePoint>,
 }
 
-/// The thresholds of the sampled PRO of CLIP-AD's code, `cal_pro_score`.
+/// Number of thresholds of the sampled PRO in CLIP-AD's code, `cal_pro_score`.
 const STEPS: usize = 200;
 
-/// Points of a curve that are nearer than this in every coordinate are one.
+/// Points of a curve closer than this in every coordinate are merged.
 const RESOLUTION: f64 = 5e-4;
 
-/// Visits groups in strictly descending order of their value and sums up.
+/// Visits groups in strictly descending order of value and adds up the figures.
 #[derive(Debug, Clone)]
 pub struct Sweep {
     totals: Totals,
@@ -108,7 +108,7 @@ impl Sweep {
         Self { sampled: Some(Sampled { low, step: (high - low) / STEPS as f64, points: Vec::new() }), ..self }
     }
 
-    /// The next group.
+    /// Adds the next group.
     pub fn visit(&mut self, group: Group) {
         self.sample_above(f64::from(group.value));
         let (rate_before, overlap_before) = (self.rate(), self.mean_overlap());
@@ -170,15 +170,15 @@ impl Sweep {
         (self.totals.regions > 0 && self.totals.negatives > 0).then(|| self.pro_area / self.limit)
     }
 
-    /// PRO as CLIP-AD's code computes it: 200 thresholds, false-positive rates below the limit stretched to 0..1.
-    /// `None` without regions or where no two thresholds are left.
+    /// PRO as in CLIP-AD's code: 200 thresholds, false-positive rates below the limit stretched to 0..1.
+    /// `None` without regions, or with fewer than two remaining thresholds.
     pub fn sampled_pro(&mut self) -> Option<f64> {
         self.sample_above(f64::NEG_INFINITY);
         let defined = self.totals.regions > 0 && self.totals.negatives > 0;
         self.sampled.as_ref().filter(|_| defined)?.area(self.limit)
     }
 
-    /// The figures; meaningful once everything was visited.
+    /// The figures, valid after the last group.
     pub fn ranking(mut self) -> Ranking {
         let (positives, negatives) = (self.totals.positives.max(1), self.totals.negatives.max(1));
         if self.curve.last() != self.last.as_ref() {
@@ -204,7 +204,7 @@ fn clipped_area(a: (f64, f64), b: (f64, f64), limit: f64) -> f64 {
     (end - a.0) * (a.1 + height) / 2.0
 }
 
-/// False-positive rate and overlap at 200 thresholds, highest first; a pixel is found if it is above one.
+/// False-positive rate and overlap at 200 thresholds, highest first; pixels above a threshold are found.
 #[derive(Debug, Clone)]
 struct Sampled {
     low: f64,
@@ -213,7 +213,7 @@ struct Sampled {
 }
 
 impl Sampled {
-    /// Notes the state for every threshold that the next value is not above.
+    /// Records `state` for every threshold at or above the next value.
     fn pass(&mut self, next: f64, state: (f64, f64)) {
         while self.points.len() < STEPS {
             let threshold = self.low + (STEPS - 1 - self.points.len()) as f64 * self.step;

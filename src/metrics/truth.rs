@@ -1,4 +1,4 @@
-//! What is damaged in a picture.
+//! The ground truth of a picture.
 
 use crate::map::components;
 
@@ -11,7 +11,7 @@ pub struct Truth {
     areas: Vec<u32>,
 }
 
-/// Pixels `from..to` (numbered row by row) of a region.
+/// Pixels `from..to` of a region, numbered row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub from: u32,
@@ -20,7 +20,7 @@ pub(super) struct Span {
 }
 
 impl Truth {
-    /// A mask of `width` pixels a row.
+    /// From a mask with rows of `width` pixels.
     pub fn new(mask: &[bool], width: usize) -> Self {
         let height = mask.len().checked_div(width).unwrap_or(0);
         let found = components(width, height, |y, x| mask[y * width + x]);
@@ -34,22 +34,22 @@ impl Truth {
         Self { pixels: width * height, runs, areas }
     }
 
-    /// A good picture of that many pixels.
+    /// A good picture of `pixels` pixels.
     pub fn good(pixels: usize) -> Self {
         Self { pixels, ..Self::default() }
     }
 
-    /// Pixels of the picture.
+    /// Number of pixels of the picture.
     pub fn pixels(&self) -> usize {
         self.pixels
     }
 
-    /// Damaged pixels.
+    /// Number of damaged pixels.
     pub fn damaged(&self) -> u64 {
         self.areas.iter().map(|&a| u64::from(a)).sum()
     }
 
-    /// Pixels of each region.
+    /// Number of pixels of each region.
     pub fn areas(&self) -> &[u32] {
         &self.areas
     }
@@ -58,7 +58,7 @@ impl Truth {
         &self.runs
     }
 
-    /// Calls `each` with every pixel's value and the region it belongs to, in reading order.
+    /// Calls `each` with the value and the region of every pixel, in reading order.
     pub(super) fn visit(&self, values: &[f32], mut each: impl FnMut(f32, Option<u32>)) {
         let mut at = 0;
         for span in self.spans() {

@@ -1,4 +1,4 @@
-//! What a run leaves behind: records and pictures.
+//! The output of a run: records and images.
 
 mod paint;
 mod printable;

@@ -4,21 +4,21 @@ use ::image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
-/// How values become colours.
+/// How map values become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ColourScale {
-    /// The same for every picture: 0.5 (as near to normal as to damaged) and below is the coldest colour, 1 the
-    /// hottest. A good part stays dark.
+    /// The same scale for every picture: 0.5 (as close to normal as to damaged) and below has the coldest
+    /// colour, 1 the hottest. Good parts stay dark.
     #[default]
     Fixed,
-    /// Stretched between the least and the greatest value of this picture alone: shows structure in a picture
-    /// without defects too, so colours of two pictures cannot be compared.
+    /// From the smallest to the largest value of this picture: shows structure even without defects, but the
+    /// colours of two pictures cannot be compared.
     Auto,
 }
 
 impl ColourScale {
-    /// The map from a probability to a position on the colour map, 0..1, for this picture.
+    /// Maps a probability to a position on the colour map, 0..1, for this picture.
     fn positions(self, map: ArrayView2<'_, f32>) -> impl Fn(f32) -> f32 + Sync + use<> {
         let (low, high) = match self {
             Self::Fixed => (0.5, 1.0),
@@ -42,9 +42,9 @@ pub fn heatmap(map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
     })
 }
 
-/// Lays the hot part of probabilities `[H, W]` over a picture of that size: the hotter, the more opaque.
+/// Paints the hot part of probabilities `[H, W]` over a picture of this size: the hotter, the more opaque.
 ///
-/// Where map and picture differ in size only their common corner is painted.
+/// If the sizes of map and picture differ, only their common upper left area is painted.
 pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
     let position = scale.positions(map);
     let palette = palette();
@@ -55,7 +55,7 @@ pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale)
             for (pixel, &value) in row.as_chunks_mut::<3>().0.iter_mut().zip(values) {
                 let heat = position(value);
                 let opacity = OVERLAY_OPACITY * heat;
-                // The lower third of the colour map is nearly black; over a picture it would only dim it.
+                // The lower third of the colour map is nearly black and would only darken the picture.
                 let colour = palette[index(0.35 + 0.65 * heat)];
                 for (channel, hot) in pixel.iter_mut().zip(colour) {
                     *channel =
@@ -67,7 +67,7 @@ pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale)
     out
 }
 
-/// Draws the inner border of a mask, which is asked as `inside(x, y)`, over a picture.
+/// Draws the inner border of the mask `inside(x, y)` over a picture.
 pub fn outline(picture: &mut RgbImage, inside: impl Fn(u32, u32) -> bool, colour: Rgb<u8>, thickness: u32) {
     let (width, height) = picture.dimensions();
     for (x, y, pixel) in picture.enumerate_pixels_mut() {

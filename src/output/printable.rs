@@ -1,8 +1,8 @@
-//! Names on a terminal.
+//! Names printed to a terminal.
 
 use std::borrow::Cow;
 
-/// A name in one line of text that does nothing to a terminal: control characters are written as escapes.
+/// A name as one line without effects on a terminal: control characters become escapes.
 pub fn printable(name: &str) -> Cow<'_, str> {
     if !name.contains(char::is_control) {
         return Cow::Borrowed(name);

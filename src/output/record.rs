@@ -11,81 +11,81 @@ use crate::files::Stamp;
 use crate::map::Region;
 use crate::methods::Components;
 
-/// Version of the fields of [`Record`]; changes when one changes its name or meaning.
+/// Version of the fields of [`Record`]; changes when a field changes its name or meaning.
 pub const SCHEMA_VERSION: u32 = 3;
 
-/// The result for one picture, or why there is none. As JSON it always has the same fields; those that do not apply
-/// are null.
+/// The result for one picture, or the reason for its absence. As JSON it always has the same fields; fields
+/// that do not apply are null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Fields", try_from = "Fields")]
 pub struct Record {
-    /// Which picture.
+    /// The picture.
     pub input: RecordInput,
-    /// The model that looked at it.
+    /// The model.
     pub model: String,
     /// The method.
     pub method: String,
-    /// The name put into the prompts.
+    /// The class text of the prompts.
     pub class: String,
-    /// The threshold of the score; `None` if none was given.
+    /// The threshold of the score, if given.
     pub threshold: Option<f32>,
-    /// The value from which a pixel belongs to a region.
+    /// Lowest value of a region's pixels.
     pub region_threshold: f32,
-    /// What came of it.
+    /// The score, or the failure.
     pub outcome: Outcome,
 }
 
-/// A picture as a record names it.
+/// The identity of a picture.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecordInput {
-    /// Its file as the run named it.
+    /// Its file, as named by the run.
     pub path: String,
-    /// Its name within the run: the path below the folder that was searched, with `/`; the bytes of the file system.
+    /// Its name within the run: its path below the searched folder, with `/`, as bytes of the file system.
     pub name: Vec<u8>,
-    /// The file's state when it was read; `None` if it could not be read or is no file.
+    /// The file's state when it was read; `None` if it could not be read or is not a file.
     pub stamp: Option<Stamp>,
-    /// SHA-256 of its content, if asked for.
+    /// SHA-256 of its content, if requested.
     pub sha256: Option<String>,
 }
 
-/// What came of one picture.
+/// The outcome for one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// It was scored.
+    /// The picture was scored.
     Scored(Box<Scored>),
-    /// It was not.
+    /// The picture could not be scored.
     Failed(Failure),
 }
 
 /// The measured part of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
-    /// How anomalous the picture is, 0..1, comparable from picture to picture.
+    /// How anomalous the picture is, 0..1, comparable between pictures.
     pub score: f32,
-    /// Whether the score reaches the threshold; `None` without one.
+    /// Whether the score is at or above the threshold; `None` without a threshold.
     pub anomalous: Option<bool>,
-    /// The parts of the score.
+    /// The components of the score.
     pub components: Components,
     /// Connected regions, in pixels of the picture, the highest peak first.
     pub regions: Vec<Region>,
-    /// Size of the picture, upright.
+    /// Size of the picture after applying its orientation.
     pub size: Size,
-    /// Side of the square the model looked at, in pixels.
+    /// Side of the model's input square, in pixels.
     pub image_size: usize,
-    /// Tiles the map was made from; 1: the picture was looked at as a whole.
+    /// Number of tiles of the map; 1: the picture was processed as a whole.
     pub tiles: usize,
-    /// Files written, by what they show.
+    /// Written files by kind.
     pub files: BTreeMap<String, String>,
     /// Milliseconds per stage.
     pub timing_ms: StageTimes,
 }
 
-/// Why a picture has no score.
+/// The reason why a picture has no score.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind of problem, see [`Error::kind`].
     pub kind: String,
-    /// The whole reason, for a person.
+    /// The full reason for the user.
     pub message: String,
 }
 
@@ -117,29 +117,29 @@ pub struct StageTimes {
     pub map: f64,
     /// Painting and writing files.
     pub write: f64,
-    /// All of it.
+    /// Sum of all stages.
     pub total: f64,
 }
 
 impl Record {
-    /// Reads one line of results, with or without its end. Fields that are not known are ignored.
+    /// Parses one line of results, with or without its line end. Unknown fields are ignored.
     ///
     /// # Errors
-    /// In words, what is wrong with it.
+    /// A description of the problem.
     pub fn parse(line: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Version {
             schema: u32,
         }
         serde_json::from_slice(line).map_err(|e| match serde_json::from_slice(line) {
-            // Whatever else it lacks is a consequence.
+            // All other problems follow from the version.
             Ok(Version { schema }) if schema != SCHEMA_VERSION => other_schema(schema),
-            // There is only one line here.
+            // The input is a single line.
             _ => e.to_string().replace(" at line 1 column ", ", column "),
         })
     }
 
-    /// What was measured, if anything was.
+    /// The measured part, if the picture was scored.
     pub fn scored(&self) -> Option<&Scored> {
         match &self.outcome {
             Outcome::Scored(scored) => Some(scored),
@@ -147,7 +147,7 @@ impl Record {
         }
     }
 
-    /// The files written, to rename them.
+    /// The written files, for renaming.
     pub fn files_mut(&mut self) -> Option<&mut BTreeMap<String, String>> {
         match &mut self.outcome {
             Outcome::Scored(scored) => Some(&mut scored.files),
@@ -160,13 +160,13 @@ fn other_schema(schema: u32) -> String {
     format!("a record of schema {schema}, this program knows schema {SCHEMA_VERSION}")
 }
 
-/// A record as it is written: one level of named fields, always the same ones.
+/// The stored form of a record: one level of named fields, always the same.
 #[derive(Serialize, Deserialize)]
 struct Fields {
     schema: u32,
     path: String,
     name: String,
-    /// The name's bytes in base64, where they are no Unicode text, else null.
+    /// The bytes of the name in base64 if they are not UTF-8, else null.
     #[serde(default)]
     name_base64: Option<String>,
     bytes: Option<u64>,

@@ -13,17 +13,18 @@ use super::paint::{self, ColourScale};
 use crate::image::is_picture_name;
 use crate::{Error, Result, files};
 
-/// A kind of file a run can write for each picture.
+/// A kind of file that a run can write for each picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Artefact {
-    /// The painted map, at the picture's size.
+    /// The coloured map, at the picture's size.
     Heatmap,
-    /// The picture with the hot part of the map laid over it.
+    /// The picture with the hot part of the map painted over it.
     Overlay,
     /// Black and white, at the picture's size.
     Mask,
-    /// The reference's map after smoothing, at the model's resolution: `.npy`, float32, `[S, S]`; of tiles `[Hm, Wm]`.
+    /// The method's map after smoothing, at the model's resolution: `.npy`, float32, `[S, S]`; with tiles
+    /// `[Hm, Wm]`.
     Raw,
 }
 
@@ -51,7 +52,7 @@ impl Artefact {
     }
 }
 
-/// Whether a name is one that this program gives to pictures it makes: `a.png.heatmap.png`.
+/// Whether this program uses such a name for images it writes: `a.png.heatmap.png`.
 pub fn is_artefact_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     Artefact::ALL.iter().any(|artefact| {
@@ -61,10 +62,10 @@ pub fn is_artefact_name(path: &Path) -> bool {
     })
 }
 
-/// Where the files of one picture go: a folder and the part of their names they share.
+/// The folder and the common part of the names of one picture's files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArtefactNames {
-    /// Path of every file up to the dot before its ending: the picture's name, with its own ending.
+    /// Path of every file up to the dot before its ending: the picture's name including its ending.
     pub stem: PathBuf,
 }
 
@@ -78,24 +79,24 @@ impl ArtefactNames {
     }
 }
 
-/// What the files of one picture are painted from.
+/// The data for the files of one picture.
 pub struct Pictures<'a> {
     /// The picture itself.
     pub picture: &'a RgbImage,
     /// Probabilities at the picture's size, `[H, W]`.
     pub probabilities: ArrayView2<'a, f32>,
-    /// The map at the model's resolution, `[S, S]`; of tiles `[Hm, Wm]`.
+    /// The map at the model's resolution, `[S, S]`; with tiles `[Hm, Wm]`.
     pub raw: &'a Array2<f32>,
-    /// How values become colours.
+    /// The colour scale.
     pub scale: ColourScale,
-    /// The value from which a pixel is white in the mask.
+    /// Lowest value of the white pixels in the mask.
     pub threshold: f32,
 }
 
-/// Writes the wanted files, each atomically, and tells where they are.
+/// Writes the wanted files, each atomically, and returns their paths.
 ///
 /// # Errors
-/// A file that cannot be written.
+/// A file cannot be written.
 pub fn save(
     wanted: &[Artefact],
     names: &ArtefactNames,
@@ -114,7 +115,7 @@ pub fn save(
 /// The content of one file.
 ///
 /// # Errors
-/// An encoder that fails.
+/// The encoder fails.
 pub fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> {
     match artefact {
         Artefact::Heatmap => png(&paint::heatmap(p.probabilities, p.scale)),
@@ -130,7 +131,7 @@ pub fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> 
 /// NumPy's format, version 1.0: a Python dictionary as header, then the values of all rows, little-endian.
 fn npy(map: &Array2<f32>) -> Vec<u8> {
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {:?}}}", map.dim());
-    // Magic, version and length take 10 bytes; the line break that ends the header comes before a multiple of 64.
+    // Magic, version and length take 10 bytes; the header's final line break ends at a multiple of 64.
     header += &" ".repeat(63 - (10 + header.len()) % 64);
     header.push('\n');
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -154,10 +155,10 @@ fn encode_png(
     Ok(bytes.into_inner())
 }
 
-/// A picture as a JPEG whose longest side is at most `longest` pixels, with its width and height.
+/// A picture as a JPEG with a longest side of at most `longest` pixels, and its width and height.
 ///
 /// # Errors
-/// An encoder that fails.
+/// The encoder fails.
 pub fn thumbnail(picture: &RgbImage, longest: u32, quality: u8) -> std::io::Result<(Vec<u8>, u32, u32)> {
     let side = picture.width().max(picture.height()).max(1);
     let scaled = |v: u32| (u64::from(v) * u64::from(longest) / u64::from(side)).max(1) as u32;
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn raw_maps_are_as_numpy_writes_them() {
-        // Transposed: rows come first whatever the layout in memory. Sides of one to five digits.
+        // Transposed: rows are written first, whatever the layout in memory. Sides of one to five digits.
         for (rows, columns) in [(1, 1), (0, 3), (518, 518), (1, 12_345), (1234, 56)] {
             let map = Array2::from_shape_fn((columns, rows), |(c, r)| r as f32 - 0.5 * c as f32);
             let map = map.reversed_axes();

@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::{Outcome, Record, printable};
 
-/// How records are written.
+/// The format of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RecordFormat {
-    /// A line for a person: score, verdict, path. A picture that failed has none.
+    /// A line for people: score, verdict, path. Failed pictures have no line.
     #[default]
     Text,
-    /// One indented JSON object if there is one record, else an array of them.
+    /// One indented JSON object for a single record, else an array of objects.
     Json,
     /// One JSON object per line.
     JsonLines,
@@ -21,7 +21,7 @@ pub enum RecordFormat {
     Csv,
 }
 
-/// The columns of the CSV form: the fields of the JSON form, a dot before the field of a field; `regions` is JSON.
+/// The columns of the CSV form: the fields of the JSON form, with a dot for nested fields; `regions` is JSON.
 pub const COLUMNS: [&str; 35] = [
     "schema",
     "path",
@@ -60,17 +60,17 @@ pub const COLUMNS: [&str; 35] = [
     "error.message",
 ];
 
-/// Writes records one after another, flushing each: a reader sees a picture's result as soon as there is one.
+/// Writes records and flushes each, so that readers see a picture's result immediately.
 pub struct RecordWriter<W: Write> {
     out: W,
     format: RecordFormat,
-    /// Whether a JSON array is written rather than one object.
+    /// Whether a JSON array is written instead of one object.
     array: bool,
     written: usize,
 }
 
 impl<W: Write> RecordWriter<W> {
-    /// A writer; `many` tells whether more than one record may come, which makes [`RecordFormat::Json`] an array.
+    /// A writer; `many` means that there may be several records, which makes [`RecordFormat::Json`] an array.
     pub fn new(out: W, format: RecordFormat, many: bool) -> Self {
         Self { out, format, array: many, written: 0 }
     }
@@ -78,7 +78,7 @@ impl<W: Write> RecordWriter<W> {
     /// Writes one record.
     ///
     /// # Errors
-    /// Those of the underlying writer.
+    /// Errors of the underlying writer.
     pub fn write(&mut self, record: &Record) -> io::Result<()> {
         match self.format {
             RecordFormat::Text => match text_line(record) {
@@ -110,10 +110,10 @@ impl<W: Write> RecordWriter<W> {
         self.out.flush()
     }
 
-    /// Closes what is open.
+    /// Writes the end of the output.
     ///
     /// # Errors
-    /// Those of the underlying writer.
+    /// Errors of the underlying writer.
     pub fn finish(mut self) -> io::Result<()> {
         match self.format {
             RecordFormat::Json if self.array => {
@@ -140,7 +140,7 @@ fn text_line(record: &Record) -> Option<String> {
 
 /// The values of [`COLUMNS`].
 fn row(record: &Record) -> io::Result<Vec<String>> {
-    // Through text, which keeps the shortest form of 32-bit floats.
+    // Through text, to keep the shortest form of 32-bit floats.
     let value: Value = serde_json::from_slice(&serde_json::to_vec(record)?)?;
     let field = |column: &&str| {
         let found = column.split('.').try_fold(&value, |value, key| value.get(key));

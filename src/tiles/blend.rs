@@ -1,4 +1,4 @@
-//! One map of the maps of many tiles.
+//! Blends the maps of many tiles into one.
 
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis, Zip, s};
@@ -7,15 +7,15 @@ use super::{Tile, TileGrid};
 use crate::image::{AxisMap, Geometry};
 use crate::map::sample;
 
-/// Pixels of a blended map: 64 MiB of numbers, and some four times that while it is smoothed.
+/// Largest number of pixels of a blended map: 64 MiB of numbers, and about four times that during smoothing.
 pub const MAX_MAP_PIXELS: usize = 1 << 24;
 
-/// Adds up the maps of a picture's tiles, each weighed so that it fades out where its neighbours fade in.
+/// Adds up the maps of a picture's tiles, weighted so that each tile fades out where its neighbour fades in.
 ///
-/// The map covers the picture, `[Hm, Wm]`, at the scale at which a tile takes as many pixels as a map of its own,
-/// `S x S`; at a smaller one where that would be more than [`MAX_MAP_PIXELS`]. Across an overlap the weights are the
-/// halves of a raised cosine; wherever more than two tiles meet they are divided by their sum, so that they always
-/// sum to 1. At the picture's border nothing fades.
+/// The map covers the picture, `[Hm, Wm]`, at the scale of the tiles' own maps, `S x S` pixels per tile, or
+/// at a smaller scale if it would exceed [`MAX_MAP_PIXELS`]. Across an overlap the weights are halves of a
+/// raised cosine; they are divided by their sum, so that they sum to 1 also where more than two tiles meet.
+/// At the picture's border there is no fading.
 #[derive(Debug, Clone)]
 pub struct Blend {
     map: Array2<f32>,
@@ -25,14 +25,15 @@ pub struct Blend {
     rows: Vec<Band>,
 }
 
-/// What a column or a row of tiles gives to the map.
+/// The contribution of one column or row of tiles to the map.
 #[derive(Debug, Clone)]
 struct Band {
-    /// The first pixel of the map it covers.
+    /// The first covered pixel of the map.
     start: usize,
-    /// For each pixel of the map it covers: where that lies on the tile's own map (0 is the centre of its first).
+    /// For each covered pixel of the map: its position on the tile's own map (0 is the centre of the first
+    /// pixel).
     positions: Vec<f64>,
-    /// And how much the tile counts there.
+    /// For each covered pixel of the map: the weight of the tile.
     weights: Vec<f32>,
 }
 
@@ -59,7 +60,7 @@ impl Blend {
         }
     }
 
-    /// Adds the map of one tile, `[size, size]`. The order of the tiles decides the last bits of the sum.
+    /// Adds the map of one tile, `[size, size]`. The order of the tiles affects the last bits of the sum.
     pub fn add(&mut self, tile: &Tile, map: ArrayView2<'_, f32>) {
         let (Some(row), Some(column)) = (self.rows.get(tile.row), self.columns.get(tile.column)) else {
             return;
@@ -76,12 +77,12 @@ impl Blend {
         });
     }
 
-    /// Pixels of the blended map per pixel of a tile's own: 1, or less where the limit was reached.
+    /// Pixels of the blended map per pixel of a tile's own map: 1, or less if the limit was reached.
     pub fn scale(&self) -> f64 {
         self.scale
     }
 
-    /// How the map lies on the picture.
+    /// The placement of the map on the picture.
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }
@@ -98,7 +99,7 @@ fn bands(starts: &[usize], side: usize, axis: &AxisMap, size: usize) -> Vec<Band
     let mut bands = Vec::with_capacity(starts.len());
     for (i, &start) in starts.iter().enumerate() {
         let (left, right) = (start as f64, (start + side) as f64);
-        // What it shares with the neighbour on either side; nothing where there is none.
+        // The overlap with the neighbour on either side; 0 without a neighbour.
         let shared =
             |other: Option<&usize>| other.map_or(0, |o| side.saturating_sub(o.abs_diff(start))) as f64;
         let before = shared(i.checked_sub(1).and_then(|p| starts.get(p)));
@@ -122,12 +123,9 @@ fn bands(starts: &[usize], side: usize, axis: &AxisMap, size: usize) -> Vec<Band
     bands.into_iter().map(normalised).collect()
 }
 
-/// From 0 at a tile's edge to 1 where its neighbour ends, half a raised cosine.
+/// Half a raised cosine, from 0 at the tile's edge to 1 where its neighbour ends.
 fn fade(distance: f64, shared: f64) -> f64 {
-    match distance < shared {
-        true => (std::f64::consts::FRAC_PI_2 * distance / shared).sin().powi(2),
-        false => 1.0,
-    }
+    if distance < shared { (std::f64::consts::FRAC_PI_2 * distance / shared).sin().powi(2) } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -144,7 +142,7 @@ mod tests {
         TileGrid::new(&Tiling { side, overlap: Overlap::new(overlap).unwrap() }, width, height).unwrap()
     }
 
-    /// Blends what every tile sees of a field over the picture, the tile's own error added.
+    /// Blends the tiles' views of a field over the picture, with an error added per tile.
     fn blend(
         grid: &TileGrid,
         size: usize,
@@ -163,7 +161,7 @@ mod tests {
         blend
     }
 
-    /// The largest step from a pixel to the next, across and down.
+    /// The largest step between neighbouring pixels.
     fn largest_step(map: &Array2<f32>) -> f32 {
         let across = map.windows((1, 2)).into_iter().map(|w| (w[(0, 0)] - w[(0, 1)]).abs());
         let down = map.windows((2, 1)).into_iter().map(|w| (w[(0, 0)] - w[(1, 0)]).abs());
@@ -181,7 +179,7 @@ mod tests {
             let worst =
                 blend.map.indexed_iter().map(|((y, x), v)| (v - exact(y, x)).abs()).fold(0.0, f32::max);
             assert!(worst < 0.02, "{overlap}: {worst}");
-            // Nothing shows where tiles meet: no step is larger than the field's own.
+            // Tile borders are invisible: no step is larger than the field's own.
             assert!(largest_step(&blend.map) < 0.05, "{overlap}: {}", largest_step(&blend.map));
         }
     }
@@ -190,7 +188,7 @@ mod tests {
     fn tiles_that_disagree_are_joined_by_a_ramp() {
         let grid = grid(200, 0.25, 650, 200);
         assert_eq!(grid.columns(), [0, 150, 300, 450]);
-        // Every second tile sees everything 1 higher: over 25 map pixels of overlap that is a slope, not a step.
+        // Every second tile is 1 higher; over 25 map pixels of overlap this is a slope, not a step.
         let blended = blend(&grid, 100, |_, _| 0.0, |t| (t.column % 2) as f64);
         let steepest = std::f32::consts::FRAC_PI_2 / 25.0;
         assert!(largest_step(&blended.map) <= steepest + 1e-4, "{}", largest_step(&blended.map));

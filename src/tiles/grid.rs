@@ -1,13 +1,14 @@
-//! Where the tiles of a picture lie.
+//! The positions of a picture's tiles.
 
 use super::{Overlap, TileSide, Tiling};
 use crate::{Error, Result};
 
-/// Tiles a picture may need. Each costs as much as a picture, so a small `--tile` must not become days of work.
+/// Largest number of tiles of a picture. Each tile costs as much as a picture, so a small `--tile` could
+/// otherwise take days.
 pub const MAX_TILES: usize = 1024;
 
-/// Equal squares that cover a picture: every column of tiles crossed with every row, evenly spread, the first and the
-/// last at the picture's borders.
+/// Equal squares that cover a picture: every column of tiles crossed with every row, evenly spaced, the first
+/// and the last at the picture's borders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TileGrid {
     width: usize,
@@ -17,7 +18,7 @@ pub struct TileGrid {
     rows: Vec<usize>,
 }
 
-/// One square of a picture, in its pixels.
+/// One square of a picture, in pixels of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// Left edge.
@@ -26,17 +27,17 @@ pub struct Tile {
     pub y: usize,
     /// Width and height.
     pub side: usize,
-    /// Which column of tiles it belongs to.
+    /// Column of tiles, from 0.
     pub column: usize,
-    /// Which row of tiles it belongs to.
+    /// Row of tiles, from 0.
     pub row: usize,
 }
 
 impl TileGrid {
-    /// The least number of tiles that cover a picture with at least the wanted overlap.
+    /// The smallest grid of tiles that covers a picture with at least the wanted overlap.
     ///
     /// # Errors
-    /// A picture without pixels, or one that needs more than [`MAX_TILES`].
+    /// The picture has no pixels or needs more than [`MAX_TILES`].
     pub fn new(tiling: &Tiling, width: usize, height: usize) -> Result<Self> {
         let short = width.min(height);
         if short == 0 {
@@ -87,7 +88,7 @@ impl TileGrid {
         &self.rows
     }
 
-    /// How many tiles there are.
+    /// Number of tiles.
     pub fn count(&self) -> usize {
         self.columns.len() * self.rows.len()
     }
@@ -101,9 +102,9 @@ impl TileGrid {
     }
 }
 
-/// Pixels from one tile to the next, at most; at least one.
+/// Largest distance from one tile to the next, in pixels; at least one.
 fn step(side: usize, overlap: Overlap) -> usize {
-    // 0.9 is not nine tenths in binary: without the allowance ten pixels of it would not overlap by nine.
+    // 0.9 is not exact in binary: without the tolerance ten pixels would not overlap by nine.
     let shared = (side as f64 * overlap.share() - 1e-6).ceil().max(0.0) as usize;
     side.saturating_sub(shared).max(1)
 }
@@ -127,11 +128,11 @@ mod tests {
         assert_eq!((grid.columns(), grid.rows()), (&[0, 300, 600][..], &[0, 300][..]));
         let places: Vec<_> = grid.tiles().map(|t| (t.x, t.y)).collect();
         assert_eq!(places, [(0, 0), (300, 0), (600, 0), (0, 300), (300, 300), (600, 300)]);
-        // A square picture of a tile's size, or less, is one tile.
+        // A square picture up to a tile's size is one tile.
         for side in [0, 500, 9999] {
             assert_eq!(TileGrid::new(&tiling(side, 0.5), 500, 500).unwrap().count(), 1);
         }
-        // Squares of the short side.
+        // Tiles with the side of the short side.
         let grid = TileGrid::new(&tiling(0, 0.25), 1000, 500).unwrap();
         assert_eq!((grid.side(), grid.columns(), grid.rows()), (500, &[0, 250, 500][..], &[0][..]));
         let grid = TileGrid::new(&tiling(100, 0.9), 110, 100).unwrap();
@@ -173,7 +174,7 @@ mod tests {
                     let shared = side as f64 - gap as f64;
                     prop_assert!(shared >= side as f64 * overlap - 1e-6 || gap == 1);
                 }
-                // Evenly spread, and with one tile less the overlap would not hold.
+                // Evenly spaced, and one tile less would give too little overlap.
                 let (least, most) = (gaps.iter().min(), gaps.iter().max());
                 prop_assert!(most.zip(least).is_none_or(|(a, b)| a - b <= 1));
                 if starts.len() > 2 {

@@ -1,8 +1,8 @@
-//! High resolution: a picture looked at in overlapping squares, whose maps are blended into one.
+//! High resolution: a picture is processed in overlapping squares, whose maps are blended into one.
 //!
-//! A model sees a picture at a fixed size, so in a large picture a small defect shrinks to nothing. Tiles keep the
-//! scale: each is a square cut from the picture as it is, and takes the way of any picture. [`TileGrid`] says where
-//! they lie, [`Blend`] makes one map of theirs, on which nothing shows where they met.
+//! A model sees a picture at a fixed size, so small defects vanish in a large picture. Tiles keep the scale:
+//! each is a square of the picture, processed like any picture. [`TileGrid`] computes their positions,
+//! [`Blend`] one seamless map from the maps of the tiles.
 
 mod blend;
 mod grid;
@@ -18,7 +18,7 @@ use std::num::NonZeroUsize;
 pub struct Tiling {
     /// Side of the tiles.
     pub side: TileSide,
-    /// How much of a tile its neighbour sees too, at least.
+    /// Smallest overlap of neighbouring tiles.
     pub overlap: Overlap,
 }
 
@@ -26,18 +26,18 @@ pub struct Tiling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TileSide {
-    /// That many pixels, or the picture's shorter side where that is less.
+    /// This many pixels, but at most the picture's shorter side.
     Pixels(NonZeroUsize),
-    /// The picture's shorter side: one row of tiles, or one column.
+    /// The picture's shorter side: one row or one column of tiles.
     Short,
 }
 
-/// Share of a tile's side that its neighbour sees too, 0..0.9.
+/// Overlap of neighbouring tiles as a share of a tile's side, 0..0.9.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Overlap(f64);
 
 impl Overlap {
-    /// The largest share: each step to the next tile then is a tenth of a tile.
+    /// The largest share: the step to the next tile is then a tenth of a tile.
     pub const MAX: f64 = 0.9;
 
     /// `None` outside 0..0.9.

@@ -1,4 +1,4 @@
-//! Adam with a state that can be saved.
+//! The Adam optimiser, with a state that can be saved.
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
@@ -16,7 +16,7 @@ pub struct AdamSettings {
     pub epsilon: f64,
 }
 
-/// A variable with what Adam remembers of it.
+/// A variable with its Adam state.
 #[derive(Debug, Clone)]
 pub struct Trained {
     /// Its name among the adapters.
@@ -34,17 +34,17 @@ pub struct Trained {
 pub struct Adam {
     /// Its constants.
     pub settings: AdamSettings,
-    /// Steps taken.
+    /// Number of steps taken.
     pub steps: usize,
-    /// What is trained.
+    /// The trained variables.
     pub trained: Vec<Trained>,
 }
 
 impl Adam {
-    /// An optimiser that has taken no step.
+    /// An optimiser before its first step.
     ///
     /// # Errors
-    /// None but the device's.
+    /// Errors of the device.
     pub fn new(settings: AdamSettings, vars: impl IntoIterator<Item = (String, Var)>) -> Result<Self> {
         let remember = |(name, var): (String, Var)| {
             let zeros = var.zeros_like()?;
@@ -53,10 +53,10 @@ impl Adam {
         Ok(Self { settings, steps: 0, trained: vars.into_iter().map(remember).collect::<Result<_>>()? })
     }
 
-    /// One step at `rate`. A variable without a gradient stays as it is.
+    /// One step with learning rate `rate`. A variable without a gradient stays unchanged.
     ///
     /// # Errors
-    /// None but the device's.
+    /// Errors of the device.
     pub fn step(&mut self, gradients: &Gradients, rate: f64) -> Result<()> {
         self.steps += 1;
         let AdamSettings { beta1, beta2, epsilon, .. } = self.settings;
@@ -73,25 +73,25 @@ impl Adam {
         Ok(())
     }
 
-    /// No gradients yet.
+    /// Gradients without values.
     pub fn gradients(&self) -> Gradients {
         Gradients(vec![None; self.trained.len()])
     }
 }
 
-/// One gradient per trained variable, gathered from several backward passes.
+/// One gradient per trained variable, summed over backward passes.
 #[derive(Debug, Clone)]
 pub struct Gradients(Vec<Option<Tensor>>);
 
 impl Gradients {
-    /// Adds what a backward pass found.
+    /// Adds the gradients of a backward pass.
     ///
     /// # Errors
-    /// None but the device's.
+    /// Errors of the device.
     pub fn add(&mut self, adam: &Adam, found: &GradStore) -> Result<()> {
         for (sum, trained) in self.0.iter_mut().zip(&adam.trained) {
             if let Some(gradient) = found.get(&trained.var) {
-                // The gradient holds the graph it came from: keep its values only.
+                // The gradient refers to its graph; only its values are needed.
                 let gradient = gradient.detach();
                 *sum = Some(match sum.take() {
                     Some(sum) => (sum + gradient)?,
@@ -102,7 +102,7 @@ impl Gradients {
         Ok(())
     }
 
-    /// The gradient of a variable by name.
+    /// The gradient of a named variable.
     pub fn get(&self, adam: &Adam, name: &str) -> Option<&Tensor> {
         let at = adam.trained.iter().position(|t| t.name == name)?;
         self.0[at].as_ref()

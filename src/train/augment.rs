@@ -1,14 +1,15 @@
-//! AA-CLIP's augmentation: colours of the picture, then motion of the prepared picture together with its mask.
+//! AA-CLIP's augmentation: changes of the picture's colours, then motion of the prepared picture and its
+//! mask.
 
 use rand::{Rng, RngExt};
 
 use crate::image::{Picture, PixelMode};
 
-/// What is done to a picture while training.
+/// The augmentation of pictures during training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Augmentation {
-    /// Nothing (SDP+).
+    /// No augmentation (SDP+).
     #[default]
     None,
     /// Motion (AA-CLIP, stage 1).
@@ -17,7 +18,7 @@ pub enum Augmentation {
     ColoursAndMotion,
 }
 
-/// Changes of colour: factors of brightness, contrast and saturation, each where it was drawn.
+/// Changes of colour: factors of brightness, contrast and saturation; `None` for no change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter {
     /// Blend with black.
@@ -29,13 +30,13 @@ pub struct Jitter {
 }
 
 impl Jitter {
-    /// Each change with probability 0.7, by a factor from 0.5 to 1.5.
+    /// Draws each change with probability 0.7, with a factor from 0.5 to 1.5.
     pub fn draw(random: &mut impl Rng) -> Self {
         let mut one = || random.random_bool(0.7).then(|| random.random_range(0.5..1.5));
         Self { brightness: one(), contrast: one(), saturation: one() }
     }
 
-    /// The changed picture, RGB; as Pillow's `ImageEnhance`.
+    /// The changed picture, RGB, as by Pillow's `ImageEnhance`.
     pub fn apply(&self, picture: &Picture) -> Picture {
         let rgb = picture.to_rgb();
         let (width, height) = (rgb.width() as usize, rgb.height() as usize);
@@ -62,7 +63,7 @@ impl Jitter {
     }
 }
 
-/// Pillow's blend of 8-bit samples: from `a` at 0 to `b` at 1 and beyond, cut to 0..255.
+/// Pillow's blend of 8-bit samples: `a` at 0, `b` at 1, extrapolated beyond 1, clamped to 0..255.
 fn blend(a: u8, b: u8, share: f32) -> u8 {
     (f32::from(a) + share * (f32::from(b) - f32::from(a))).clamp(0.0, 255.0) as u8
 }
@@ -74,14 +75,15 @@ pub struct Motion {
     pub rotation: Option<f64>,
     /// Pixels to the right and down.
     pub translation: Option<(i64, i64)>,
-    /// Left becomes right.
+    /// Swaps left and right.
     pub across: bool,
-    /// Top becomes bottom.
+    /// Swaps top and bottom.
     pub down: bool,
 }
 
 impl Motion {
-    /// Each with probability 0.5: a rotation within 30 degrees, a translation within 0.15 of the side, both mirrorings.
+    /// Draws each with probability 0.5: a rotation within 30 degrees, a translation within 0.15 of the side,
+    /// both mirrorings.
     pub fn draw(random: &mut impl Rng, size: usize) -> Self {
         let reach = 0.15 * size as f64;
         let rotation = random.random_bool(0.5).then(|| random.random_range(-30.0..30.0));
@@ -91,7 +93,7 @@ impl Motion {
         Self { rotation, translation, across: random.random_bool(0.5), down: random.random_bool(0.5) }
     }
 
-    /// Moves a plane of `size` x `size` values; the nearest sample counts, and 0 comes in from outside.
+    /// Moves a plane of `size` x `size` values: nearest sample, with 0 outside the plane.
     pub fn apply<T: Copy + Default>(&self, plane: &mut Vec<T>, size: usize) {
         if let Some(degrees) = self.rotation {
             let (sin, cos) = degrees.to_radians().sin_cos();
@@ -115,7 +117,7 @@ impl Motion {
     }
 }
 
-/// A plane whose pixel `(x, y)` is that of `plane` at `from(x, y)`.
+/// A plane with the pixel of `plane` at `from(x, y)` for each pixel `(x, y)`.
 fn sampled<T: Copy + Default>(plane: &[T], size: usize, from: impl Fn(usize, usize) -> (i64, i64)) -> Vec<T> {
     let inside = 0..size as i64;
     let value = |i: usize| {
@@ -147,7 +149,7 @@ mod tests {
         assert_eq!(moved(Motion { across: true, ..STILL }, &plane, 2), [2, 1, 4, 3]);
         assert_eq!(moved(Motion { down: true, ..STILL }, &plane, 2), [3, 4, 1, 2]);
         assert_eq!(moved(Motion { translation: Some((1, 0)), ..STILL }, &plane, 2), [0, 1, 0, 3]);
-        // A quarter turn counter-clockwise brings the right column to the top.
+        // A quarter turn counter-clockwise moves the right column to the top.
         assert_eq!(moved(Motion { rotation: Some(90.0), ..STILL }, &plane, 2), [2, 4, 1, 3]);
     }
 

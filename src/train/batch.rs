@@ -12,7 +12,7 @@ use super::{Augmentation, Jitter, Motion};
 use crate::Result;
 use crate::image::{DecodeOptions, Preprocess, decode};
 
-/// A labelled picture to train on.
+/// A labelled training picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
     /// The picture.
@@ -23,12 +23,12 @@ pub struct Example {
     pub class: usize,
 }
 
-/// Some pictures, ready for the tower.
+/// Preprocessed pictures with their labels.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// `[B, 3, S, S]`
     pub images: Tensor,
-    /// `[B, S, S]`, 1 where damaged.
+    /// `[B, S, S]`, 1 for damaged pixels.
     pub masks: Tensor,
     /// `[B]`, 1 for damaged pictures.
     pub labels: Tensor,
@@ -36,23 +36,23 @@ pub struct Batch {
     pub classes: Vec<usize>,
 }
 
-/// All batches of all epochs. What an epoch's batch holds depends on the seed and its numbers alone, so training can be
-/// resumed anywhere.
+/// The batches of all epochs. A batch depends only on the seed, the epoch and its number, so training can be
+/// resumed at any batch.
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     /// The pictures.
     pub examples: &'a [Example],
     /// Pictures per batch; the last of an epoch may have fewer.
     pub size: usize,
-    /// Whether each epoch has an order of its own.
+    /// Whether each epoch has a new order.
     pub shuffled: bool,
-    /// What is done to the pictures.
+    /// The augmentation of the pictures.
     pub augmentation: Augmentation,
-    /// Decides orders and augmentation.
+    /// Seed of the order and the augmentation.
     pub seed: u64,
-    /// How pictures and masks are put on the square.
+    /// The preprocessing of pictures and masks.
     pub preprocess: Preprocess,
-    /// How they are decoded.
+    /// The decoding of pictures and masks.
     pub decoding: DecodeOptions,
 }
 
@@ -68,7 +68,7 @@ impl Batches<'_> {
         random
     }
 
-    /// The examples of the `number`-th batch of an epoch, both counted from 0.
+    /// The examples in batch `number` of an epoch, both counted from 0.
     pub fn members(&self, epoch: usize, number: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.examples.len()).collect();
         if self.shuffled {
@@ -77,10 +77,10 @@ impl Batches<'_> {
         order.into_iter().skip(number * self.size).take(self.size).collect()
     }
 
-    /// The `number`-th batch of an epoch, both counted from 0.
+    /// Loads batch `number` of an epoch, both counted from 0.
     ///
     /// # Errors
-    /// A picture or mask that cannot be read.
+    /// A picture or mask cannot be read.
     pub fn load(&self, epoch: usize, number: usize, device: &Device) -> Result<Batch> {
         let members = self.members(epoch, number);
         let size = self.preprocess.size;

@@ -1,4 +1,4 @@
-//! Gradients through a tower in the memory of one block.
+//! Gradients through a tower with the memory of one block.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use candle_core::{Result, Tensor, Var};
 
 use super::adam::{Adam, Gradients};
 
-/// A pass through a tower's blocks that kept only what each block began with. The backward pass runs every block
-/// once more to have its inside.
+/// A pass through a tower's blocks that stores only each block's input. The backward pass runs every block
+/// again for the intermediate values.
 pub struct Walk<'a> {
-    /// The 0-based block with its adapter.
+    /// Runs the block with this 0-based index, with its adapter.
     block: &'a dyn Fn(usize, &Tensor) -> Result<Tensor>,
     inputs: Vec<Tensor>,
-    /// The tokens after the last block that was run.
+    /// The tokens after the last block.
     last: Tensor,
 }
 
 impl<'a> Walk<'a> {
-    /// Runs `count` blocks on `x`, without a graph.
+    /// Runs `count` blocks on `x` without a graph.
     ///
     /// # Errors
-    /// Those of `block`.
+    /// Errors of `block`.
     pub fn forward(
         x: &Tensor,
         count: usize,
@@ -40,10 +40,11 @@ impl<'a> Walk<'a> {
         self.inputs.get(level).unwrap_or(&self.last)
     }
 
-    /// Adds to `gradients` what the blocks' adapters get from the gradients of tokens after some levels (1-based).
+    /// Adds the gradients of the blocks' adapters to `gradients`, given the gradients of the tokens after
+    /// some levels (1-based).
     ///
     /// # Errors
-    /// Those of `block`, and of an operation without a backward pass.
+    /// Errors of `block`, or an operation without a backward pass.
     pub fn backward(
         &self,
         mut at_levels: BTreeMap<usize, Tensor>,

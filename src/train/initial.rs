@@ -1,4 +1,4 @@
-//! New weights from a seed.
+//! Initial weights from a seed.
 
 use candle_core::{Device, Result, Tensor};
 use rand::{RngExt, SeedableRng};
@@ -11,25 +11,25 @@ pub struct Initial<'a> {
 }
 
 impl<'a> Initial<'a> {
-    /// The same weights for the same seed on every machine.
+    /// The same seed gives the same weights on every machine.
     pub fn new(seed: u64, device: &'a Device) -> Self {
         Self { random: ChaCha8Rng::seed_from_u64(seed), device }
     }
 
-    /// Uniform values within `bound` of 0.
+    /// Uniform values from `-bound` to `bound`.
     ///
     /// # Errors
-    /// None but the device's.
+    /// Errors of the device.
     pub fn uniform(&mut self, shape: &[usize], bound: f32) -> Result<Tensor> {
         let count = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| self.random.random_range(-bound..bound)).collect();
         Tensor::from_vec(values, shape, self.device)
     }
 
-    /// A matrix `[outputs, inputs]` of Xavier's uniform distribution.
+    /// A matrix `[outputs, inputs]` with Xavier's uniform distribution.
     ///
     /// # Errors
-    /// None but the device's.
+    /// Errors of the device.
     pub fn xavier(&mut self, outputs: usize, inputs: usize) -> Result<Tensor> {
         self.uniform(&[outputs, inputs], (6.0 / (outputs + inputs) as f32).sqrt())
     }

@@ -4,7 +4,7 @@ use candle_core::{D, Device, Result, Tensor};
 
 use crate::clip::LOGIT_SCALE;
 
-/// Turns logit maps on the patch grid into probabilities at the model's resolution.
+/// Turns logit maps on the patch grid into probabilities at the model's input resolution.
 #[derive(Debug, Clone)]
 pub struct Upsample {
     /// `[S, g]`: bilinear weights with aligned corners.
@@ -12,10 +12,10 @@ pub struct Upsample {
 }
 
 impl Upsample {
-    /// From a grid of `grid` patches to `size` pixels a side.
+    /// From a grid of `grid` x `grid` patches to `size` x `size` pixels.
     ///
     /// # Errors
-    /// None but the device's.
+    /// Errors of the device.
     pub fn new(grid: usize, size: usize, device: &Device) -> Result<Self> {
         let step = if size > 1 { (grid - 1) as f64 / (size - 1) as f64 } else { 0.0 };
         let mut weights = vec![0f32; size * grid];
@@ -30,41 +30,41 @@ impl Upsample {
         Ok(Self { matrix: Tensor::from_vec(weights, (size, grid), device)? })
     }
 
-    /// The probabilities per pixel from differences of logits (abnormal minus normal) on the
-    /// grid, `[B, L]`. Up-sampled before the softmax, as both codes do while they train.
+    /// The probabilities per pixel, from differences of logits (abnormal minus normal) on the grid, `[B, L]`.
+    /// Maps are up-sampled before the softmax, as in the training of both references.
     ///
     /// # Errors
-    /// A grid of another size.
+    /// The grid has another size.
     pub fn probabilities(&self, difference: &Tensor) -> Result<Probabilities> {
         let (size, grid) = self.matrix.dims2()?;
         let batch = difference.dim(0)?;
-        // Two products, one per axis; every picture's rows lie below one another in the first.
+        // Two products, one per axis; the first stacks the rows of all pictures.
         let rows = difference.reshape((batch * grid, grid))?.matmul(&self.matrix.t()?)?;
         let columns = rows.reshape((batch, grid, size))?.transpose(1, 2)?.contiguous()?;
         let columns = columns.reshape((batch * size, grid))?.matmul(&self.matrix.t()?)?;
         let map = columns.reshape((batch, size, size))?.transpose(1, 2)?.contiguous()?;
         Ok(Probabilities {
             abnormal: candle_nn::ops::sigmoid(&map)?,
-            // Not 1 - abnormal: near 0 that would be rounding noise, and its logarithm is taken.
+            // Not computed as 1 - abnormal: near 0 that is rounding error, and its logarithm is needed.
             normal: candle_nn::ops::sigmoid(&map.neg()?)?,
         })
     }
 }
 
-/// What a softmax over both classes gives each pixel, `[B, S, S]` both.
+/// The softmax over both classes for each pixel, both `[B, S, S]`.
 #[derive(Debug, Clone)]
 pub struct Probabilities {
-    /// That it is good.
+    /// Probability that the pixel is good.
     pub normal: Tensor,
-    /// That it is damaged.
+    /// Probability that the pixel is damaged.
     pub abnormal: Tensor,
 }
 
-/// The difference of the logits of "abnormal" and "normal", `[B, L]`: 100 times that of the similarities of features
-/// `[B, L, D]` to each picture's anchors `[B, D, 2]`.
+/// The difference of the logits of "abnormal" and "normal", `[B, L]`: 100 times the difference of the
+/// similarities of features `[B, L, D]` to each picture's anchors `[B, D, 2]`.
 ///
 /// # Errors
-/// Anchors of another width or another number of pictures.
+/// The anchors have another width or number of pictures.
 pub fn logit_difference(features: &Tensor, anchors: &Tensor) -> Result<Tensor> {
     let direction = (anchors.narrow(2, 1, 1)? - anchors.narrow(2, 0, 1)?)?;
     features.matmul(&direction.contiguous()?)?.squeeze(D::Minus1)?.affine(LOGIT_SCALE, 0.0)
@@ -82,28 +82,28 @@ pub struct SegmentationLoss {
 }
 
 impl SegmentationLoss {
-    /// AA-CLIP's: focal, and Dice of both classes. Masks are `[B, S, S]`.
+    /// AA-CLIP's loss: focal, and Dice of both classes. Masks are `[B, S, S]`.
     ///
     /// # Errors
-    /// Masks of another shape.
+    /// The masks have another shape.
     pub fn aa_clip(p: &Probabilities, mask: &Tensor) -> Result<Self> {
         let good = mask.affine(-1.0, 1.0)?;
         Ok(Self { dice_normal: Some(dice(&p.normal, &good)?), ..Self::sdp_plus(p, mask)? })
     }
 
-    /// SDP+'s: focal, and Dice of the damaged pixels.
+    /// SDP+'s loss: focal, and Dice of the damaged pixels.
     ///
     /// # Errors
-    /// Masks of another shape.
+    /// The masks have another shape.
     pub fn sdp_plus(p: &Probabilities, mask: &Tensor) -> Result<Self> {
         Ok(Self { focal: focal(p, mask)?, dice_normal: None, dice_abnormal: dice(&p.abnormal, mask)? })
     }
 
-    /// SDP+'s where a batch holds one picture: the official code drops the batch axis of the mask, so that Dice takes
-    /// the picture's rows for pictures.
+    /// SDP+'s loss for a batch of one picture: the official code drops the batch axis of the mask, so Dice
+    /// treats the picture's rows as pictures.
     ///
     /// # Errors
-    /// Masks of another shape.
+    /// The masks have another shape.
     pub fn sdp_plus_by_rows(p: &Probabilities, mask: &Tensor) -> Result<Self> {
         let rows = |t: &Tensor| t.squeeze(0);
         let dice_abnormal = dice(&rows(&p.abnormal)?, &rows(mask)?)?;
@@ -113,7 +113,7 @@ impl SegmentationLoss {
     /// The sum of the parts.
     ///
     /// # Errors
-    /// None but the device's.
+    /// Errors of the device.
     pub fn total(&self) -> Result<Tensor> {
         let sum = (&self.focal + &self.dice_abnormal)?;
         match &self.dice_normal {
@@ -123,18 +123,18 @@ impl SegmentationLoss {
     }
 }
 
-/// The focal loss (gamma 2, no alpha) of probabilities, as both codes compute it: the target is one-hot, kept 1e-5 away
-/// from 0 and 1, and 1e-5 is added to the probability it picks.
+/// The focal loss (gamma 2, no alpha) of probabilities, as in both references: the one-hot target is clamped
+/// to 1e-5 and 1 - 1e-5, and 1e-5 is added to the selected probability.
 fn focal(p: &Probabilities, mask: &Tensor) -> Result<Tensor> {
     const SMOOTH: f64 = 1e-5;
-    // The target's share of "abnormal" is 1 - 1e-5 or 1e-5.
+    // The target for "abnormal" is 1 - 1e-5 or 1e-5.
     let share = mask.affine(1.0 - 2.0 * SMOOTH, SMOOTH)?;
     let picked = ((&share * &p.abnormal)? + (share.affine(-1.0, 1.0)? * &p.normal)?)?.affine(1.0, SMOOTH)?;
     let miss = picked.affine(-1.0, 1.0)?;
     (miss.sqr()? * picked.log()?)?.mean_all()?.neg()
 }
 
-/// `1 - mean over samples of (2 sum(p m) + 1) / (sum p + sum m + 1)`; the first axis is that of samples.
+/// `1 - mean over samples of (2 sum(p m) + 1) / (sum p + sum m + 1)`; the first axis is the samples.
 fn dice(probabilities: &Tensor, mask: &Tensor) -> Result<Tensor> {
     let sum = |t: &Tensor| t.flatten_from(1)?.sum(1);
     let both = sum(&(probabilities * mask)?)?.affine(2.0, 1.0)?;
@@ -142,11 +142,11 @@ fn dice(probabilities: &Tensor, mask: &Tensor) -> Result<Tensor> {
     both.div(&all)?.mean_all()?.affine(-1.0, 1.0)
 }
 
-/// AA-CLIP's cross-entropy of the image: logits are the bare similarities of `[B, D]` to each picture's anchors
-/// `[B, D, 2]`, without a temperature; `labels` `[B]` are 1 for damaged pictures.
+/// AA-CLIP's cross-entropy of the image: the logits are the plain similarities of `[B, D]` to each picture's
+/// anchors `[B, D, 2]`, without a temperature; `labels` `[B]` are 1 for damaged pictures.
 ///
 /// # Errors
-/// Anchors of another width or another number of pictures.
+/// The anchors have another width or number of pictures.
 pub fn image_cross_entropy(image: &Tensor, anchors: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let direction = (anchors.narrow(2, 1, 1)? - anchors.narrow(2, 0, 1)?)?;
     let difference = image.unsqueeze(1)?.matmul(&direction.contiguous()?)?.flatten_all()?;
@@ -155,10 +155,11 @@ pub fn image_cross_entropy(image: &Tensor, anchors: &Tensor, labels: &Tensor) ->
     against.exp()?.affine(1.0, 1.0)?.log()?.mean_all()
 }
 
-/// AA-CLIP's orthogonality term: the square of the mean over pictures of the product of both anchors, `[B, D, 2]`.
+/// AA-CLIP's orthogonality term: the square of the mean, over pictures, of the dot product of both anchors,
+/// `[B, D, 2]`.
 ///
 /// # Errors
-/// None but the device's.
+/// Errors of the device.
 pub fn orthogonality(anchors: &Tensor) -> Result<Tensor> {
     let product = (anchors.narrow(2, 0, 1)? * anchors.narrow(2, 1, 1)?)?;
     product.sum(1)?.mean_all()?.sqr()

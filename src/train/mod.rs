@@ -1,7 +1,7 @@
-//! Training on a frozen model: batches, losses, an optimiser, and the loop around them.
+//! Training with a frozen model: batches, losses, an optimiser, and the training loop.
 //!
-//! One stage is one optimiser over named variables. A [`Stage`], which a method writes, turns a [`Batch`] into [`Losses`]
-//! and [`Gradients`]; [`Adam`] makes the step; [`Run`] does so for all batches and saves the state.
+//! A stage is one optimiser over named variables. A method's [`Stage`] turns a [`Batch`] into [`Losses`] and
+//! [`Gradients`]; [`Adam`] applies the step; [`Run`] repeats this for all batches and saves the state.
 
 mod adam;
 mod augment;
@@ -23,20 +23,21 @@ pub use initial::Initial;
 pub use run::{Ended, LogLine, Run, Stage};
 pub use state::{Position, TrainingState};
 
-/// Whether training does what the official code does, or what the paper describes.
+/// Whether training follows the official code or the paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TrainingFidelity {
-    /// As the official code. AA-CLIP, stage 1: V-V attention over the pictures of a batch, the loss of the last level
-    /// alone. SDP+: features with the code's in-place updates, Dice by rows where a batch holds one picture.
+    /// As in the official code. AA-CLIP, stage 1: V-V attention over the pictures of a batch, loss of the
+    /// last level only. SDP+: features with the code's in-place updates, Dice by rows for batches of one
+    /// picture.
     #[default]
     Reference,
-    /// As the paper: attention over tokens, all levels, features as they are, Dice by pictures.
+    /// As in the paper: attention over tokens, all levels, unchanged features, Dice by pictures.
     Clean,
 }
 
 impl TrainingFidelity {
-    /// The name on the command line and in states.
+    /// The name on the command line and in state files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Reference => "reference",
@@ -45,16 +46,16 @@ impl TrainingFidelity {
     }
 }
 
-/// The terms of a loss, and their sum as it is back-propagated.
+/// The weighted terms of a loss, and their sum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
-    /// The sum.
+    /// The sum, which is back-propagated.
     pub total: f32,
-    /// Its terms, weighted as they enter it, by name.
+    /// The weighted terms by name.
     pub terms: Vec<(String, f32)>,
 }
 
-/// A loss that is still on the graph, term by term.
+/// The terms of a loss on the graph.
 #[derive(Default)]
 pub struct Terms {
     sum: Option<Tensor>,
@@ -62,10 +63,10 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Adds a term under its name.
+    /// Adds a named term.
     ///
     /// # Errors
-    /// A term that is no scalar.
+    /// The term is not a scalar.
     pub fn add(&mut self, name: impl Into<String>, term: Tensor) -> Result<()> {
         self.sum = Some(match self.sum.take() {
             Some(sum) => (sum + &term)?,
@@ -75,10 +76,10 @@ impl Terms {
         Ok(())
     }
 
-    /// Adds a level's segmentation loss.
+    /// Adds the segmentation loss of a level.
     ///
     /// # Errors
-    /// As [`Terms::add`].
+    /// Errors of [`Terms::add`].
     pub fn add_segmentation(&mut self, level: usize, parts: &loss::SegmentationLoss) -> Result<()> {
         self.add(format!("level{level}.focal"), parts.focal.clone())?;
         if let Some(dice) = &parts.dice_normal {
@@ -87,10 +88,10 @@ impl Terms {
         self.add(format!("level{level}.dice_abnormal"), parts.dice_abnormal.clone())
     }
 
-    /// The sum to go back from, and all values.
+    /// The sum for the backward pass, and all values.
     ///
     /// # Errors
-    /// No term at all.
+    /// There are no terms.
     pub fn finish(self) -> Result<(Tensor, Losses)> {
         let Some(sum) = self.sum else { candle_core::bail!("a loss without terms") };
         let value = |t: &Tensor| t.to_scalar::<f32>();
@@ -99,10 +100,10 @@ impl Terms {
     }
 }
 
-/// Anchors of each picture, `[B, D, 2]`, from those of classes `[D, 2]`.
+/// The anchors of each picture, `[B, D, 2]`, from the anchors of the classes, `[D, 2]`.
 ///
 /// # Errors
-/// A class without anchors.
+/// A class has no anchors.
 pub fn anchors_of(classes: &[usize], anchors: &[Tensor]) -> Result<Tensor> {
     let each: Vec<&Tensor> = classes.iter().filter_map(|&c| anchors.get(c)).collect();
     if each.len() != classes.len() {

@@ -1,4 +1,4 @@
-//! The loop around a stage: batches, steps, checkpoints, a log.
+//! The training loop of a stage: batches, steps, checkpoints, a log.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,15 +12,15 @@ use super::{Adam, Batch, Batches, Gradients, Losses, Position, TrainingState};
 use crate::progress::Progress;
 use crate::{Error, Provenance, Result, pipeline};
 
-/// Something that learns from batches.
+/// A stage of training: learns from batches.
 pub trait Stage {
-    /// Its name in states and logs.
+    /// Its name in state files and logs.
     fn name(&self) -> &'static str;
 
     /// Losses and gradients of a batch.
     ///
     /// # Errors
-    /// A batch that does not fit the tower.
+    /// The batch does not fit the tower.
     fn gradients(&self, batch: &Batch) -> candle_core::Result<(Losses, Gradients)>;
 
     /// The learning rate of the next step.
@@ -51,44 +51,44 @@ pub struct LogLine {
     pub losses: Losses,
     /// The learning rate of the step.
     pub rate: f64,
-    /// Pictures a second, of this step.
+    /// Pictures per second in this step.
     pub images_per_second: f64,
 }
 
-/// What a stage is run with.
+/// Inputs and options of a training run.
 pub struct Run<'a> {
     /// The pictures.
     pub batches: Batches<'a>,
-    /// Epochs in all.
+    /// Number of epochs.
     pub epochs: usize,
-    /// The device of batches.
+    /// The device for batches.
     pub device: &'a Device,
-    /// Where the state is kept.
+    /// The state file.
     pub state: PathBuf,
-    /// Where lines are added.
+    /// The log file; lines are appended.
     pub log: PathBuf,
-    /// What the run was begun with.
+    /// The settings of the run.
     pub settings: Provenance,
-    /// Set from outside to end after the current step.
+    /// Set from outside to stop after the current step.
     pub stop: &'a AtomicBool,
-    /// End after this many more steps, of all stages.
+    /// Stops after this many more steps, counted over all stages.
     pub steps_left: Option<usize>,
     /// Whether progress is shown.
     pub progress: Progress,
 }
 
-/// How a stage ended.
+/// How a stage ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// All epochs are done.
+    /// All epochs are finished.
     Finished,
-    /// It was stopped; the state is saved.
+    /// Training was stopped; the state is saved.
     Stopped,
 }
 
-/// Why an epoch ended before its last batch.
+/// The reason for ending an epoch before its last batch.
 enum Halt {
-    /// It was asked to; `next` is the first batch that was not trained on.
+    /// Training was stopped; `next` is the first batch without training.
     Stopped {
         next: usize,
     },
@@ -102,11 +102,11 @@ impl From<Error> for Halt {
 }
 
 impl Run<'_> {
-    /// Trains from `start` (finished epochs and batches) to the last epoch. `after_epoch` is called with the number of
-    /// finished epochs; the state is saved after it, and when training is stopped.
+    /// Trains from `start` (finished epochs and batches) to the last epoch. `after_epoch` is called with the
+    /// number of finished epochs; the state is saved after it, and when training is stopped.
     ///
     /// # Errors
-    /// A picture that cannot be read, a loss that is not finite (the batch is named), a file that cannot be written.
+    /// A picture cannot be read, a loss is not finite (the batch is named), or a file cannot be written.
     pub fn train(
         &mut self,
         stage: &mut dyn Stage,
@@ -161,10 +161,7 @@ impl Run<'_> {
                 if let Some(left) = &mut self.steps_left {
                     *left = left.saturating_sub(1);
                 }
-                match self.must_stop() {
-                    true => Err(Halt::Stopped { next: number + 1 }),
-                    false => Ok(()),
-                }
+                if self.must_stop() { Err(Halt::Stopped { next: number + 1 }) } else { Ok(()) }
             });
             let next = match ended {
                 Err(Halt::Failed(error)) => return Err(*error),

@@ -1,4 +1,4 @@
-//! Training that was interrupted, on disk.
+//! The saved state of a training run.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Adam;
 use crate::{Error, Provenance, Result, files};
 
-/// How far training has come.
+/// Progress of a training run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The stage: `text`, `image` or `linear`.
@@ -22,12 +22,12 @@ pub struct Position {
     pub batch: usize,
 }
 
-/// Everything that training goes on from: where it is, the optimiser with the variables' values, and what settings it
-/// was begun with.
+/// Everything needed to resume training: the progress, the optimiser with the variables' values, and the
+/// settings of the run.
 pub struct TrainingState {
-    /// How far it has come.
+    /// The progress.
     pub position: Position,
-    /// What it was begun with.
+    /// The settings of the run.
     pub settings: Provenance,
     steps: usize,
     tensors: HashMap<String, (Vec<usize>, Vec<f32>)>,
@@ -46,7 +46,7 @@ impl TrainingState {
     /// The state of an optimiser.
     ///
     /// # Errors
-    /// None but the device's.
+    /// Errors of the device.
     pub fn of(position: Position, settings: Provenance, adam: &Adam) -> Result<Self> {
         let mut tensors = HashMap::new();
         for trained in &adam.trained {
@@ -60,10 +60,10 @@ impl TrainingState {
         Ok(Self { position, settings, steps: adam.steps, tensors })
     }
 
-    /// Writes it, atomically.
+    /// Writes the state atomically.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let failed = |source| Error::io("write", path, source);
         let header =
@@ -87,10 +87,10 @@ impl TrainingState {
         files::write_atomic(path, &data).map_err(failed)
     }
 
-    /// Reads one.
+    /// Reads a state.
     ///
     /// # Errors
-    /// A file that cannot be read or is not such a state.
+    /// The file cannot be read or is not a training state.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
         let bad = |reason: String| {
@@ -114,10 +114,11 @@ impl TrainingState {
         Ok(Self { position, settings, steps, tensors })
     }
 
-    /// Puts the state into an optimiser over the same variables.
+    /// Copies the state into an optimiser with the same variables. `path` is the path of the state, for error
+    /// messages.
     ///
     /// # Errors
-    /// A variable that is missing or has another shape; `path` is the state's, for the message.
+    /// A variable is missing or has another shape.
     pub fn restore(&self, adam: &mut Adam, path: &Path, device: &Device) -> Result<()> {
         for trained in &mut adam.trained {
             let shape = trained.var.dims().to_vec();

@@ -1,11 +1,12 @@
-//! Density clusters.
+//! DBSCAN clusters.
 
 use ndarray::Array2;
 
 use super::squared_distance;
 
-/// The cluster of each row of `[N, D]`, `None` for noise. Clusters are numbered by their first core point; a point
-/// counts as its own neighbour; a border point belongs to the first cluster that reaches it (as scikit-learn).
+/// The cluster of each row of `[N, D]`, `None` for noise. Clusters are numbered by their first core point; a
+/// point counts as its own neighbour; a border point belongs to the first cluster that reaches it (as in
+/// scikit-learn).
 pub(super) fn labels(rows: &Array2<f64>, eps: f64, min_samples: usize) -> Vec<Option<usize>> {
     let count = rows.nrows();
     let neighbours: Vec<Vec<usize>> = (0..count)

@@ -1,11 +1,11 @@
-//! The mean, weighted by how close to others a sentence lies.
+//! The mean of the sentences, weighted by their density.
 
 use ndarray::{Array1, Array2};
 
 use super::squared_distance;
 
-/// Mean of rows `[N, D]`, weighted by their density. The common factor of the densities cancels out, so they are
-/// taken relative to the largest: no bandwidth can under- or overflow them.
+/// Mean of rows `[N, D]`, weighted by their density. Densities are relative to the largest, so that no
+/// bandwidth overflows or underflows them; the common factor cancels out.
 pub(super) fn vector(rows: &Array2<f64>, bandwidth: f64) -> Array1<f64> {
     let densities = log_density(rows, bandwidth);
     let largest = densities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -13,8 +13,8 @@ pub(super) fn vector(rows: &Array2<f64>, bandwidth: f64) -> Array1<f64> {
     weights.dot(rows) / weights.sum()
 }
 
-/// The logarithm of a Gaussian kernel density estimate at each row of `[N, D]`, the row itself included (what
-/// scikit-learn's `KernelDensity.score_samples` gives for its own data).
+/// The logarithm of a Gaussian kernel density estimate at each row of `[N, D]`, the row itself included (as
+/// scikit-learn's `KernelDensity.score_samples` on its own data).
 pub fn log_density(rows: &Array2<f64>, bandwidth: f64) -> Array1<f64> {
     let (count, width) = rows.dim();
     let normaliser =

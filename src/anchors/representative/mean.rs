@@ -1,4 +1,4 @@
-//! The mean of all sentences: the reference's default.
+//! The mean of all sentences, the reference's default.
 
 use ndarray::{Array1, Array2, Axis};
 

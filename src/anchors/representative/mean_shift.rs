@@ -6,11 +6,12 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::squared_distance;
 
-/// The cluster of each row of `[N, D]`: mean shift with a flat kernel and a seed at every row, as scikit-learn.
+/// The cluster of each row of `[N, D]`: mean shift with a flat kernel and a seed at every row, as in
+/// scikit-learn.
 ///
-/// A seed moves to the mean of the rows within `bandwidth` until it moves less than a thousandth of that. Modes are
-/// ordered by how many rows they cover; one within `bandwidth` of a better one is dropped; rows belong to the
-/// nearest that is left.
+/// A seed moves to the mean of the rows within `bandwidth` until it moves less than a thousandth of the
+/// bandwidth. Modes are ordered by the number of rows within `bandwidth`; a mode within `bandwidth` of a
+/// better one is dropped; each row belongs to the nearest remaining mode.
 pub(super) fn labels(rows: &Array2<f64>, bandwidth: f64, max_iterations: usize) -> Vec<Option<usize>> {
     let mut modes: Vec<(usize, Array1<f64>)> = Vec::new();
     for seed in rows.rows() {
@@ -38,7 +39,7 @@ pub(super) fn labels(rows: &Array2<f64>, bandwidth: f64, max_iterations: usize) 
         .collect()
 }
 
-/// The mode above a seed, and how many rows it covers; `None` where no row is near.
+/// The mode reached from a seed, and the number of rows it covers; `None` if no row is near.
 fn climb(
     rows: &Array2<f64>,
     mut mode: Array1<f64>,

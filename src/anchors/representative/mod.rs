@@ -12,15 +12,15 @@ use super::AnchorError;
 
 pub use kde::log_density as kde_log_density;
 
-/// How many vectors become one. Parameters and their defaults are the reference's.
+/// How many vectors are combined into one. Parameters and defaults are the reference's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Representative {
-    /// Their mean.
+    /// The mean.
     Mean,
     /// The first principal component, where each sentence is centred over its own coordinates.
     Pca,
-    /// Their mean, weighted by a Gaussian kernel density estimate.
+    /// The mean, weighted by a Gaussian kernel density estimate.
     Kde {
         /// Width of the kernel.
         bandwidth: f64,
@@ -29,11 +29,11 @@ pub enum Representative {
     Dbscan {
         /// Radius of a neighbourhood.
         eps: f64,
-        /// Points in a neighbourhood, its centre included, that make the centre a core point.
+        /// Points in a neighbourhood, its centre included, needed for a core point.
         min_samples: usize,
     },
-    /// The mean of the largest mean-shift cluster (flat kernel). At the default bandwidth it covers the whole unit
-    /// sphere and so equals the mean.
+    /// The mean of the largest mean-shift cluster (flat kernel). The default bandwidth covers the whole unit
+    /// sphere, so the result equals the mean.
     MeanShift {
         /// Radius of the kernel.
         bandwidth: f64,
@@ -62,7 +62,7 @@ impl Representative {
         Self::Kde { bandwidth: 0.3 }
     }
 
-    /// DBSCAN with the reference's parameters for every data set but VisA (for which it uses 1.5 and 25).
+    /// DBSCAN with the reference's parameters for every data set except VisA (1.5 and 25 there).
     pub fn dbscan() -> Self {
         Self::Dbscan { eps: 0.5, min_samples: 15 }
     }
@@ -77,7 +77,7 @@ impl Representative {
     /// Arithmetic is in f64.
     ///
     /// # Errors
-    /// A parameter out of range, embeddings without a direction, or a clustering without a cluster.
+    /// A parameter is out of range, the embeddings have no direction, or a clustering finds no cluster.
     pub fn vector(self, embeddings: ArrayView2<'_, f32>) -> Result<Array1<f32>, AnchorError> {
         self.check()?;
         let rows = unit_rows(embeddings)?;
@@ -96,7 +96,7 @@ impl Representative {
             }
         };
         let norm = vector.dot(&vector).sqrt();
-        // The sum of opposite unit vectors is nothing but rounding.
+        // The sum of opposite unit vectors is only rounding error.
         if !norm.is_finite() || norm < 1e-9 {
             return Err(AnchorError::Degenerate("they cancel out"));
         }
@@ -104,9 +104,10 @@ impl Representative {
     }
 
     fn check(self) -> Result<(), AnchorError> {
-        let positive = |what, x: f64| match x > 0.0 && x.is_finite() {
-            true => Ok(()),
-            false => {
+        let positive = |what, x: f64| {
+            if x > 0.0 && x.is_finite() {
+                Ok(())
+            } else {
                 Err(AnchorError::Parameter { what, expected: "a positive number", found: x.to_string() })
             }
         };
@@ -140,7 +141,7 @@ fn unit_rows(embeddings: ArrayView2<'_, f32>) -> Result<Array2<f64>, AnchorError
     Ok(rows)
 }
 
-/// The mean of the most frequent label's rows; the lowest label wins a tie, `None` belongs to no cluster.
+/// The mean of the rows with the most frequent label; the lowest label wins a tie; `None` means no cluster.
 fn largest_cluster(rows: &Array2<f64>, labels: &[Option<usize>]) -> Option<Array1<f64>> {
     let mut sizes = vec![0usize; labels.iter().flatten().max()? + 1];
     labels.iter().flatten().for_each(|&l| sizes[l] += 1);
@@ -198,7 +199,7 @@ mod tests {
         }
         let opposite = array![[1.0f32, 0.0], [-1.0, 0.0]];
         assert!(matches!(Representative::Mean.vector(opposite.view()), Err(AnchorError::Degenerate(_))));
-        // Constant rows have nothing left once they are centred.
+        // Constant rows are zero after centring.
         let constant = array![[1.0f32, 1.0], [2.0, 2.0]];
         assert!(matches!(Representative::Pca.vector(constant.view()), Err(AnchorError::Degenerate(_))));
     }

@@ -1,17 +1,17 @@
-//! The direction the sentences have most in common.
+//! The first principal component of the sentences.
 
 use ndarray::{Array1, Array2, Axis};
 
 use super::mean;
 
-/// The first principal component of rows `[N, D]`, turned to the side of their mean.
+/// The first principal component of rows `[N, D]`, with the sign that points to the side of their mean.
 ///
-/// The reference takes the coordinates for samples and the sentences for variables, so every sentence is centred
-/// over its own coordinates. The component is `Xc u` with `u` the top eigenvector of the `N x N` Gram matrix, or
-/// the top eigenvector of the `D x D` one itself, whichever is smaller.
+/// The reference treats coordinates as samples and sentences as variables, so every sentence is centred over
+/// its own coordinates. The component is `Xc u` with `u` the top eigenvector of the `N x N` Gram matrix, or
+/// the top eigenvector of the `D x D` matrix itself, whichever is smaller.
 pub(super) fn vector(rows: &Array2<f64>) -> Array1<f64> {
     let centred = rows - &rows.sum_axis(Axis(1)).insert_axis(Axis(1)) / rows.ncols() as f64;
-    // Rows that were constant leave no variance and no direction.
+    // Constant rows leave no variance and no direction.
     if centred.iter().all(|v| v.abs() < 1e-12) {
         return Array1::zeros(rows.ncols());
     }
@@ -23,13 +23,13 @@ pub(super) fn vector(rows: &Array2<f64>) -> Array1<f64> {
     if mean::vector(rows).dot(&direction) < 0.0 { -direction } else { direction }
 }
 
-/// Squarings, at most: they tell eigenvalues apart that differ by a part in 10^12.
+/// Largest number of squarings: it separates eigenvalues that differ by one part in 10^12.
 const MOST_SQUARINGS: usize = 40;
 
 /// The unit eigenvector of the largest eigenvalue of a positive semidefinite matrix that is not zero.
 ///
-/// A power of the matrix nears the projection onto it. With a trace of 1 the trace of the square is
-/// 1 - 2 r, where r is how far the second eigenvalue has come down: below 1e-9 the square itself is exact.
+/// Powers of the matrix converge to the projection onto it. For a matrix with trace 1 the trace of the square
+/// is 1 - 2 r, where r is the remaining share of the second eigenvalue; below 1e-9 the square is exact.
 fn top_eigenvector(mut power: Array2<f64>) -> Array1<f64> {
     for _ in 0..MOST_SQUARINGS {
         power /= power.diag().sum();

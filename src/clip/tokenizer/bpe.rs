@@ -3,7 +3,7 @@
 use instant_clip_tokenizer::{Token, Tokenizer};
 use regex::Regex;
 
-/// Which literal strings in a text stand for the start and end token: the two reference codes disagree.
+/// The literal strings that mean the start and end token in a text; the two references differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SpecialTokens {
@@ -51,7 +51,7 @@ impl ClipBpe {
         id(self.vocabulary.end_of_text())
     }
 
-    /// The ids of a cleaned text, between start and end token.
+    /// The ids of a cleaned text, including start and end token.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let (start, end) = (id(self.vocabulary.start_of_text()), self.end_id());
         let [start_literal, end_literal] = self.special.literals();

@@ -10,25 +10,25 @@ pub use bpe::SpecialTokens;
 
 use crate::guard::guarded;
 
-/// The largest published vocabularies take some 30 MB.
+/// The largest published vocabularies have about 30 MB.
 const LARGEST_FILE: u64 = 256 << 20;
 
-/// A sentence has some 77 tokens; cleaning and merging take time that grows faster than the text.
+/// A sentence has about 77 tokens; the time for cleaning and merging grows faster than the text.
 const LONGEST_TEXT: usize = 64 << 10;
 
-/// Why a tokenizer panicked: it is not checked as a whole when it is read.
+/// The reason for a panic of the tokenizer: reading the file does not check its consistency.
 const CONTRADICTS: &str = "its `tokenizer.json` contradicts itself";
 
-/// Why sentences could not be turned into tokens.
+/// The reason why sentences could not be tokenized.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
-    /// A model folder's `tokenizer.json` cannot be used.
+    /// A model folder's `tokenizer.json` is invalid.
     #[error("{} is not a usable tokenizer: {reason}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The tokenizer refused a text.
@@ -49,7 +49,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Takes ids without padding; the vector of the sentence is read at the first `end_id`.
+    /// From ids without padding; the vector of the sentence is read at the first `end_id`.
     fn new(ids: Vec<u32>, end_id: u32) -> Self {
         let end = ids.iter().position(|&id| id == end_id).unwrap_or(ids.len().saturating_sub(1));
         Self { ids, end }
@@ -60,7 +60,7 @@ impl Tokens {
         &self.ids
     }
 
-    /// Where the first end token stands: the row that becomes the sentence's vector.
+    /// Position of the first end token; its row becomes the sentence's vector.
     pub fn end(&self) -> usize {
         self.end
     }
@@ -83,15 +83,15 @@ enum Kind {
 }
 
 impl Tokenizer {
-    /// CLIP's own vocabulary, which the program carries.
+    /// CLIP's own vocabulary, built into the program.
     pub fn clip(context_length: usize, special: SpecialTokens) -> Self {
         Self { kind: Kind::Clip(Box::new(bpe::ClipBpe::new(special))), context_length }
     }
 
-    /// The tokenizer of a model folder: its `tokenizer.json` where there is one, else CLIP's own.
+    /// The tokenizer of a model folder: its `tokenizer.json` if present, else CLIP's own.
     ///
     /// # Errors
-    /// A `tokenizer.json` that cannot be used.
+    /// The `tokenizer.json` is invalid.
     pub fn for_model(
         dir: &Path,
         context_length: usize,
@@ -106,10 +106,10 @@ impl Tokenizer {
         Self::from_bytes(path, &bytes, context_length)
     }
 
-    /// The tokenizer of a `tokenizer.json`; `path` is what errors call it.
+    /// The tokenizer from the content of a `tokenizer.json`; errors name it `path`.
     ///
     /// # Errors
-    /// One that cannot be used.
+    /// The content is invalid.
     pub(crate) fn from_bytes(
         path: PathBuf,
         bytes: &[u8],
@@ -119,10 +119,11 @@ impl Tokenizer {
         let mut tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(bytes))
             .ok_or_else(|| unusable(CONTRADICTS.to_owned()))?
             .map_err(|e| unusable(e.to_string()))?;
-        // Both are done here, the way the reference does them.
+        // Padding and truncation are done here, as in the reference.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
-        // An empty sentence shows what the template adds to every one: the end token comes last, whatever its id.
+        // An empty sentence contains only the tokens added by the template; the end token is the last,
+        // whatever its id.
         let frame = guarded(|| tokenizer.encode("", true))
             .ok_or_else(|| unusable(CONTRADICTS.to_owned()))?
             .map_err(|e| unusable(e.to_string()))?;
@@ -132,12 +133,13 @@ impl Tokenizer {
         Ok(Self { kind: Kind::File { tokenizer: Box::new(tokenizer), path, end_id }, context_length })
     }
 
-    /// Cleans and encodes one sentence; one that is too long is cut, its last token becoming the end token.
+    /// Cleans and encodes one sentence. A sentence that is too long is cut, and its last token becomes the
+    /// end token.
     ///
     /// Cleaning is the reference's: text repair (ftfy), HTML entities, white space, lower case.
     ///
     /// # Errors
-    /// A text of more than 64 KiB; others only a model's own `tokenizer.json` can refuse.
+    /// The text has more than 64 KiB, or a model's own `tokenizer.json` refuses it.
     pub fn encode(&self, text: &str) -> Result<Tokens, TokenizerError> {
         if text.len() > LONGEST_TEXT {
             let shown = text.chars().take(40).chain("..".chars()).collect();
@@ -164,7 +166,7 @@ impl Tokenizer {
         Ok(Tokens::new(ids, end_id))
     }
 
-    /// A name for cache keys: sentences tokenized under different names may differ.
+    /// A name for cache keys; tokenizers of different names may give different tokens.
     pub fn name(&self) -> String {
         match &self.kind {
             Kind::Clip(bpe) => format!("clip/{:?}", bpe.special()),

@@ -1,23 +1,24 @@
-//! UTF-8 that was read as Windows-1252 or Latin-1: `cafÃ©` for `café`.
+//! Repair of UTF-8 that was decoded as Windows-1252 or Latin-1: `cafÃ©` for `café`.
 
 use std::borrow::Cow;
 
-/// The characters of Windows-1252 at the bytes 0x80 to 0x9F. Five bytes have none: they keep Latin-1's.
+/// The characters of Windows-1252 for the bytes 0x80 to 0x9F. Five bytes are undefined there: they keep
+/// Latin-1's characters.
 const WINDOWS_1252: [char; 32] = [
     '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
     '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// The character that Windows-1252 has for a control character of Latin-1.
+/// The character of Windows-1252 for a control character of Latin-1.
 pub(super) fn of_control(c: char) -> char {
     (c as usize).checked_sub(0x80).and_then(|i| WINDOWS_1252.get(i)).copied().unwrap_or(c)
 }
 
-/// Damage on damage, at most.
+/// Largest number of repeated repairs.
 const MOST_TIMES: usize = 16;
 
-/// Reads every run of characters again as UTF-8 that is valid as such and unlikely as text, until there is none. One such
-/// run convinces: where all of a text is valid UTF-8, all of it is read again.
+/// Decodes runs of characters again as UTF-8 if they are valid UTF-8 and unlikely as text, until no such run
+/// is left. If the whole text is valid UTF-8, one unlikely run is enough to decode all of it again.
 pub(super) fn repair(text: &str) -> Cow<'_, str> {
     let mut repaired = Cow::Borrowed(text);
     for _ in 0..MOST_TIMES {
@@ -59,12 +60,12 @@ fn repair_once(text: &str) -> Option<String> {
     Some(repaired)
 }
 
-/// Characters whose bytes are one character of UTF-8.
+/// Characters with the bytes of one UTF-8 character.
 struct Sequence {
     start: usize,
     end: usize,
     character: char,
-    /// Whether no one writes these characters in this order.
+    /// Whether this sequence is unlikely in real text.
     is_unlikely: bool,
 }
 
@@ -84,7 +85,7 @@ impl Sequence {
         let tail = chars.get(start + 1..end)?;
         let mut bytes = [lead, 0, 0, 0];
         for (slot, &c) in bytes[1..].iter_mut().zip(tail) {
-            // What was lost before may have been any byte.
+            // A lost character may have been any byte.
             *slot = if c == char::REPLACEMENT_CHARACTER { 0xbf } else { byte(c)? };
         }
         let read = std::str::from_utf8(&bytes[..count]).ok()?.chars().next()?;
@@ -93,7 +94,8 @@ impl Sequence {
         Some(Self { start, end, character, is_unlikely: is_unlikely(chars[start], tail, chars.get(end)) })
     }
 
-    /// `Ã` and `Â` before a space that was a no-break space, the second byte of `à` or of the space itself.
+    /// `Ã` and `Â` before a space that replaced a no-break space: the second byte of `à`, or of the no-break
+    /// space itself.
     fn before_space(chars: &[char], start: usize) -> Option<Self> {
         let (end, character) = match chars.get(start..start + 2)? {
             ['Ã', ' '] => (start + 1, 'à'),
@@ -105,13 +107,14 @@ impl Sequence {
     }
 }
 
-/// The byte that Windows-1252 or Latin-1 reads as a character.
+/// The byte of a character in Windows-1252 or Latin-1.
 fn byte(c: char) -> Option<u8> {
     let control = || WINDOWS_1252.iter().position(|known| *known == c).map(|i| 0x80 + i as u8);
     u8::try_from(c).ok().or_else(control)
 }
 
-/// Whether a letter is never followed by these characters: `É…` ends a sentence, `Ã©` and `â€` are no text.
+/// Whether `lead` is never followed by these characters in real text: `É…` can end a sentence, `Ã©` and `â€`
+/// are not text.
 fn is_unlikely(lead: char, tail: &[char], next: Option<&char>) -> bool {
     let is_control = |c: &char| matches!(c, '\u{80}'..='\u{9f}');
     let is_quote = |c: &char| {
@@ -140,7 +143,7 @@ fn is_unlikely(lead: char, tail: &[char], next: Option<&char>) -> bool {
     match (lead, tail) {
         (_, tail) if tail.iter().any(is_control) => true,
         ('Â' | 'Ã' | 'Î' | 'Ð', [c]) => !matches!(c, '…' | '’'),
-        // Letters of faces and of the ends of words.
+        // Letters of emoticons and of word endings.
         ('Ò'..='Ö' | 'Ù'..='Û' | 'Þ', [_]) => false,
         ('ß', [c]) => !is_plain(c) && !is_number(c),
         (_, [c]) if is_quote(c) => next.is_some_and(|next| next.is_alphanumeric()),
@@ -165,7 +168,7 @@ mod tests {
             ("×©×œ×•×", "שלו×"),
             ("voilÃ\u{a0} le travail", "voilà le travail"),
             ("voilÃ le travail", "voilà le travail"),
-            // Not all of it: the rest is text.
+            // Only one run is decoded; the rest is text.
             ("naïve cafÃ© 猫", "naïve café 猫"),
             ("like this â€œ猫â€\u{fffd}", "like this “猫\u{fffd}"),
         ] {
