@@ -179,7 +179,7 @@ fn an_interrupted_run_continues() {
     assert!(eval(&[]).ok().stderr.contains("1 scored"));
     // Other settings are refused with what differs, and started over on request.
     let mut refused = Refusals::default();
-    refused.line(&["--levels", "1,2"], &here.tiny("eval", &["parts", "--levels", "1,2"]));
+    refused.lines(&["--levels", "1,2"], &here.tiny("eval", &["parts", "--levels", "1,2"]));
     insta::assert_snapshot!(refused.0);
     assert!(eval(&["--levels", "1,2", "--fresh"]).ok().stderr.contains("8 scored"));
     // Without maps there is nothing to continue from.

@@ -35,14 +35,8 @@ Many pictures with --out:
 
 Score:
   The score of a picture is in 0..1 and depends on that picture, the model, the prompts and the
-  settings alone, so scores of one run's settings can be compared. It is the mean of the whole
-  picture's value and of the probability that follows from the map's highest value:
-    sdp       components.text_prob (the class token against both text anchors at CLIP's
-              temperature, 100) and sigmoid(2 * 100 * map_max / levels)
-    sdp-plus  components.text_prob and map_max / levels, cut to 0..1
-    aa-clip   components.image_pred ((cosine to the abnormal anchor + 1) / 2) and
-    aa-sdp    sigmoid(2 * (map_max / levels - 1/2)); with --domain medical the latter alone
-  A probability of 0.5 means as near to normal as to damaged.
+  settings alone, so scores of one run's settings can be compared. `aaclip methods` says how each
+  method makes it; a probability of 0.5 means as near to normal as to damaged.
 
 Exit codes:
   0  all inputs were scored; also of a watch that Ctrl-C ended

@@ -57,7 +57,7 @@ pub struct DetectorArgs {
     /// Tiles are spread evenly, overlap by at least --overlap and are never larger than the picture's shorter side; at
     /// most 1024 a picture. Their maps are blended with weights that fade over the overlap, and smoothed once.
     ///
-    /// Effect on the score: its formula stays. The whole picture's value (components.text_prob or image_pred) comes
+    /// Effect on the score: its formula stays. The whole picture's value (components.image) comes
     /// from one more pass over the whole picture, as without tiles; map_max is the highest value of the blended map.
     /// Small defects, which a whole picture made small hides, raise it; so does the texture of good parts, and more
     /// tiles find more of that. Thresholds must come from pictures looked at with the same tiles: `calibrate` takes
