@@ -100,8 +100,8 @@ pub(super) fn parent(file: &Path) -> PathBuf {
     }
 }
 
-/// The parts of a path in a metadata file; `None` if it is empty, absolute or leads out of the file's folder.
-/// `\` separates too, because some files were written on Windows.
+/// A path that a file gives for another one below its folder, in parts; `None` if it is empty, absolute or leads
+/// out. `\` separates too: some files were written on Windows.
 pub(super) fn inside(text: &str) -> Option<Vec<String>> {
     let text = text.replace('\\', "/");
     let drive = text.as_bytes().get(1) == Some(&b':');

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-/// A problem of one file of a data set. [`fmt::Display`] gives one line with the file's name.
+/// What is wrong with a file of a data set. [`fmt::Display`] gives one line that names the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
     /// The file or folder; serialised as text, whatever bytes it has.
