@@ -1,4 +1,4 @@
-//! The one error type of the public API; each module contributes its own part.
+//! The error type of the public API; each module adds its own part.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::{
 /// Result of a fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Anything that can go wrong, with the file, tensor or setting it is about.
+/// Any error, with the file, tensor or setting concerned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,37 +31,37 @@ pub enum Error {
     /// The registry, the model cache or a download.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// A model configuration.
+    /// A model configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A tokenizer file or a text it refused.
+    /// A tokenizer file is invalid, or a tokenizer refused a text.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// Trained weights of a method.
+    /// The trained weights of a method cannot be used.
     #[error(transparent)]
     Trained(Box<TrainedError>),
-    /// Prompts and text anchors.
+    /// Prompts or text anchors cannot be used.
     #[error(transparent)]
     Anchors(#[from] AnchorError),
-    /// A data set: not found, in no known layout, or without what was asked for.
+    /// A data set does not exist, has no known layout, or lacks a requested part.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// An evaluation's files.
+    /// The files of an evaluation cannot be used.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
-    /// Results of an earlier run.
+    /// The results of an earlier run cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A run over many pictures.
+    /// A run over many pictures cannot start.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// A run's results that cannot be shown.
+    /// The results of a run cannot be shown.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried: "read", "write", "create".
+        /// The attempted action: "read", "write", "create".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -71,26 +71,26 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("computation failed: {0}")]
     Tensor(#[from] candle_core::Error),
-    /// A result that is not a number: it must not reach any output.
+    /// A result is not finite; it must not reach the output.
     #[error("{what} is not a finite number: the weights or the picture are damaged")]
     NotFinite {
-        /// What was computed.
+        /// The computed value.
         what: &'static str,
     },
-    /// This program failed on a picture where it should have said what is wrong.
+    /// This program failed on a picture without a proper error.
     #[error("a fault of aaclip, not of {}: please report it with the message above and the picture", path.display())]
     Bug {
         /// The picture.
         path: PathBuf,
     },
-    /// Settings that contradict each other or the model.
+    /// Settings contradict each other or the model.
     #[error("{0}")]
     Setting(String),
 }
 
 impl From<TrainedError> for Error {
     fn from(error: TrainedError) -> Self {
-        // By far the largest part: boxed, so that every other result stays small.
+        // Much larger than the others: boxed, so that results stay small.
         Self::Trained(Box::new(error))
     }
 }
@@ -101,8 +101,8 @@ impl Error {
         Self::Io { action, path: path.as_ref().to_owned(), source }
     }
 
-    /// The kind of problem in one word, for programs that read records: that of the picture ([`ImageError::kind`]),
-    /// `io`, `computation`, `bug` or `setup`.
+    /// The kind of problem in one word, for programs that read records: the kind of the picture's problem
+    /// ([`ImageError::kind`]), `io`, `computation`, `bug` or `setup`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Image(error) => error.kind(),

@@ -1,4 +1,4 @@
-//! Panics that must not end a run over many pictures.
+//! Catches panics that must not end a run over many pictures.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,20 +7,20 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread runs a decoder or a tokenizer of another crate on content from outside. A panic there becomes an
-/// error about that content, so a panic hook need not report it.
+/// Whether this thread runs a decoder or a tokenizer of another crate on external content. A panic there
+/// becomes an error of the content, so a panic hook need not report it.
 pub fn is_guarded() -> bool {
     GUARDED.get()
 }
 
-/// Runs code on one picture; `None` if it panics. What `run` borrows must not be used after a panic.
+/// Runs code on one picture; `None` if it panics. Values borrowed by `run` must not be used after a panic.
 ///
-/// A panic of our own code is a fault of ours: the panic hook reports it.
+/// A panic of this crate's own code is a bug: the panic hook reports it.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
-/// [`caught`] for code of another crate on content from outside, where a panic is an error of that content.
+/// [`caught`] for code of another crate on external content: a panic is an error of the content.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     let before = GUARDED.replace(true);
     let result = caught(run);

@@ -1,5 +1,5 @@
-//! Results that survive an interruption: a file of JSON lines that one process at a time appends to, beside a file of
-//! the settings they were made with.
+//! Results that survive an interruption: a file of JSON lines, appended to by one process at a time, and a
+//! file with the settings of the run.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use crate::lines::{Line, Lines};
 use crate::{Error, Result, files};
 
-/// Longest line that is read, in bytes: a record with a million regions would be longer, and none of ours has as many.
+/// Longest line, in bytes: only a record with a million regions would be longer, and this program writes none
+/// with as many.
 const LONGEST_LINE: u64 = 64 << 20;
 
-/// Longest file of settings that is read, in bytes.
+/// Longest file of settings, in bytes.
 const LONGEST_MANIFEST: u64 = 1 << 20;
 
 /// Why the results of a run cannot be continued or read.
@@ -58,21 +59,21 @@ impl JournalError {
 /// Reads a line of a journal; the error says in words what is wrong with it.
 pub type Parse<T> = fn(&[u8]) -> Result<T, String>;
 
-/// A file of entries, one JSON text a line. One process at a time has it.
+/// A file of entries, one JSON text per line, used by one process at a time.
 pub struct Journal<T> {
     path: PathBuf,
     file: File,
     parse: Parse<T>,
-    /// Length of the whole lines.
+    /// Length of the complete lines.
     end: u64,
 }
 
 impl<T: Serialize> Journal<T> {
-    /// Opens the journal `path`, which is created if it does not exist, for this process alone. [`Journal::read`] comes
-    /// before the first [`Journal::append`].
+    /// Opens the journal `path` for this process alone, and creates it if it does not exist.
+    /// [`Journal::read`] must come before the first [`Journal::append`].
     ///
     /// # Errors
-    /// A file that cannot be opened, or that another process has.
+    /// The file cannot be opened, or another process uses it.
     pub fn lock(path: &Path, parse: Parse<T>) -> Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -92,7 +93,7 @@ impl<T: Serialize> Journal<T> {
     /// Whether the file is empty.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The file's metadata cannot be read.
     pub fn is_empty(&self) -> Result<bool> {
         let about = self.file.metadata().map_err(|e| Error::io("read", &self.path, e))?;
         Ok(about.len() == 0)
@@ -101,14 +102,14 @@ impl<T: Serialize> Journal<T> {
     /// Removes all entries.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn clear(&mut self) -> Result<()> {
         self.end = 0;
         self.file.set_len(0).map_err(|e| Error::io("write", &self.path, e))
     }
 
-    /// Calls `each` with every entry and where its line begins. What follows the last whole line, left by a process
-    /// that was killed, is cut off.
+    /// Calls `each` with every entry and the position of its line. An incomplete last line, left by a killed
+    /// process, is removed.
     ///
     /// # Errors
     /// A file that cannot be read, or a line that is not an entry.
@@ -120,10 +121,10 @@ impl<T: Serialize> Journal<T> {
         self.file.set_len(self.end).map_err(|e| Error::io("write", &self.path, e))
     }
 
-    /// Appends an entry: one write of a whole line. If that fails, the part that was written is taken back.
+    /// Appends an entry with a single write of a whole line. If that fails, the written part is removed.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn append(&mut self, entry: &T) -> Result<()> {
         let io = |e| Error::io("write", &self.path, e);
         let mut line = serde_json::to_vec(entry).map_err(|e| io(e.into()))?;
@@ -137,18 +138,19 @@ impl<T: Serialize> Journal<T> {
         Ok(())
     }
 
-    /// Brings the lines to the disk.
+    /// Writes the lines to disk.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_all().map_err(|e| Error::io("write", &self.path, e))
     }
 
-    /// Brings the lines to the disk; of several entries with one key only the last stays, in the place of the first.
+    /// Writes the lines to disk. Of several entries with the same key only the last one remains, at the
+    /// position of the first.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn compact(self, key: impl Fn(&T) -> u64) -> Result<()> {
         let io = |e| Error::io("write", &self.path, e);
         self.sync()?;
@@ -161,7 +163,7 @@ impl<T: Serialize> Journal<T> {
         let mut out = BufWriter::new(&mut new);
         let mut again = File::open(&self.path).map_err(io)?;
         for_each(&self.file, &self.path, self.parse, |_, entry| {
-            // Taken out at the first line of the key.
+            // Removed at the first line with this key.
             let Some(start) = last.remove(&key(&entry)) else { return Ok(()) };
             out.write_all(&line_at(&mut again, start)?)?;
             out.write_all(b"\n")
@@ -174,8 +176,8 @@ impl<T: Serialize> Journal<T> {
     }
 }
 
-/// Calls `each` with every entry of a journal, in order, also while another process appends to it: a last line without
-/// its end is ignored.
+/// Calls `each` with every entry of a journal, in order, even while another process appends to it: an
+/// incomplete last line is ignored.
 ///
 /// # Errors
 /// A file that cannot be read, or a line that is not an entry.
@@ -188,7 +190,7 @@ pub fn read_entries<T>(path: &Path, parse: Parse<T>, mut each: impl FnMut(T)) ->
     Ok(())
 }
 
-/// Calls `each` with the entry of every whole line and where the line begins; returns where the last one ends.
+/// Calls `each` with the entry and the position of every complete line; returns the end of the last one.
 fn for_each<T>(
     file: &File,
     path: &Path,
@@ -206,7 +208,7 @@ fn for_each<T>(
             Some(Line::TooLong(_)) => return Err(damaged(number, "it is too long").into()),
             Some(Line::Whole(_)) | None => break,
         };
-        // An editor may have left an empty line.
+        // An editor may have added an empty line.
         if !line.trim_ascii().is_empty() {
             each(start, parse(&line).map_err(|reason| damaged(number, &reason))?).map_err(io)?;
         }
@@ -224,10 +226,10 @@ pub(crate) fn line_at(file: &mut File, start: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The settings of a run in its folder: `None` if there is no such file.
+/// The settings of a run in its folder; `None` if there is no such file.
 ///
 /// # Errors
-/// A file that cannot be read, or is not a file of such settings.
+/// The file cannot be read, or does not have such settings.
 pub fn read_manifest<M: DeserializeOwned>(path: &Path) -> Result<Option<M>, JournalError> {
     match files::read_limited(path, LONGEST_MANIFEST) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -241,7 +243,7 @@ pub fn read_manifest<M: DeserializeOwned>(path: &Path) -> Result<Option<M>, Jour
 /// Writes the settings of a run.
 ///
 /// # Errors
-/// A file that cannot be written.
+/// The file cannot be written.
 pub fn write_manifest(path: &Path, manifest: &impl Serialize) -> Result<()> {
     let io = |e| Error::io("write", path, e);
     let mut text = serde_json::to_vec_pretty(manifest).map_err(|e| io(e.into()))?;
@@ -249,7 +251,7 @@ pub fn write_manifest(path: &Path, manifest: &impl Serialize) -> Result<()> {
     files::write_atomic(path, &text).map_err(io)
 }
 
-/// `Ok` if there are no differences between the settings of a run and those in its folder.
+/// Checks that there are no differences between the settings of a run and those in its folder.
 ///
 /// # Errors
 /// [`JournalError::OtherSettings`].

@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead, Read};
 
-/// Bytes that are returned of a line that is too long.
+/// Number of bytes kept of a line that is too long.
 const KEPT: usize = 800;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The lines of a stream, none longer than a limit, without the mark that some editors put before the first.
+/// The lines of a stream up to a length limit, without a leading byte order mark.
 pub struct Lines<R> {
     input: R,
     longest: u64,
@@ -21,7 +21,7 @@ pub struct Lines<R> {
 pub enum Line {
     /// Its bytes without the line end, `\n` or `\r\n`.
     Whole(Vec<u8>),
-    /// The beginning of a line that is longer than the limit. The rest of it was passed over.
+    /// The beginning of a line above the limit. The rest was skipped.
     TooLong(Vec<u8>),
 }
 
@@ -31,12 +31,12 @@ impl<R: BufRead> Lines<R> {
         Self { input, longest, read: 0, whole: 0, ended: false }
     }
 
-    /// Bytes from the start of the stream to the end of the last line that was returned with a line end.
+    /// Bytes from the start of the stream to the end of the last complete line.
     pub fn whole_bytes(&self) -> u64 {
         self.whole
     }
 
-    /// Whether the line that was returned last has no line end: the stream ends in the middle of it.
+    /// Whether the last line has no line end because the stream ended.
     pub fn is_torn(&self) -> bool {
         self.whole < self.read
     }

@@ -1,5 +1,5 @@
-//! The protocol of `aaclip worker`: a request per line in, a record per line out, for engines that start programs and
-//! talk to them through pipes (Spark's `pipe`, Ray, GNU parallel, Kubernetes jobs).
+//! The protocol of `aaclip worker`: one request per input line, one record per output line, for systems that
+//! start programs and use pipes (Spark's `pipe`, Ray, GNU parallel, Kubernetes jobs).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -23,7 +23,8 @@ pub struct RequestId(Box<RawValue>);
 
 impl RequestId {
     fn new(raw: &RawValue) -> Option<Self> {
-        // A null id and none are the same. Outside of strings a return is a space, and an answer is one line.
+        // A null id counts as not given. Outside of strings a carriage return is white space, and an answer
+        // must be one line.
         let text = raw.get().replace('\r', " ");
         (text != "null").then(|| RawValue::from_string(text).ok().map(Self)).flatten()
     }
@@ -43,13 +44,13 @@ impl PartialEq for RequestId {
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// Comes back with the answer.
+    /// Returned with the answer.
     pub id: Option<RequestId>,
-    /// What the picture shows; `None`: the worker's own class.
+    /// The class shown in the picture; `None`: the worker's own class.
     pub class: Option<String>,
     /// The picture.
     pub picture: RequestPicture,
-    /// What the answer calls the picture: its path, or the name that was given.
+    /// The picture's name in the answer: the given name, else its path.
     pub name: PictureName,
 }
 
@@ -67,9 +68,9 @@ pub enum RequestPicture {
 pub struct BadRequest {
     /// Its id, if it has one.
     pub id: Option<RequestId>,
-    /// What the answer calls the picture: as in a request where that much can be read, else how the line begins.
+    /// The picture's name in the answer: as in a request if it can be read, else the beginning of the line.
     pub name: PictureName,
-    /// What is wrong.
+    /// The problem.
     pub reason: String,
 }
 
@@ -86,11 +87,11 @@ struct Fields<'a> {
 }
 
 impl Request {
-    /// Reads a line: a JSON object `{"path" | "b64", "class"?, "id"?, "name"?}`, or anything else as a path, which on
-    /// Unix may be any bytes.
+    /// Parses a line: a JSON object `{"path" | "b64", "class"?, "id"?, "name"?}`, or any other text as a
+    /// path, with arbitrary bytes on Unix.
     ///
     /// # Errors
-    /// A line that is neither.
+    /// The line is neither.
     pub fn parse(line: &[u8]) -> Result<Self, BadRequest> {
         if line.trim_ascii().is_empty() {
             return Err(BadRequest::of_line(line, "the line is empty"));
@@ -122,7 +123,7 @@ impl Request {
         Ok(Self { id: fields.id.and_then(RequestId::new), class, picture, name })
     }
 
-    /// The picture, as a scorer takes it.
+    /// The picture as input of a scorer.
     pub fn source(&self) -> Source<'_> {
         match &self.picture {
             RequestPicture::File(path) => Source::File(path),
@@ -131,13 +132,13 @@ impl Request {
     }
 }
 
-/// What an answer calls a picture that came without a name.
+/// The name in the answer for a picture without a name.
 const UNNAMED: &str = "picture";
 
 impl BadRequest {
     /// A line, or its beginning, that cannot be read at all.
     pub fn of_line(line: &[u8], reason: impl Into<String>) -> Self {
-        // No character has more than four bytes.
+        // A character has at most four bytes.
         let start = String::from_utf8_lossy(line.get(..4 * SHOWN).unwrap_or(line));
         let path = start.trim().chars().take(SHOWN).collect();
         Self { id: None, name: PictureName { path, name: Vec::new() }, reason: reason.into() }
@@ -145,7 +146,7 @@ impl BadRequest {
 
     /// An object that is not a request: its id and its name, if they can be read.
     fn of_json(text: &str, reason: String) -> Self {
-        // Raw values are not decoded: a string with half a character in it spoils nothing but itself.
+        // Raw values are not decoded, so that an invalid string affects only its own field.
         let Ok(fields) = serde_json::from_str::<HashMap<String, &RawValue>>(text) else {
             return Self::of_line(text.as_bytes(), reason);
         };
@@ -159,13 +160,13 @@ impl BadRequest {
     }
 }
 
-/// The answer to one request: its id, if it had one, and the record.
+/// The answer to one request: the request's id, if any, and the record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Answer {
-    /// The request's.
+    /// The id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<RequestId>,
-    /// What came of the picture.
+    /// The result for the picture.
     #[serde(flatten)]
     pub record: Record,
 }

@@ -1,4 +1,4 @@
-//! Which names of a folder are taken.
+//! Selects names in a folder.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use super::BatchError;
 use crate::image::{PICTURE_ENDINGS, is_picture_name};
 use crate::output::is_artefact_name;
 
-/// Patterns for the names below a folder. `*` and `?` stay within one name, `**` crosses folders; a pattern without `/`
-/// is compared with the last name alone.
+/// Patterns for names below a folder. `*` and `?` match within one name, `**` crosses folders; a pattern
+/// without `/` is compared only with the last name.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     include: Option<Patterns>,
@@ -26,7 +26,7 @@ struct Patterns {
 }
 
 impl Filter {
-    /// Takes what matches any pattern of `include` (if there are any) and none of `exclude`.
+    /// Takes names that match a pattern of `include`, if there are any, and no pattern of `exclude`.
     ///
     /// # Errors
     /// A pattern with a mistake.
@@ -36,7 +36,8 @@ impl Filter {
         Ok(Self { include: Patterns::new(include)?, exclude: Patterns::new(exclude)?, said })
     }
 
-    /// Whether a file is taken, by its path below the folder that is searched. What earlier runs painted is not.
+    /// Whether a file is taken, by its path below the searched folder. Images written by earlier runs are
+    /// not.
     pub fn takes(&self, relative: &Path) -> bool {
         is_picture_name(relative)
             && !is_artefact_name(relative)
@@ -44,17 +45,17 @@ impl Filter {
             && !self.exclude.as_ref().is_some_and(|p| p.match_(relative))
     }
 
-    /// Whether a folder is searched, by its path below the one that is searched: not if it is excluded itself.
+    /// Whether a folder is searched, by its path below the searched folder: not if it is excluded itself.
     pub fn enters(&self, relative: &Path) -> bool {
         !self.exclude.as_ref().is_some_and(|p| p.match_(relative))
     }
 
-    /// Whether anything was asked for.
+    /// Whether there are patterns.
     pub fn is_set(&self) -> bool {
         !self.said.is_empty()
     }
 
-    /// What is taken, in words.
+    /// A description of the taken files.
     pub fn describe(&self) -> String {
         let endings = format!("looked for {}", PICTURE_ENDINGS.join(", "));
         if self.said.is_empty() { endings } else { format!("{endings}; {}", self.said.join(" ")) }
@@ -66,7 +67,7 @@ impl Patterns {
         let (mut paths, mut names) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for pattern in patterns {
             let wrong = |e: globset::Error| BatchError::Pattern(pattern.clone(), e.kind().to_string());
-            // `sub/` is the folder `sub`, as it is completed by a shell.
+            // `sub/`, as completed by a shell, is the folder `sub`.
             let text = pattern.trim_end_matches('/');
             let glob = GlobBuilder::new(text).literal_separator(true).build().map_err(wrong)?;
             if text.contains('/') {

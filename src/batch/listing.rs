@@ -1,4 +1,4 @@
-//! Which pictures a run looks at, in which order.
+//! The pictures of a run and their order.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -10,28 +10,28 @@ use super::{BatchError, Filter, ListingProblem, Shard};
 use crate::files::folder_of;
 use crate::output::is_artefact_name;
 
-/// A picture to look at.
+/// A picture of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// The file.
     pub path: PathBuf,
-    /// Its path below the folder it was found in; the file name alone if it was named outright.
+    /// Its path below the searched folder; for a file given by name, only the file name.
     pub relative: PathBuf,
 }
 
 impl Input {
-    /// A file that was named outright.
+    /// A file given by name.
     pub fn named(path: PathBuf) -> Self {
         let relative = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
         Self { path, relative }
     }
 
-    /// The relative path without anything that could lead out of an output folder.
+    /// The relative path without parts that could lead out of an output folder.
     pub fn inside(&self) -> PathBuf {
         self.relative.components().filter(|c| matches!(c, Component::Normal(_))).collect()
     }
 
-    /// What tells the picture from all others of a run: the parts of its relative path, joined by `/`.
+    /// The name that identifies the picture in a run: the parts of its relative path, joined by `/`.
     pub fn name(&self) -> Vec<u8> {
         let parts = self.relative.components().filter_map(|c| match c {
             Component::Normal(part) => Some(part.as_encoded_bytes()),
@@ -41,7 +41,7 @@ impl Input {
     }
 }
 
-/// A part of what was asked for.
+/// A folder or files given by the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Root {
@@ -55,24 +55,24 @@ pub enum Root {
 /// memory.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// Where to look, in this order.
+    /// Folders and files, in this order.
     pub roots: Vec<Root>,
-    /// Which files of folders are taken.
+    /// Selects files in folders.
     pub filter: Filter,
-    /// The part of them that is wanted.
+    /// The wanted part of the pictures.
     pub shard: Option<Shard>,
-    /// A folder that is left out: the run's own output.
+    /// A folder to skip: the run's own output.
     pub skip: Option<PathBuf>,
 }
 
 impl Listing {
-    /// The pictures, each once, folders in the order of their names, and what could not be searched.
+    /// The pictures, each once, folders in the order of their names, and problems of the search.
     pub fn iter(&self) -> impl Iterator<Item = Result<Input, ListingProblem>> + Send + '_ {
-        // Where results are kept, they are kept under names.
+        // Results are stored by name.
         self.walk(if self.skip.is_some() { Self::by_name } else { Self::by_path })
     }
 
-    /// The pictures, those of one `key` once.
+    /// The pictures with distinct `key`.
     fn walk(
         &self,
         key: fn(&Input, &RandomState) -> u64,
@@ -84,7 +84,7 @@ impl Listing {
                 Root::Files(files) => Box::new(files.iter().filter(|file| !self.made(file)).cloned().map(Ok)),
             }
         });
-        // In one folder nothing is found twice.
+        // One folder has no duplicates.
         let mut seen = (!self.is_one_folder()).then(|| (HashSet::new(), RandomState::new()));
         roots.filter(move |found| {
             let Ok(input) = found else { return true };
@@ -102,7 +102,7 @@ impl Listing {
         hasher.hash_one(parts.collect::<PathBuf>())
     }
 
-    /// Whether this run or one before it made the file.
+    /// Whether this run or an earlier one wrote the file.
     fn made(&self, input: &Input) -> bool {
         is_artefact_name(&input.path) && self.skip.as_ref().is_some_and(|out| lies_in(&input.path, out))
     }
@@ -111,12 +111,12 @@ impl Listing {
         matches!(self.roots[..], [Root::Folder(_)])
     }
 
-    /// How many pictures there are.
+    /// Number of pictures.
     pub fn count(&self) -> usize {
         self.iter().filter(Result::is_ok).count()
     }
 
-    /// Whether a file of one of the folders belongs to the run, as if it had been found by a search.
+    /// Whether a search of the folders would find the file.
     pub fn takes(&self, input: &Input) -> bool {
         let skipped = || self.skip.as_ref().is_some_and(|folder| lies_in(&input.path, folder));
         let folders = || input.relative.ancestors().skip(1).filter(|f| !f.as_os_str().is_empty());
@@ -126,12 +126,12 @@ impl Listing {
             && !skipped()
     }
 
-    /// Counts the pictures and makes sure that no two different ones have one name.
+    /// Counts the pictures and checks that no two different pictures have the same name.
     ///
     /// Within one folder that cannot happen; otherwise this needs memory for one hash per picture.
     ///
     /// # Errors
-    /// Two pictures of one name.
+    /// Two pictures have the same name.
     pub fn check(&self) -> Result<usize, BatchError> {
         if self.is_one_folder() {
             return Ok(self.count());
@@ -153,10 +153,10 @@ impl Listing {
         Ok(self.count())
     }
 
-    /// Makes sure that results in `out` are never taken for pictures: leaves it out of the search.
+    /// Skips `out` in the search, so that results are never taken for pictures.
     ///
     /// # Errors
-    /// An output folder that is itself searched.
+    /// The output folder is itself searched.
     pub fn keep_out(&mut self, out: &Path) -> Result<(), BatchError> {
         let same = |folder: &Path| match (folder.canonicalize(), out.canonicalize()) {
             (Ok(a), Ok(b)) => a == b,
@@ -186,7 +186,7 @@ struct Search<'a> {
     folder: &'a Path,
     filter: &'a Filter,
     entries: Box<dyn Iterator<Item = walkdir::Result<DirEntry>> + Send + 'a>,
-    /// Whether there was a picture, or a complaint is due.
+    /// Whether there was a picture or a reported problem.
     any: bool,
 }
 

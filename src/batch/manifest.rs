@@ -1,4 +1,4 @@
-//! The settings of a run, kept beside its results.
+//! The settings of a run, stored beside its results.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,21 @@ use crate::journal::{JournalError, read_manifest, same_settings, write_manifest}
 use crate::output::SCHEMA_VERSION;
 use crate::{Error, Provenance, Result};
 
-/// What a run was asked for, as far as its results depend on it.
+/// The settings of a run that its results depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`SCHEMA_VERSION`] of the results.
     pub schema: u32,
     /// The program and its version.
     pub program: String,
-    /// The folder relative paths in results start from.
+    /// The base folder of relative paths in results.
     pub started_in: PathBuf,
     /// Every setting that results depend on.
     pub settings: Provenance,
 }
 
 impl Manifest {
-    /// The manifest of a run that starts now.
+    /// The manifest of a new run.
     pub fn new(settings: Provenance) -> Self {
         Self {
             schema: SCHEMA_VERSION,
@@ -38,12 +38,13 @@ impl Manifest {
         Shard::file_name(shard, "manifest", "json")
     }
 
-    /// Takes `folder` for a run: writes the manifest there, or makes sure that the one there has the same settings, as
-    /// have those of the run's other parts. Returns the folder that paths in its results start from: where a run was
-    /// started first. `has_results` tells whether its journal has any.
+    /// Claims `folder` for a run: writes the manifest, or checks that the existing one has the same settings,
+    /// as do those of the run's other parts. Returns the base folder of paths in its results: the folder
+    /// where the run was started first. `has_results` tells whether its journal has results.
     ///
     /// # Errors
-    /// Results of other settings or of unknown ones, or of a run split otherwise; a folder that cannot be written.
+    /// The folder has results of other or unknown settings, or of a run with another number of parts, or
+    /// cannot be written.
     pub fn claim(&self, folder: &Path, shard: Option<Shard>, has_results: bool) -> Result<PathBuf> {
         self.compare_parts(folder, shard)?;
         let name = Self::file_name(shard);
@@ -66,7 +67,7 @@ impl Manifest {
         for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
             let part = Shard::of_file(&name, "manifest", "json").filter(|other| *other != shard);
             let Some(other) = part else { continue };
-            // A damaged one stops its own part.
+            // A damaged manifest stops only its own part.
             let Ok(Some(there)) = read_manifest::<Self>(&folder.join(&name)) else { continue };
             if other.map(Shard::count) != shard.map(Shard::count) {
                 let run =

@@ -1,8 +1,8 @@
-//! Scoring many pictures unattended: which there are, in which order, and what is already finished.
+//! Unattended scoring of many pictures: the list, its order, and the finished pictures.
 //!
-//! A run over a folder keeps two files in its output folder: a [`Manifest`] with the settings, written first, and a
-//! journal of records ([`RunResults`]), one line per picture, appended as pictures are finished. The same run started
-//! again skips the pictures in the journal. Nothing here decodes a picture.
+//! A run over a folder writes two files to its output folder: first a [`Manifest`] with the settings, then a
+//! journal of records ([`RunResults`]), one line per finished picture. The same run started again skips the
+//! pictures in the journal. This module decodes no pictures.
 
 mod error;
 mod filter;

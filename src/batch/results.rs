@@ -1,4 +1,4 @@
-//! The results of a run: which pictures are finished.
+//! The results of a run, with its finished pictures.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,26 +13,26 @@ use crate::journal::{Journal, line_at};
 use crate::output::Record;
 use crate::{Error, Result};
 
-/// The state of a picture's file, by which a finished one is known again.
+/// The state of a picture's file, which identifies finished pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileState<'a> {
-    /// Its length and time of change.
+    /// Its length and modification time.
     Stamp(Stamp),
     /// Its length and SHA-256.
     Hash(u64, &'a str),
 }
 
-/// The file that results are appended to.
+/// The file with the results.
 pub struct RunResults {
     journal: Journal<Record>,
-    /// Whether a name has more than one line, so that the earlier ones are removed at the end.
+    /// Whether a name has several lines, so that all but the last are removed at the end.
     repeats: bool,
     hasher: RandomState,
 }
 
-/// The results that a file had when it was opened: some 70 bytes of memory a line.
+/// The results in a file when it was opened: about 70 bytes of memory per line.
 pub struct Finished {
-    /// The folder that paths in it start from.
+    /// The base folder of its relative paths.
     started_in: PathBuf,
     file: Mutex<File>,
     lines: HashMap<u64, Place>,
@@ -43,7 +43,7 @@ struct Place {
     start: u64,
     /// Hash of the picture's path.
     path: u64,
-    /// Hash of the file's state; `None`: the picture failed, and is tried again.
+    /// Hash of the file's state; `None`: the picture failed and is tried again.
     state: Option<u64>,
 }
 
@@ -59,19 +59,19 @@ impl RunResults {
         Shard::of_file(file_name, "results", "jsonl")
     }
 
-    /// The file of a run, for this process alone.
+    /// Locks the file of a run for this process.
     ///
     /// # Errors
-    /// As [`Journal::lock`].
+    /// Errors of [`Journal::lock`].
     pub fn lock(path: &Path) -> Result<Journal<Record>> {
         Journal::lock(path, Record::parse)
     }
 
-    /// Reads the file. Pictures are known again by content if `by_hash`, else by time; relative paths start from
-    /// `started_in`.
+    /// Reads the file. Finished pictures are identified by content if `by_hash`, else by time; relative paths
+    /// start from `started_in`.
     ///
     /// # Errors
-    /// As [`Journal::read`].
+    /// Errors of [`Journal::read`].
     pub fn read(mut journal: Journal<Record>, by_hash: bool, started_in: &Path) -> Result<(Self, Finished)> {
         let file = File::open(journal.path()).map_err(|e| Error::io("open", journal.path(), e))?;
         let (mut lines, hasher, mut repeats) = (HashMap::new(), RandomState::new(), false);
@@ -88,7 +88,7 @@ impl RunResults {
         Ok((results, Finished { started_in: started_in.to_owned(), file, lines, hasher }))
     }
 
-    /// From now on one name may have several results: the last one counts in the end.
+    /// Allows several results of one name; the last one counts.
     pub fn expect_repeats(&mut self) {
         self.repeats = true;
     }
@@ -96,17 +96,17 @@ impl RunResults {
     /// Appends a result.
     ///
     /// # Errors
-    /// As [`Journal::append`].
+    /// Errors of [`Journal::append`].
     pub fn append(&mut self, record: &Record, before: &Finished) -> Result<()> {
         self.journal.append(record)?;
         self.repeats |= before.lines.contains_key(&self.hasher.hash_one(&record.input.name));
         Ok(())
     }
 
-    /// Brings the results to the disk, the last one of each name.
+    /// Writes the results to disk, only the last one of each name.
     ///
     /// # Errors
-    /// As [`Journal::compact`].
+    /// Errors of [`Journal::compact`].
     pub fn finish(self) -> Result<()> {
         if !self.repeats {
             return self.journal.sync();
@@ -115,7 +115,7 @@ impl RunResults {
     }
 }
 
-/// The state of the file that a record is the result of.
+/// The state of a record's file.
 fn state(record: &Record, by_hash: bool) -> Option<FileState<'_>> {
     record.scored()?;
     let stamp = record.input.stamp?;
@@ -126,7 +126,7 @@ fn state(record: &Record, by_hash: bool) -> Option<FileState<'_>> {
 }
 
 impl Finished {
-    /// How many names there are.
+    /// Number of names.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
@@ -136,12 +136,12 @@ impl Finished {
         self.lines.is_empty()
     }
 
-    /// Whether there may be a result for a picture of this name, so that asking for its state is worth it.
+    /// Whether there may be a result for a picture of this name; a fast test before reading the file's state.
     pub fn has(&self, name: &[u8]) -> bool {
         self.lines.get(&self.hasher.hash_one(name)).is_some_and(|place| place.state.is_some())
     }
 
-    /// The result for a picture whose file is in this state, if there is one.
+    /// The result for a picture with this file state, if there is one.
     pub fn get(&self, name: &[u8], state: FileState<'_>) -> Option<Record> {
         let place = self.lines.get(&self.hasher.hash_one(name))?;
         if place.state != Some(self.hasher.hash_one(state)) {
@@ -150,7 +150,7 @@ impl Finished {
         self.record(place).filter(|record| record.input.name == name)
     }
 
-    /// The picture that has the result of this name, if it is not the one at `path` and still exists.
+    /// The picture with the result of this name, if it is not the picture at `path` and still exists.
     pub fn namesake(&self, name: &[u8], path: &Path) -> Option<PathBuf> {
         let here = std::path::absolute(path).ok()?;
         let place = self.lines.get(&self.hasher.hash_one(name))?;

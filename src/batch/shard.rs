@@ -1,14 +1,14 @@
-//! One part of a run that is split over machines.
+//! One part of a run distributed over machines.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-/// Part `index` of `count`: the pictures whose name hashes to it.
+/// Part `index` of `count`: the pictures whose name hashes to this part.
 ///
-/// Which part a picture belongs to depends on its name within the run alone, so parts stay the same when pictures are
-/// added, and need not know of each other.
+/// The part of a picture depends only on its name within the run, so parts stay the same when pictures are
+/// added, and need no communication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     index: u32,
@@ -26,12 +26,12 @@ impl Shard {
         self.index
     }
 
-    /// How many parts there are.
+    /// Number of parts.
     pub fn count(self) -> u32 {
         self.count
     }
 
-    /// The name of a file that each part has one of: `KIND.ENDING`, or `KIND-I-of-N.ENDING`.
+    /// The name of a file of a part: `KIND.ENDING`, or `KIND-I-of-N.ENDING`.
     pub(super) fn file_name(part: Option<Self>, kind: &str, ending: &str) -> String {
         part.map_or_else(|| format!("{kind}.{ending}"), |part| format!("{kind}-{part}.{ending}"))
     }
@@ -45,11 +45,11 @@ impl Shard {
         }
         let (index, count) = rest.strip_prefix('-')?.split_once("-of-")?;
         let part = Self::new(index.parse().ok()?, count.parse().ok()?)?;
-        // Not `+1-of-02`.
+        // Rejects `+1-of-02`.
         (rest.strip_prefix('-') == Some(part.to_string().as_str())).then_some(Some(part))
     }
 
-    /// Whether a picture of this name belongs to it.
+    /// Whether a picture of this name belongs to this part.
     pub fn holds(self, name: &[u8]) -> bool {
         let digest = Sha256::digest(name);
         let head = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));

@@ -1,4 +1,4 @@
-//! Pictures that appear in folders while they are watched.
+//! Pictures that appear in watched folders.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -13,53 +13,55 @@ use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, Recursiv
 use super::{BatchError, Input, Listing, ListingProblem, Root};
 use crate::files::Stamp;
 
-/// How often a waiting watch looks whether it should stop.
+/// Interval at which a waiting watch checks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a file must not change before it counts as complete, where the system does not say when it is closed.
+/// Time without changes after which a file counts as complete, if the system does not report when it is
+/// closed.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// How a watch learns of new files.
+/// How new files are detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum WatchBy {
-    /// The system tells. On Linux a file counts when it is closed after writing or renamed into the folder; one that is
-    /// there already or came by a link, and elsewhere any, when it has not changed for two seconds.
+    /// Events of the system. On Linux a file counts when it is closed after writing or renamed into the
+    /// folder. Files that already exist or are links, and all files on other systems, count when they have
+    /// not changed for two seconds.
     #[default]
     Events,
-    /// The folders are searched again and again: for network file systems, which tell nothing of what other machines
-    /// write. A file counts when it has not changed for two seconds.
+    /// Repeated searches of the folders, for network file systems, which report no changes by other machines.
+    /// A file counts when it has not changed for two seconds.
     Poll(Duration),
 }
 
-/// An endless listing: what there is, then what comes.
+/// An endless listing: existing files first, then new ones.
 pub struct Watch<'a> {
     listing: &'a Listing,
-    /// The folders as they were named and as events name them.
+    /// The folders as given and as named in events.
     folders: Vec<(PathBuf, PathBuf)>,
     stop: &'a AtomicBool,
     events: Receiver<notify::Result<Event>>,
-    /// Whether the system says when a file is closed.
+    /// Whether the system reports when a file is closed.
     closes: bool,
     found: Box<dyn Iterator<Item = Result<Input, ListingProblem>> + Send + 'a>,
-    /// Files that may still be written, and since when they have not changed; in the order of their names.
+    /// Files that may still be written, with the time of their last change; in the order of their names.
     unsettled: BTreeMap<PathBuf, (Option<Stamp>, Instant)>,
-    /// Hashes of the files that were handed out and of their last state, so that two events of one change count once:
-    /// some 30 bytes a file, for a watch may go on for months.
+    /// Hashes of the returned files and of their last states, so that two events of one change count once:
+    /// about 30 bytes per file, because a watch may run for months.
     seen: HashMap<u64, u64>,
     hasher: RandomState,
-    /// Where results are kept under names and there are several folders: the path that has each name.
+    /// For results stored by name and several folders: the path with each name.
     names: HashMap<u64, u64>,
-    /// Folders that are gone, by their place in `folders`.
+    /// Missing folders, as indices in `folders`.
     lost: Vec<usize>,
     watcher: Box<dyn Watcher + Send>,
 }
 
 impl<'a> Watch<'a> {
-    /// Watches the folders of `listing` until `stop` is set. What is in them already comes first.
+    /// Watches the folders of `listing` until `stop` is set. Existing files come first.
     ///
     /// # Errors
-    /// A listing of anything but folders, or a folder that cannot be watched.
+    /// The listing has more than folders, or a folder cannot be watched.
     pub fn start(listing: &'a Listing, by: WatchBy, stop: &'a AtomicBool) -> Result<Self, BatchError> {
         let whole = |root: &Root| match root {
             Root::Folder(folder) => {
@@ -85,7 +87,8 @@ impl<'a> Watch<'a> {
                 (Box::new(watcher), false)
             }
         };
-        // Watched before they are listed: what comes in between is seen twice rather than not at all.
+        // Watched before they are listed, so that a file that arrives in between is seen twice instead of
+        // never.
         for (folder, absolute) in &folders {
             watcher.watch(absolute, RecursiveMode::Recursive).map_err(|e| unwatchable(folder, &e))?;
         }
@@ -141,7 +144,7 @@ impl<'a> Watch<'a> {
         None
     }
 
-    /// A picture that a search found: one that was written just now may still be.
+    /// Handles a picture found by a search; a very recent file may still be written.
     fn look(&mut self, input: Input) -> Option<Result<Input, ListingProblem>> {
         if is_young(&input.path) {
             let path = std::path::absolute(&input.path).unwrap_or_else(|_| input.path.clone());
@@ -151,7 +154,7 @@ impl<'a> Watch<'a> {
         self.hand_out(input)
     }
 
-    /// A picture that is complete, unless it was handed out like this already.
+    /// Returns a complete picture, unless it was already returned in this state.
     fn hand_out(&mut self, input: Input) -> Option<Result<Input, ListingProblem>> {
         if !self.is_news(&input.path) {
             return None;
@@ -165,12 +168,12 @@ impl<'a> Watch<'a> {
         Some(Ok(input))
     }
 
-    /// What an event tells of.
+    /// Handles an event.
     fn take(&mut self, event: &Event) -> Option<Result<Input, ListingProblem>> {
         if let Some(problem) = self.lose(event) {
             return Some(Err(problem));
         }
-        // The system dropped events, or a folder came with files in it: look for oneself.
+        // The system dropped events, or a folder with files was moved in: search the folders.
         let folder_came = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)))
             && event.paths.last().is_some_and(|path| path.is_dir());
         if event.need_rescan() || folder_came {
@@ -187,7 +190,7 @@ impl<'a> Watch<'a> {
             return self.input(path).and_then(|input| self.hand_out(input));
         }
         let written = match event.kind {
-            // A link to a file is not closed after writing: nobody wrote it here.
+            // A link is not closed after writing.
             EventKind::Create(_) => !self.closes || is_link(path),
             EventKind::Modify(_) => !self.closes,
             _ => false,
@@ -198,8 +201,8 @@ impl<'a> Watch<'a> {
         None
     }
 
-    /// Notes that a watched folder itself is gone: the system says nothing more of it, even if another one takes its
-    /// place.
+    /// Records that a watched folder is gone; the system reports no more events for it, even if another
+    /// folder replaces it.
     fn lose(&mut self, event: &Event) -> Option<ListingProblem> {
         let away = matches!(
             event.kind,
@@ -211,13 +214,13 @@ impl<'a> Watch<'a> {
             return None;
         }
         let (named, absolute) = &self.folders[lost];
-        // It may be watched no more already.
+        // The watch may already be removed.
         let _ = self.watcher.unwatch(absolute);
         self.lost.push(lost);
         Some(ListingProblem::Gone(named.clone()))
     }
 
-    /// Watches folders again that have come back.
+    /// Watches folders again that have reappeared.
     fn return_to_lost(&mut self) {
         if self.lost.is_empty() {
             return;
@@ -245,7 +248,7 @@ impl<'a> Watch<'a> {
         self.input(&due)
     }
 
-    /// A path as an input, if the run takes such.
+    /// A path as an input, if the run takes it.
     fn input(&self, path: &Path) -> Option<Input> {
         let (named, relative) = self
             .folders
@@ -255,7 +258,7 @@ impl<'a> Watch<'a> {
         self.listing.takes(&input).then_some(input)
     }
 
-    /// Whether a file is in another state than when it was handed out last.
+    /// Whether the state of a file differs from the last returned state.
     fn is_news(&mut self, path: &Path) -> bool {
         let Some(now) = Stamp::read(path) else { return true };
         let (path, now) = (self.hasher.hash_one(path), self.hasher.hash_one(now));
@@ -274,11 +277,11 @@ impl Iterator for Watch<'_> {
 /// Whether a file was written so lately that more may follow.
 fn is_young(path: &Path) -> bool {
     let modified = std::fs::metadata(path).and_then(|about| about.modified());
-    // A time to come is one of another clock, and says nothing.
+    // A time in the future comes from another clock and means nothing.
     modified.is_ok_and(|time| time.elapsed().map_or(true, |age| age < SETTLED))
 }
 
-/// Whether a path is a link to a file that has another name as well.
+/// Whether a path is a link, or one of several names of a file.
 fn is_link(path: &Path) -> bool {
     let Ok(about) = path.symlink_metadata() else { return false };
     #[cfg(unix)]

@@ -8,10 +8,10 @@ use super::masks::Masks;
 use super::reading::Reading;
 use super::{DatasetError, Label, ProblemKind};
 
-/// Folders of masks beside the pictures; which one depends on the set.
+/// Folders of masks beside the pictures; the name depends on the set.
 const MASKS: [&str; 4] = ["anomaly_mask", "label", "mask", "gt"];
 
-/// The folders with `test/Ungood`: `root` itself, or those in it.
+/// The folders with `test/Ungood`: `root` itself, or folders in it.
 pub(super) fn sets(root: &Path, listing: &Listing) -> Vec<Class> {
     distinct(one_or_many(root, listing, |folder| {
         let images = below(folder, &["test"])?;
@@ -20,7 +20,7 @@ pub(super) fn sets(root: &Path, listing: &Listing) -> Vec<Class> {
     }))
 }
 
-/// As AA-CLIP calls it: `Retina_RESC_AD` is Retina, `Retina_OCT2017_AD` is another set.
+/// The class name in AA-CLIP: `Retina_RESC_AD` is Retina, `Retina_OCT2017_AD` is another set.
 fn class_name(folder: &str) -> String {
     let plain = folder.strip_suffix("_AD").unwrap_or(folder);
     let lower = plain.to_ascii_lowercase();
@@ -63,7 +63,7 @@ pub(super) fn read(sets: Vec<Class>, reading: &mut Reading) -> Result<(), Datase
         if empty {
             reading.problem(ProblemKind::EmptyClass, &set.folder, "there is no picture in its test folders");
         }
-        // Some sets have no masks at all: each is settled by itself.
+        // Some sets have no masks at all: each set is settled separately.
         reading.settle_masks(has_masks);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Decoding everything once, before a long evaluation does.
+//! Decodes all files once, before a long evaluation.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use crate::image::{DecodeOptions, Gray16, ImageError, Picture, PixelMode, decode
 use super::{Dataset, Mask, Problem, ProblemKind, Sample};
 
 impl Dataset {
-    /// Decodes every picture and mask, in parallel, and returns what is wrong with them, in the order of the
-    /// samples: unreadable files, masks of another size than their picture, masks that mark nothing. Problems that
-    /// are known from the names ([`Dataset::problems`]) are not repeated.
+    /// Decodes every picture and mask, in parallel, and returns the problems in the order of the samples:
+    /// unreadable files, masks of another size than their picture, empty masks. Problems known from the names
+    /// ([`Dataset::problems`]) are not repeated.
     ///
-    /// `on_each` is called once for each sample that is done, from any thread. At any time at most one picture and
-    /// one mask per thread are in memory.
+    /// `on_each` is called once for each finished sample, from any thread. At most one picture and one mask
+    /// per thread are in memory.
     pub fn check(&self, options: &DecodeOptions, on_each: impl Fn() + Sync) -> Vec<Problem> {
         let check = |sample: &Sample| {
             let problems = check_sample(sample, options);
             on_each();
             problems
         };
-        // Collected in order: which thread was first does not matter.
+        // Collected in order, so that the result does not depend on the threads.
         let problems: Vec<Vec<Problem>> = self.samples.par_iter().map(check).collect();
         problems.into_iter().flatten().collect()
     }
@@ -61,7 +61,7 @@ fn check_sample(sample: &Sample, options: &DecodeOptions) -> Vec<Problem> {
     problems
 }
 
-/// Whether Pillow's `convert("L")`, which the references call, leaves a pixel that is not 0.
+/// Whether Pillow's `convert("L")`, used by the references, leaves a pixel other than 0.
 fn marks_anything(mask: &Picture) -> bool {
     let samples = mask.samples();
     let grey = |[r, g, b]: [u8; 3]| {
@@ -75,7 +75,7 @@ fn marks_anything(mask: &Picture) -> bool {
     }
 }
 
-/// The reason without the file's name, which the problem has already.
+/// The reason without the file's name, which the problem already has.
 fn reason(error: &ImageError, path: &Path) -> String {
     error.to_string().replace(&path.display().to_string(), "it")
 }

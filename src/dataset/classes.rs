@@ -1,4 +1,4 @@
-//! Classes whose pictures are in one folder per kind.
+//! Classes with one folder of pictures per kind.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::masks::Masks;
 use super::reading::Reading;
 use super::{DatasetError, Label, ProblemKind};
 
-/// A class or set, as a layout finds it.
+/// A class or set found by a layout.
 #[derive(Debug)]
 pub(super) struct Class {
     pub name: String,
@@ -28,7 +28,7 @@ pub(super) struct Kind {
     pub masks: Vec<PathBuf>,
 }
 
-/// The classes of a data set: `root` itself, or the folders in it.
+/// The classes of a data set: `root` itself, or folders in it.
 pub(super) fn one_or_many(
     root: &Path,
     listing: &Listing,
@@ -37,7 +37,7 @@ pub(super) fn one_or_many(
     class(root).map_or_else(|| listing.folders.iter().filter_map(|f| class(f)).collect(), |one| vec![one])
 }
 
-/// Names several classes of one name by their folders.
+/// Renames classes with the same name after their folders.
 pub(super) fn distinct(mut classes: Vec<Class>) -> Vec<Class> {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for class in &classes {
@@ -51,7 +51,7 @@ pub(super) fn distinct(mut classes: Vec<Class>) -> Vec<Class> {
     classes
 }
 
-/// Adds the pictures of a class; whether it has masks. The mask of `X` is `X` and one of `suffixes`.
+/// Adds the pictures of a class; returns whether it has masks. The mask of `X` is `X` with one of `suffixes`.
 pub(super) fn read(
     class: &Class,
     kinds: Vec<Kind>,

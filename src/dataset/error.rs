@@ -1,51 +1,51 @@
-//! Why a data set could not be opened.
+//! The reasons why a data set cannot be opened.
 
 use std::path::PathBuf;
 
 use super::Layout;
 
-/// Why a data set could not be opened.
+/// The reason why a data set cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
     /// The path does not exist.
     #[error("{} does not exist: give the folder of a data set, or a metadata file", .0.display())]
     NotFound(PathBuf),
-    /// A file, where the layout needs a folder.
+    /// The path is a file, but the layout needs a folder.
     #[error("{path} is a file, and the layout {1} is a folder: {expected}", path = .0.display(), expected = .1.expects())]
     NotAFolder(PathBuf, Layout),
-    /// No layout fits.
+    /// No layout matches.
     #[error(
         "{} is in no known layout{hint}; what each layout expects:\n{tried}\nName one with --layout to see what is missing",
         path.display()
     )]
     UnknownLayout {
-        /// What was given.
+        /// The given path.
         path: PathBuf,
-        /// What was seen that nearly fits; empty, or starting with a space.
+        /// A near match; empty, or starting with a space.
         hint: String,
-        /// The layouts that were tried, one a line.
+        /// The tried layouts, one per line.
         tried: String,
     },
-    /// The layout asked for does not fit.
+    /// The requested layout does not match.
     #[error("{path} is not in the layout {1}: expected {expected}", path = .0.display(), expected = .1.expects())]
     WrongLayout(PathBuf, Layout),
     /// The layout fits, but there is no picture.
     #[error("{} (layout {layout}) has no test picture: expected {}{because}", path.display(), layout.expects())]
     NoPictures {
-        /// What was given.
+        /// The given path.
         path: PathBuf,
         /// The layout.
         layout: Layout,
-        /// The first of the problems; empty, or starting with a semicolon.
+        /// The first problem; empty, or starting with a semicolon.
         because: String,
     },
-    /// A class that the data set does not have.
+    /// The data set has no such class.
     #[error("{} has no class `{name}`; it has {known}", root.display())]
     UnknownClass {
-        /// The class asked for.
+        /// The requested class.
         name: String,
-        /// The classes there are.
+        /// The existing classes.
         known: String,
         /// The data set.
         root: PathBuf,
@@ -53,10 +53,10 @@ pub enum DatasetError {
     /// No layout has this name.
     #[error("`{0}` is not a layout; known are {1}")]
     UnknownLayoutName(String, String),
-    /// A metadata file or table that is not what its name says.
+    /// A metadata file or table is invalid.
     #[error("{path}: {1}", path = .0.display())]
     Metadata(PathBuf, String),
-    /// A metadata file that is larger than any real one.
+    /// A metadata file is larger than the limit.
     #[error("{} has {bytes} bytes, allowed are {allowed}: is this the metadata of a data set?", path.display())]
     TooLarge {
         /// The file.
@@ -66,7 +66,7 @@ pub enum DatasetError {
         /// The limit.
         allowed: u64,
     },
-    /// A file or folder that cannot be read.
+    /// A file or folder cannot be read.
     #[error("cannot read {path}: {1}", path = .0.display())]
     Io(PathBuf, #[source] std::io::Error),
 }

@@ -1,4 +1,4 @@
-//! Somebody's own parts: a folder of good ones, a folder of defective ones, perhaps one of masks.
+//! The user's own parts: a folder of good ones, a folder of defective ones, and optionally a folder of masks.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ pub(super) fn read((root, listing): (PathBuf, Listing), reading: &mut Reading) -
     reading.unlabelled(&listing.pictures);
     let known = |f: &Path| [&GOOD[..], &DEFECT, &MASKS].iter().any(|names| among(f, names));
     listing.folders.iter().filter(|f| !known(f)).for_each(|f| reading.unread(f));
-    // A folder of masks per folder of pictures, or one for all.
+    // One folder of masks per folder of pictures, or one for all.
     let kinds: Vec<String> = good.iter().chain(&defect).map(|f| file_name(f)).collect();
     let own = |kind: &str| masks.iter().find_map(|m| below(m, &[kind]));
     let nested: Vec<PathBuf> = kinds.iter().filter_map(|kind| own(kind)).collect();

@@ -1,4 +1,4 @@
-//! The layouts that are known, and how one is recognised.
+//! The known layouts and how they are recognised.
 
 use std::fmt;
 use std::path::Path;
@@ -11,13 +11,13 @@ use super::reading::Reading;
 use super::{Dataset, DatasetError, bmad, folders, metadata, mvtec, scans, segmentation, visa};
 use crate::files::folder_of;
 
-/// How the files of a data set are arranged.
+/// The arrangement of a data set's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Layout {
-    /// VisA with its official split: `split_csv/1cls.csv` tells what is for testing.
+    /// VisA with its official split: `split_csv/1cls.csv` lists the test pictures.
     VisaSplit,
-    /// VisA as it is unpacked, without a split: every picture is read.
+    /// VisA's archive without a split: every picture is read.
     VisaRaw,
     /// MVTec AD 2: the public test part.
     MvtecAd2,
@@ -25,9 +25,9 @@ pub enum Layout {
     Bmad,
     /// BTAD: `ok` and `ko`.
     Btad,
-    /// MPDD: as MVTec AD, six classes of metal parts.
+    /// MPDD: like MVTec AD, six classes of metal parts.
     Mpdd,
-    /// MVTec AD, and every data set made like it.
+    /// MVTec AD, and data sets with the same layout.
     MvtecAd,
     /// ISIC 2016, part 1: the test pictures.
     Isic,
@@ -37,7 +37,7 @@ pub enum Layout {
     HeadCt,
     /// BrainMRI: `yes` and `no`.
     BrainMri,
-    /// A folder of good parts, a folder of defective ones, perhaps one of masks.
+    /// A folder of good parts, a folder of defective ones, and optionally a folder of masks.
     TwoFolders,
     /// CLIP-AD's `meta.json`.
     MetaJson,
@@ -46,7 +46,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// All layouts, in the order they are tried: the first that fits is taken.
+    /// All layouts in the order of tests; the first match is used.
     pub const ALL: [Self; 14] = [
         Self::VisaSplit,
         Self::VisaRaw,
@@ -64,7 +64,7 @@ impl Layout {
         Self::JsonLines,
     ];
 
-    /// The name on the command line ("mvtec-ad"), and the files it is recognised by, for a person.
+    /// The name on the command line ("mvtec-ad"), and a description of the expected files.
     fn about(self) -> (&'static str, &'static str) {
         match self {
             Self::VisaSplit => {
@@ -113,7 +113,7 @@ impl Layout {
         self.about().0
     }
 
-    /// The files it is recognised by, for a person.
+    /// A description of the expected files.
     pub fn expects(self) -> &'static str {
         self.about().1
     }
@@ -123,10 +123,10 @@ impl Layout {
         matches!(self, Self::MetaJson | Self::JsonLines)
     }
 
-    /// The first layout of [`Layout::ALL`] that `root` has; by names alone, no picture is opened.
+    /// The first matching layout of [`Layout::ALL`], by names alone, without opening a picture.
     ///
     /// # Errors
-    /// `root` cannot be listed, or has none of them.
+    /// `root` cannot be listed, or no layout matches.
     pub fn find(root: &Path) -> Result<Self, DatasetError> {
         let is_file = listing::is_file(root)?;
         let root_listing = if is_file { Listing::default() } else { Listing::of(root)? };
@@ -146,7 +146,7 @@ impl Layout {
         }
     }
 
-    /// Finds the parts of the layout at `root`; returns how they are read, `None` where the layout does not fit.
+    /// Finds the parts of the layout at `root` and returns their reader; `None` if the layout does not match.
     fn found(self, root: &Path, is_file: bool, at: &Listing) -> Option<Read> {
         match self {
             Self::MetaJson => read(metadata::meta_json_file(root, is_file, at), metadata::read_meta_json),
@@ -177,7 +177,7 @@ impl Layout {
     }
 }
 
-/// Lists a data set.
+/// Reads a data set.
 type Read = Box<dyn FnOnce(&mut Reading) -> Result<(), DatasetError>>;
 
 fn read<T: 'static>(found: Option<T>, read: fn(T, &mut Reading) -> Result<(), DatasetError>) -> Option<Read> {
@@ -188,7 +188,7 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
-/// What a folder has that nearly is a layout.
+/// A description of a near match.
 fn hint(listing: &Listing) -> String {
     let lines = listing.others.iter().filter(|f| metadata::has_ending(f, "jsonl")).count();
     let pictures = listing.pictures.len();

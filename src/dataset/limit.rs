@@ -1,4 +1,4 @@
-//! A part of a data set that still shows all of it.
+//! A representative part of a data set.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(super) fn limit(samples: &mut Vec<Sample>, per_class: usize) {
     }
     let mut keep = vec![false; samples.len()];
     for [normal, anomalous] in classes.into_values() {
-        // The odd one is anomalous; what one label lacks the other may have.
+        // An odd sample is anomalous; missing samples of one label are replaced by the other.
         let share = (per_class / 2).max(per_class.saturating_sub(anomalous.len())).min(normal.len());
         for (indices, count) in [(normal, share), (anomalous, per_class - share)] {
             spread(samples, &indices, count).into_iter().for_each(|i| keep[i] = true);

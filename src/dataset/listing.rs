@@ -1,4 +1,4 @@
-//! Folders: what is in them, in a stable order.
+//! The content of folders in a stable order.
 
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -8,10 +8,10 @@ use crate::image::is_picture_name;
 
 use super::DatasetError;
 
-/// Largest metadata file or table that is read: a million lines fit.
+/// Largest metadata file or table: a million lines fit.
 pub(super) const MAX_METADATA_BYTES: u64 = 256 << 20;
 
-/// Whether `root` is a file; an error if there is nothing.
+/// Whether `root` is a file; an error if it does not exist.
 pub(super) fn is_file(root: &Path) -> Result<bool, DatasetError> {
     match fs::metadata(root) {
         Ok(about) => Ok(!about.is_dir()),
@@ -25,7 +25,7 @@ pub(super) fn is_file(root: &Path) -> Result<bool, DatasetError> {
 pub(super) struct Listing {
     /// Folders and links to folders, sorted.
     pub folders: Vec<PathBuf>,
-    /// Files with a picture's ending, sorted; links that lead nowhere too, so that they are noticed.
+    /// Files with the ending of a picture, sorted; also broken links, so that they are reported.
     pub pictures: Vec<PathBuf>,
     /// All other files, sorted.
     pub others: Vec<PathBuf>,
@@ -56,7 +56,7 @@ impl Listing {
         Ok(listing)
     }
 
-    /// The first of `names` that is one of the folders, in any case; a name of the same case is preferred.
+    /// The first of `names` that is a folder, in any case; the exact case is preferred.
     pub fn folder(&self, names: &[&str]) -> Option<&Path> {
         let same = |wanted: &str| self.folders.iter().find(|f| file_name(f) == wanted);
         let similar = |wanted: &str| self.folders.iter().find(|f| file_name(f).eq_ignore_ascii_case(wanted));
@@ -82,7 +82,7 @@ pub(super) fn stem(path: &Path) -> String {
     path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The name of a folder that may have been given as `.` or `..`.
+/// The name of a folder, also if given as `.` or `..`.
 pub(super) fn folder_name(folder: &Path) -> String {
     let name = file_name(folder);
     if !name.is_empty() {
@@ -113,7 +113,7 @@ pub(super) fn inside(text: &str) -> Option<Vec<String>> {
     (!parts.is_empty()).then_some(parts)
 }
 
-/// Opens a metadata file that is not too large; the reader ends at the limit even if the file grows.
+/// Opens a metadata file below the size limit; the reader stops at the limit even if the file grows.
 pub(super) fn open_metadata(path: &Path) -> Result<impl Read + use<>, DatasetError> {
     let io = |source| DatasetError::Io(path.to_owned(), source);
     let file = fs::File::open(path).map_err(io)?;

@@ -1,4 +1,4 @@
-//! Which mask belongs to which picture.
+//! Finds the mask of each picture.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) struct Masks {
 }
 
 impl Masks {
-    /// The masks in `folders`; the mask of `X` is `X` and one of `suffixes`, the first one that exists.
+    /// The masks in `folders`; the mask of `X` is `X` with one of `suffixes`, the first that exists.
     pub fn of(
         folders: Vec<PathBuf>,
         suffixes: &'static [&'static str],
@@ -37,7 +37,7 @@ impl Masks {
         Self { folders: Vec::new(), by_stem: HashMap::new(), used: HashSet::new(), suffixes: &[] }
     }
 
-    /// Where they are.
+    /// The folders with masks.
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
@@ -47,7 +47,7 @@ impl Masks {
         self.by_stem.is_empty()
     }
 
-    /// The mask of `picture`; that it has several is a problem.
+    /// The mask of `picture`; several masks are a problem.
     pub fn take(&mut self, picture: &Path, reading: &mut Reading) -> Option<PathBuf> {
         let stem = stem(picture);
         let mut found: Option<PathBuf> = None;
@@ -68,7 +68,7 @@ impl Masks {
         found
     }
 
-    /// Where a mask of `picture` was looked for.
+    /// A description of the expected masks of `picture`.
     pub fn wanted(&self, picture: &Path) -> String {
         let stem = stem(picture);
         let names: Vec<String> = self.suffixes.iter().map(|suffix| format!("{stem}{suffix}")).collect();
@@ -79,7 +79,7 @@ impl Masks {
         }
     }
 
-    /// Masks that no picture took are problems.
+    /// Reports masks without a picture as problems.
     pub fn report_orphans(self, reading: &mut Reading) {
         let mut orphans: Vec<PathBuf> =
             self.by_stem.into_values().flatten().filter(|m| !self.used.contains(m)).collect();

@@ -17,7 +17,7 @@ pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending))
 }
 
-/// The `.jsonl` that `root` is, or the only one in it.
+/// The `.jsonl` file `root`, or the only one in it.
 pub(super) fn json_lines_file(root: &Path, is_file: bool, listing: &Listing) -> Option<PathBuf> {
     if is_file {
         return has_ending(root, "jsonl").then(|| root.to_owned());
@@ -26,7 +26,7 @@ pub(super) fn json_lines_file(root: &Path, is_file: bool, listing: &Listing) -> 
     files.next().filter(|_| files.next().is_none()).cloned()
 }
 
-/// The `.json` that `root` is, or the `meta.json` in it.
+/// The `.json` file `root`, or the `meta.json` in it.
 pub(super) fn meta_json_file(root: &Path, is_file: bool, listing: &Listing) -> Option<PathBuf> {
     if is_file {
         return has_ending(root, "json").then(|| root.to_owned());
@@ -81,7 +81,7 @@ pub(super) fn read_meta_json(file: PathBuf, reading: &mut Reading) -> Result<(),
     Ok(())
 }
 
-/// What the fields of an entry are called.
+/// Names of the fields of an entry.
 struct Fields {
     image: &'static str,
     label: &'static str,
@@ -100,7 +100,7 @@ const META: Fields = Fields {
     kind: Some("specie_name"),
 };
 
-/// An entry; why not, if it cannot be used. `class` is taken where the entry names none.
+/// Reads an entry, or returns the reason why it cannot be used. `class` is the default class.
 fn row(entry: &Value, fields: &Fields, class: Option<&str>) -> Result<Row, String> {
     if !entry.is_object() {
         return Err("it is not a JSON object".to_owned());

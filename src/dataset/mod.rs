@@ -1,8 +1,8 @@
-//! Labelled pictures for evaluation, read in the layouts their data sets are published in.
+//! Labelled pictures for evaluation, read in the published layouts of data sets.
 //!
-//! [`Dataset::open`] lists files and reads no picture; [`Dataset::check`] decodes everything. Only what a data set
-//! publishes for testing is read, never its training part. What cannot be used is a [`Problem`] that names the file:
-//! nothing is left out without one.
+//! [`Dataset::open`] lists files without reading pictures; [`Dataset::check`] decodes everything. Only the
+//! published test part is read, never the training part. Every file that cannot be used is reported as a
+//! [`Problem`].
 
 mod bmad;
 mod check;
@@ -32,7 +32,7 @@ pub use layout::Layout;
 pub use naming::{ANYTHING, Naming};
 pub use problem::{Problem, ProblemKind};
 
-/// What a picture shows, as its data set says.
+/// The label of a picture in its data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Label {
@@ -45,21 +45,21 @@ pub enum Label {
 /// Where the defects of a picture are marked. Every sample that is not 0 is defect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Mask {
-    /// A normal picture: the mask is all zero and no file is read.
+    /// A normal picture: the mask is zero and no file is read.
     None,
-    /// An anomalous picture, with the picture file of its mask.
+    /// The mask file of an anomalous picture.
     File(PathBuf),
-    /// An anomalous picture whose mask is not known, because its data set has none or this one is missing: it
-    /// counts for image metrics only.
+    /// An anomalous picture without a known mask, because the data set has no masks or this one is missing.
+    /// It counts only for image metrics.
     Unlabelled,
 }
 
 /// A labelled picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// What the picture is of: "bottle", "Brain".
+    /// The class: "bottle", "Brain".
     pub class: String,
-    /// The file: the path the data set was opened with, joined with the picture's own.
+    /// The file: the opened path joined with the picture's path.
     pub path: PathBuf,
     /// The path below [`Dataset::root`], separated by `/`; unique in the data set.
     pub name: String,
@@ -68,29 +68,29 @@ pub struct Sample {
     /// The folder that tells the kind of defect: "good", "broken"; without such folders, "good" or a word for
     /// the defect.
     pub kind: String,
-    /// Where the defects are.
+    /// The defects.
     pub mask: Mask,
 }
 
 /// Labelled pictures of one or more classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
-    /// The folder that [`Sample::name`] is relative to: the one opened, or that of the metadata file opened.
+    /// The base folder of [`Sample::name`]: the opened folder, or the folder of the opened metadata file.
     pub root: PathBuf,
-    /// How it was read.
+    /// The layout.
     pub layout: Layout,
-    /// Classes in alphabetical (byte) order, in a class by name: the same on every machine.
+    /// Sorted by class and then by name, in byte order: the same on every machine.
     pub samples: Vec<Sample>,
-    /// What is wrong with the files, as far as their names tell.
+    /// Problems of the files, as far as their names show them.
     pub problems: Vec<Problem>,
 }
 
 impl Dataset {
-    /// Lists a data set: `root` is its folder, the folder of one of its classes where the layout allows that, or a
-    /// metadata file. The layout is found if it is `None` ([`Layout::find`]).
+    /// Lists a data set. `root` is its folder, the folder of one of its classes if the layout allows that, or
+    /// a metadata file. Without `layout` it is detected ([`Layout::find`]).
     ///
-    /// Cheap: no picture is opened. Files whose name starts with a dot are ignored, and so is what is not a picture
-    /// by its ending.
+    /// Fast: no picture is opened. Names that start with a dot and files without the ending of a picture are
+    /// ignored.
     ///
     /// # Errors
     /// A root that does not exist, has no known layout or not the one given, or has no picture; a metadata file
@@ -114,10 +114,10 @@ impl Dataset {
         classes
     }
 
-    /// Keeps the samples of the classes `wanted`. [`Dataset::problems`] stay: they are about the files.
+    /// Keeps the samples of the classes `wanted`. [`Dataset::problems`] do not change.
     ///
     /// # Errors
-    /// A class that the data set does not have; then nothing is changed.
+    /// The data set has no such class; then nothing changes.
     pub fn keep_classes(&mut self, wanted: &[String]) -> Result<(), DatasetError> {
         let known = self.classes();
         if let Some(name) = wanted.iter().find(|w| !known.contains(&w.as_str())) {
@@ -128,8 +128,8 @@ impl Dataset {
         Ok(())
     }
 
-    /// Keeps at most `per_class` samples of each class, always the same ones: half of them normal as far as there
-    /// are that many, the anomalous ones spread over the kinds of defect. From 2 on, both labels remain where both
+    /// Keeps at most `per_class` samples of each class, always the same ones: half of them normal if there
+    /// are enough, the anomalous ones spread over the kinds of defect. From 2 on, both labels remain if both
     /// exist.
     pub fn limit(&mut self, per_class: usize) {
         limit::limit(&mut self.samples, per_class);

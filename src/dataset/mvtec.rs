@@ -12,7 +12,7 @@ use super::{DatasetError, Label, ProblemKind};
 const MPDD: [&str; 6] =
     ["bracket_black", "bracket_brown", "bracket_white", "connector", "metal_plate", "tubes"];
 
-/// The folders with `test/`: `root` itself, or those in it.
+/// The folders with `test/`: `root` itself, or folders in it.
 pub(super) fn classes(root: &Path, listing: &Listing) -> Vec<Class> {
     one_or_many(root, listing, |folder| class(folder, "test", |_| below(folder, &["ground_truth"])))
 }
@@ -28,7 +28,7 @@ fn class(folder: &Path, test: &str, masks: impl Fn(&Path) -> Option<PathBuf>) ->
     Some(Class { name: folder_name(folder), folder: folder.to_owned(), images, masks })
 }
 
-/// Whether good parts or masks have folders of their own: not any folder called `test` is such a data set.
+/// Whether there are folders of good parts or of masks: a folder `test` alone is not enough.
 pub(super) fn is_mvtec(classes: &[Class]) -> bool {
     let has_good = |class: &Class| kinds(class).is_ok_and(|k| k.folders.iter().any(|k| is_good(k)));
     classes.iter().any(|class| class.masks.is_some() || has_good(class))
@@ -47,7 +47,7 @@ fn is_good(kind: &Path) -> bool {
     ["good", "ok"].iter().any(|good| name.eq_ignore_ascii_case(good))
 }
 
-/// The test folder of a class; its folders are the kinds.
+/// The test folder of a class, with one folder per kind.
 fn kinds(class: &Class) -> Result<Listing, DatasetError> {
     let mut kinds = Listing::of(&class.images)?;
     kinds.folders.retain(|k| class.masks.as_ref() != Some(k));
@@ -60,8 +60,8 @@ pub(super) fn found(root: &Path, listing: &Listing) -> Option<(Vec<Class>, Vec<P
     (!classes.is_empty()).then(|| (classes, listing.folders.clone()))
 }
 
-/// Reads the classes. A folder that looks like a class but has nothing for testing is a problem: half unpacked, most
-/// likely.
+/// Reads the classes. A folder that looks like a class but has no test folder is a problem: it is probably
+/// incomplete.
 pub(super) fn read_tested(
     (classes, folders): (Vec<Class>, Vec<PathBuf>),
     reading: &mut Reading,
@@ -88,7 +88,7 @@ pub(super) fn read(classes: Vec<Class>, reading: &mut Reading) -> Result<(), Dat
     Ok(())
 }
 
-/// Adds a class; whether it has masks.
+/// Adds a class; returns whether it has masks.
 fn read_class(class: &Class, reading: &mut Reading) -> Result<bool, DatasetError> {
     let Listing { folders, pictures, .. } = kinds(class)?;
     reading.unlabelled(&pictures);
@@ -99,7 +99,7 @@ fn read_class(class: &Class, reading: &mut Reading) -> Result<bool, DatasetError
         folder: folder.clone(),
     };
     let mut has_masks = classes::read(class, folders.iter().map(kind).collect(), &["_mask", ""], reading)?;
-    // Masks of kinds that have no pictures.
+    // Masks of kinds without pictures.
     let mask_folders = class.masks.as_ref().map(|g| Listing::of(g)).transpose()?;
     for folder in mask_folders.unwrap_or_default().folders {
         let name = file_name(&folder);

@@ -1,29 +1,30 @@
-//! What the prompts call the classes of a data set.
+//! The class texts of a data set's prompts.
 
 use super::Layout;
 use crate::anchors::{AnchorError, ClassName, PromptSet};
 
-/// What a class is called without a better name.
+/// The text for a class without a better name.
 pub const ANYTHING: &str = "object";
 
-/// The rule by which a class gets its name in the prompts.
+/// The rule for the class texts of prompts.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming<'a> {
     /// The ensemble.
     pub prompts: &'a PromptSet,
-    /// What was said for all classes.
+    /// The class text given for all classes.
     pub class: Option<&'a str>,
-    /// The data set whose descriptions are used.
+    /// The data set with the descriptions.
     pub dataset: Option<&'a str>,
-    /// How the data set's files are arranged.
+    /// The layout of the data set.
     pub layout: Layout,
 }
 
 impl Naming<'_> {
-    /// The name of a class: what was said, else its description, else `object` in a plain folder, else as it is.
+    /// The text for a class: the given text, else its description, else `object` in a plain folder, else its
+    /// own name.
     ///
     /// # Errors
-    /// A class that is not described.
+    /// The class has no description.
     pub fn name(&self, key: &str) -> Result<ClassName, AnchorError> {
         let plain = |text: &str| ClassName { text: text.to_owned(), domain: None };
         Ok(match (self.class, self.dataset) {

@@ -1,4 +1,4 @@
-//! What is wrong with a data set, file by file.
+//! Problems of a data set's files.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,24 +13,25 @@ pub struct Problem {
     /// The file or folder; serialised as text.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
-    /// What is wrong.
+    /// The kind of problem.
     pub kind: ProblemKind,
-    /// The particulars, for a person.
+    /// The details for the user.
     pub detail: String,
 }
 
-/// What can be wrong with a file of a data set.
+/// The kind of a problem in a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// An anomalous picture without a mask, in a data set that has masks. It is listed, and counts for image metrics.
+    /// An anomalous picture without a mask, in a data set with masks. It is listed, and counts for image
+    /// metrics.
     MissingMask,
-    /// A picture that a table or metadata file names does not exist. It is not listed.
+    /// A picture in a table or metadata file does not exist. It is not listed.
     MissingPicture,
-    /// A picture that the data set's table says nothing about. It is not listed.
+    /// A picture is missing in the data set's table. It is not listed.
     MissingLabel,
-    /// A mask that belongs to no picture.
+    /// A mask without a picture.
     OrphanMask,
     /// A picture that cannot be decoded.
     UnreadablePicture,
@@ -38,15 +39,15 @@ pub enum ProblemKind {
     UnreadableMask,
     /// A mask of another size than its picture.
     OddSize,
-    /// An anomalous picture whose mask marks nothing.
+    /// The mask of an anomalous picture is empty.
     EmptyMask,
     /// A line or entry of a table or metadata file that cannot be used.
     BadLine,
-    /// A picture that is listed twice (the first one counts), or a second mask of a picture.
+    /// A picture listed twice (the first one counts), or a second mask of a picture.
     Duplicate,
-    /// The folder of a class without a test picture.
+    /// A class folder without a test picture.
     EmptyClass,
-    /// A folder where only pictures are expected: what is in it is not read.
+    /// A folder where only pictures are expected; its content is not read.
     UnreadFolder,
 }
 

@@ -1,4 +1,4 @@
-//! A data set while it is read: samples and problems so far.
+//! The samples and problems collected while reading a data set.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,30 +7,31 @@ use super::listing::{Listing, inside};
 use super::masks::Masks;
 use super::{Dataset, DatasetError, Label, Layout, Mask, Problem, ProblemKind, Sample};
 
-/// Most lines of one file that may be unusable before the file is given up.
+/// Largest number of unusable lines in one file.
 const MAX_BAD_LINES: usize = 10_000;
 
-/// A data set while it is read.
+/// A data set during reading.
 #[derive(Debug)]
 pub(super) struct Reading {
     root: PathBuf,
     samples: Vec<Sample>,
     problems: Vec<Problem>,
-    /// Anomalous pictures without a mask and where it was looked for: problems only if there are masks at all.
+    /// Anomalous pictures without a mask, with the expected places of the mask: problems only if there are
+    /// masks at all.
     maskless: Vec<(PathBuf, String)>,
-    /// Names of rows that were already taken.
+    /// Names of rows already added.
     seen: HashSet<String>,
     bad_lines: usize,
 }
 
-/// A picture as a table or metadata file describes it; paths are as written there.
+/// A picture in a table or metadata file; paths as written there.
 #[derive(Debug)]
 pub(super) struct Row {
     pub class: String,
     pub image: String,
     pub label: Label,
     pub mask: Option<String>,
-    /// The folder of the picture is taken if this is `None`.
+    /// `None`: the folder of the picture.
     pub kind: Option<String>,
 }
 
@@ -54,7 +55,7 @@ impl Reading {
         self.problems.push(Problem { path: path.to_owned(), kind, detail: detail.into() });
     }
 
-    /// The pictures of a folder in which nothing else matters. Folders in it are not read, which is said.
+    /// The pictures of a folder where only pictures are expected. Folders in it are reported and not read.
     pub fn pictures(&mut self, folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
         let listing = Listing::of(folder)?;
         for unread in &listing.folders {
@@ -69,7 +70,7 @@ impl Reading {
         self.push(class, kind, path, label, mask);
     }
 
-    /// Adds the pictures of a folder, with their masks if they are anomalous; how many.
+    /// Adds the pictures of a folder, with masks if they are anomalous; returns their number.
     pub fn folder(
         &mut self,
         class: &str,
@@ -82,7 +83,7 @@ impl Reading {
         Ok(self.listed(class, kind, label, pictures, masks))
     }
 
-    /// [`Reading::folder`] with pictures that are listed already.
+    /// [`Reading::folder`] with listed pictures.
     pub fn listed(
         &mut self,
         class: &str,
@@ -109,7 +110,7 @@ impl Reading {
         count
     }
 
-    /// Ends a part of the data set: where it `has_masks`, an anomalous picture without one is a problem.
+    /// Ends a part of the data set: if it `has_masks`, an anomalous picture without one is a problem.
     pub fn settle_masks(&mut self, has_masks: bool) {
         for (picture, wanted) in std::mem::take(&mut self.maskless) {
             if has_masks {
@@ -118,10 +119,10 @@ impl Reading {
         }
     }
 
-    /// A line or entry of `file` that cannot be used.
+    /// Reports a line or entry of `file` that cannot be used.
     ///
     /// # Errors
-    /// Too many of them: this is not such a file.
+    /// There are too many such lines.
     pub fn bad_line(&mut self, file: &Path, place: &str, reason: &str) -> Result<(), DatasetError> {
         self.bad_lines += 1;
         if self.bad_lines > MAX_BAD_LINES {
@@ -133,24 +134,24 @@ impl Reading {
         Ok(())
     }
 
-    /// Pictures where only folders are expected: what they show is not told.
+    /// Reports pictures where only folders are expected: they have no label.
     pub fn unlabelled(&mut self, pictures: &[PathBuf]) {
         for picture in pictures {
             self.problem(ProblemKind::MissingLabel, picture, "it is in no folder that tells what it shows");
         }
     }
 
-    /// A folder whose name says nothing: a problem if there are pictures in it.
+    /// Reports a folder with an unknown name if it has pictures.
     pub fn unread(&mut self, folder: &Path) {
         if Listing::of(folder).is_ok_and(|l| !l.pictures.is_empty()) {
             self.problem(ProblemKind::UnreadFolder, folder, "its name tells nothing about its pictures");
         }
     }
 
-    /// Adds a picture that `file` describes at `place`.
+    /// Adds a picture described by `file` at `place`.
     ///
     /// # Errors
-    /// As [`Reading::bad_line`].
+    /// Errors of [`Reading::bad_line`].
     pub fn row(&mut self, row: Row, file: &Path, place: &str) -> Result<(), DatasetError> {
         let Some(parts) = inside(&row.image) else {
             let reason = format!("the picture `{}` is not a path below the file's folder", row.image);
@@ -207,7 +208,7 @@ impl Reading {
         self.samples.push(Sample { class: class.to_owned(), path, name, label, kind: kind.to_owned(), mask });
     }
 
-    /// The data set, in order.
+    /// The data set, sorted.
     ///
     /// # Errors
     /// There is no picture.
@@ -220,7 +221,7 @@ impl Reading {
             return Err(DatasetError::NoPictures { path: given.to_owned(), layout, because });
         }
         self.samples.sort_by(|a, b| (&a.class, &a.name).cmp(&(&b.class, &b.name)));
-        // Names that are not Unicode may become the same.
+        // Names that are not UTF-8 may become equal.
         let mut seen = HashSet::new();
         for sample in &mut self.samples {
             for n in 2.. {

@@ -16,7 +16,7 @@ pub(super) struct HeadCt {
     labels: PathBuf,
 }
 
-/// `head_ct/` (the archive nests two) and `labels.csv` beside or above it.
+/// Finds `head_ct/` (nested twice in the archive) and `labels.csv` beside or above it.
 pub(super) fn head_ct(root: &Path) -> Option<HeadCt> {
     let places = [below(root, &["head_ct", "head_ct"]), below(root, &["head_ct"]), Some(root.to_owned())];
     let pictures =
@@ -82,7 +82,7 @@ pub(super) fn read_head_ct(set: HeadCt, reading: &mut Reading) -> Result<(), Dat
     Ok(())
 }
 
-/// The folders `no` and `yes` of BrainMRI; the archive has them twice.
+/// The folders `no` and `yes` of BrainMRI, which are in the archive twice.
 pub(super) fn brain_mri(root: &Path) -> Option<(PathBuf, PathBuf)> {
     let places = [Some(root.to_owned()), below(root, &["brain_tumor_dataset"])];
     places.into_iter().flatten().find_map(|p| Some((below(&p, &["no"])?, below(&p, &["yes"])?)))

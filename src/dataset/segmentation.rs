@@ -1,7 +1,8 @@
 //! Segmentation sets: every picture is anomalous and has a mask.
 //!
-//! ISIC 2016, part 1 (Gutman et al. 2016): skin lesions. Polyps: CVC-ClinicDB and CVC-ColonDB (Bernal et al.), CVC-300 (Vazquez et al.), Kvasir-SEG (Jha et al.), as published and
-//! as PraNet's test collection repacks them.
+//! ISIC 2016, part 1 (Gutman et al. 2016): skin lesions. Polyps: CVC-ClinicDB and CVC-ColonDB (Bernal et
+//! al.), CVC-300 (Vazquez et al.), Kvasir-SEG (Jha et al.), as published and as repacked in PraNet's test
+//! collection.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::masks::Masks;
 use super::reading::Reading;
 use super::{DatasetError, Label, ProblemKind};
 
-/// Folders of pictures and of masks; the first pair that exists is taken.
+/// Folders of pictures and of masks; the first existing pair is used.
 const PAIRS: [(&[&str], &[&str]); 6] = [
     (&["images"], &["masks"]),
     (&["image"], &["mask"]),
@@ -21,7 +22,7 @@ const PAIRS: [(&[&str], &[&str]); 6] = [
     (&["bbdd"], &["gtpolyp"]),
 ];
 
-/// Parts of folder names, and what AA-CLIP calls the class.
+/// Parts of folder names, and AA-CLIP's class names.
 const CLASSES: [(&str, &str); 5] = [
     ("clinicdb", "Colon_clinicDB"),
     ("colondb", "Colon_colonDB"),
@@ -30,7 +31,7 @@ const CLASSES: [(&str, &str); 5] = [
     ("kvasir", "Kvasir"),
 ];
 
-/// The folders with pictures and masks: `root` itself, or those in it.
+/// The folders with pictures and masks: `root` itself, or folders in it.
 pub(super) fn sets(root: &Path, listing: &Listing) -> Vec<Class> {
     distinct(one_or_many(root, listing, |folder| {
         let (images, masks) =

@@ -7,7 +7,7 @@ use super::DatasetError;
 use super::listing::open_metadata;
 use super::reading::Reading;
 
-/// A table and the numbers of its columns.
+/// A table with its reader.
 pub(super) struct Table<'a> {
     file: &'a Path,
     header: csv::StringRecord,
@@ -39,7 +39,7 @@ impl<'a> Table<'a> {
     /// The next row, and which line it is; lines that are not rows are problems of the data set.
     ///
     /// # Errors
-    /// As [`Reading::bad_line`].
+    /// Errors of [`Reading::bad_line`].
     pub fn next(
         &mut self,
         reading: &mut Reading,

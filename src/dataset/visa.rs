@@ -1,6 +1,6 @@
 //! VisA (Zou et al. 2022): the official split, and the archive without one.
 //!
-//! Its masks number the kinds of defect from 1: what is not 0 is defect.
+//! Its masks number the kinds of defect from 1: every value except 0 is a defect.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,13 @@ use super::reading::{Reading, Row};
 use super::table::Table;
 use super::{DatasetError, Label};
 
-/// The table of the split that is for unsupervised methods: nothing else is for zero-shot ones.
+/// The table of the split for unsupervised methods; there is no other for zero-shot methods.
 pub(super) fn split_file(root: &Path) -> Option<PathBuf> {
     let file = below(root, &["split_csv"])?.join("1cls.csv");
     file.is_file().then_some(file)
 }
 
-/// The folders with `Data/Images`: `root` itself, or those in it.
+/// The folders with `Data/Images`: `root` itself, or folders in it.
 pub(super) fn raw_classes(root: &Path, listing: &Listing) -> Vec<Class> {
     one_or_many(root, listing, |folder| {
         let images = below(folder, &["Data", "Images"])?;

@@ -6,7 +6,7 @@ use super::PictureResult;
 use crate::Result;
 use crate::metrics::{Maps, PixelMetrics, PixelOptions, Ranking, image_metrics, pixel_metrics};
 
-/// What a method is worth on one class.
+/// A method's figures on one class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassEvaluation {
     /// The class.
@@ -15,21 +15,23 @@ pub struct ClassEvaluation {
     pub good: usize,
     /// Damaged pictures.
     pub anomalous: usize,
-    /// Pictures whose maps take part in pixel metrics.
+    /// Pictures whose maps are part of the pixel metrics.
     pub with_pixels: usize,
-    /// By our score, which depends on each picture alone; `None` if one label is missing.
+    /// By this program's score, which depends on each picture alone; `None` if one label is missing.
     pub image: Option<Ranking>,
-    /// By the official evaluation's score, which stretches values over the class; `None` also where that is undefined.
+    /// By the official evaluation's score, which stretches values over the class; `None` also if that is
+    /// undefined.
     pub image_reference: Option<Ranking>,
     /// Over the pixels of all maps.
     pub pixel: Option<PixelMetrics>,
 }
 
-/// Evaluates the results of one class. `official`: the official evaluation's score of each
-/// ([`ClassModel::official_scores`](crate::methods::ClassModel::official_scores)). `maps` are those of the results with pixels; `None` leaves pixel metrics out.
+/// Evaluates the results of one class. `official`: the official evaluation's score of each result
+/// ([`ClassModel::official_scores`](crate::methods::ClassModel::official_scores)). `maps` are the maps of the
+/// results with pixels; `None` leaves out the pixel metrics.
 ///
 /// # Errors
-/// A map that cannot be read.
+/// A map cannot be read.
 pub fn evaluate(
     class: &str,
     results: &[&PictureResult],

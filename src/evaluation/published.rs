@@ -1,4 +1,4 @@
-//! The papers' figures, to compare with.
+//! The papers' figures for comparison.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ const FILE: &str = include_str!("../../weights/published.toml");
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishedFigures {
-    /// The method, as its authors call it.
+    /// The name of the method in its paper.
     pub name: String,
-    /// Which of ours it is, if any.
+    /// The same method in this program, if any.
     pub method: Option<String>,
     /// The data set.
     pub dataset: String,
-    /// Where the figures are printed.
+    /// The source of the figures.
     pub source: String,
-    /// Anything one must know to compare.
+    /// A remark needed for comparison.
     pub note: Option<String>,
     /// The mean over classes, in percent.
     #[serde(default)]
@@ -39,8 +39,8 @@ pub struct Published {
     figures: Vec<PublishedFigures>,
 }
 
-/// What a key of the file stands for, and which of our figures it is compared with: image figures with those of the
-/// official evaluation's score.
+/// The meaning of a key of the file, and the figure of this program to compare it with: image figures are
+/// compared with those of the official evaluation's score.
 const KEYS: [(&str, &str, &str); 7] = [
     ("image_auroc", "image_reference_auroc", "image AUROC"),
     ("image_ap", "image_reference_ap", "image AP"),
@@ -52,10 +52,10 @@ const KEYS: [(&str, &str, &str); 7] = [
 ];
 
 impl Published {
-    /// The figures that come with the program.
+    /// The figures built into the program.
     ///
     /// # Errors
-    /// A file that is not well-formed or uses an unknown key.
+    /// The file is invalid or has an unknown key.
     pub fn load() -> Result<Self, EvaluationError> {
         let all: Self = toml::from_str(FILE).map_err(|e| EvaluationError::Published(e.to_string()))?;
         let keys =
@@ -71,7 +71,7 @@ impl Published {
         &self.figures
     }
 
-    /// The entries of a data set that has exactly these classes or some of them, those of `method` first.
+    /// The entries of a data set beside `table`, those of `method` first.
     pub fn compare<'a>(&'a self, dataset: &str, method: &'static Method, table: &'a Table) -> Compared<'a> {
         let mut entries: Vec<&PublishedFigures> =
             self.figures.iter().filter(|f| f.dataset.eq_ignore_ascii_case(dataset)).collect();
@@ -80,7 +80,7 @@ impl Published {
     }
 }
 
-/// Published figures beside a table of ours.
+/// Published figures beside a table of this program.
 #[derive(Debug, Clone)]
 pub struct Compared<'a> {
     entries: Vec<&'a PublishedFigures>,
@@ -89,13 +89,13 @@ pub struct Compared<'a> {
 }
 
 impl Compared<'_> {
-    /// Whether nothing is published for the data set.
+    /// Whether there are no published figures for the data set.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Titles and cells in percent: each entry with our difference to it in brackets, those of the same method also
-    /// class by class; our mean last.
+    /// Titles and cells in percent: each entry with the difference of this program in brackets, entries of
+    /// the same method also per class; this program's mean last.
     pub fn cells(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let mut head = vec!["published figures".to_owned(), "class".to_owned()];
         head.extend(KEYS.iter().map(|(.., title)| (*title).to_owned()));

@@ -1,4 +1,4 @@
-//! Results on disk, so that an interrupted evaluation continues where it was.
+//! Results on disk, so that an interrupted evaluation can continue.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -18,27 +18,27 @@ const MANIFEST: &str = "manifest.json";
 const RESULTS: &str = "results.jsonl";
 const MAPS: &str = "maps.f32";
 
-/// Version of the files' form.
+/// Version of the files' format.
 const SCHEMA: u32 = 2;
 
-/// What a folder of results came from.
+/// The settings of a folder of results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of the form.
+    /// Version of the format.
     pub schema: u32,
     /// The program's version.
     pub version: String,
     /// The data set: its folder's name and layout.
     pub dataset: String,
-    /// The model, as it was named.
+    /// The model, as named by the user.
     pub model: String,
     /// The method.
     pub method: String,
     /// Side of the maps, in pixels.
     pub image_size: usize,
-    /// Class to the text that is put into the prompts.
+    /// The class text of the prompts, by class.
     pub classes: BTreeMap<String, String>,
-    /// Everything scores depend on besides picture and class.
+    /// Everything that scores depend on, except picture and class.
     pub settings: Provenance,
 }
 
@@ -51,7 +51,7 @@ impl Manifest {
         Self { schema: SCHEMA, version, dataset, model, method, image_size, classes, settings }
     }
 
-    /// What keeps results of the two from being one evaluation. Classes may be added.
+    /// The differences that prevent the results of both from being one evaluation. Classes may be added.
     fn differences(&self, earlier: &Self) -> Vec<String> {
         let mut all = self.settings.differences(&earlier.settings);
         let own = |m: &Self| {
@@ -73,9 +73,9 @@ impl Manifest {
     }
 }
 
-/// A folder of results: a manifest, one line per finished picture, and the maps, one after another in one file.
+/// A folder of results: a manifest, one line per finished picture, and one file with all maps.
 ///
-/// A map is written before its line, so a line always has its map.
+/// A map is written before its line, so that every line has its map.
 pub struct Store {
     dir: PathBuf,
     manifest: Manifest,
@@ -86,11 +86,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a folder: a new one, an empty one, or one with results of the same settings, which are kept. `fresh`
-    /// throws earlier results away.
+    /// Opens a folder: a new one, an empty one, or one with results of the same settings, which are kept.
+    /// `fresh` deletes earlier results.
     ///
     /// # Errors
-    /// A folder with results of other settings or with other things, that another process uses, or that cannot be
+    /// The folder has results of other settings or other files, is used by another process, or cannot be
     /// written.
     pub fn open(dir: &Path, mut manifest: Manifest, fresh: bool) -> Result<Self> {
         let io = |action| move |e| Error::io(action, dir, e);
@@ -106,7 +106,7 @@ impl Store {
         }
         let parse = |line: &[u8]| serde_json::from_slice(line).map_err(|e| e.to_string());
         let mut journal: Journal<PictureResult> = Journal::lock(&dir.join(RESULTS), parse)?;
-        // Results are of no use without their maps.
+        // Results need their maps.
         if fresh || !maps.exists() {
             journal.clear()?;
         }
@@ -136,12 +136,12 @@ impl Store {
         &self.dir
     }
 
-    /// What the results came from.
+    /// The settings of the results.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The result of a picture, if it is there.
+    /// The result of a picture, if there is one.
     pub fn get(&self, name: &str) -> Option<&PictureResult> {
         self.results.get(name)
     }
@@ -150,10 +150,10 @@ impl Store {
         (self.manifest.image_size * self.manifest.image_size * 4) as u64
     }
 
-    /// Keeps a result and its map `[S, S]`; the result's `map` is set here.
+    /// Stores a result and its map `[S, S]`; sets the result's `map`.
     ///
     /// # Errors
-    /// Files that cannot be written, or a map of another size.
+    /// The files cannot be written, or the map has another size.
     pub fn add(&mut self, mut result: PictureResult, map: ArrayView2<'_, f32>) -> Result<()> {
         let size = self.manifest.image_size;
         if map.dim() != (size, size) {
@@ -172,10 +172,10 @@ impl Store {
         Ok(())
     }
 
-    /// The maps of some results with their truths, in that order.
+    /// The maps of some results with their ground truths, in the given order.
     ///
     /// # Errors
-    /// A file of maps that cannot be opened.
+    /// The file of maps cannot be opened.
     pub fn maps<'a>(&self, results: &[&PictureResult], truths: &'a [Truth]) -> Result<StoredMaps<'a>> {
         let path = self.dir.join(MAPS);
         let file = File::open(&path).map_err(|e| Error::io("read", &path, e))?;
@@ -188,10 +188,10 @@ impl Store {
         })
     }
 
-    /// Removes the maps, which take most of the space. A later run in this folder starts over.
+    /// Deletes the maps, which need most of the space. A later run in this folder starts over.
     ///
     /// # Errors
-    /// A file that cannot be removed.
+    /// The file cannot be deleted.
     pub fn discard_maps(self) -> Result<()> {
         let path = self.dir.join(MAPS);
         match std::fs::remove_file(&path) {
@@ -201,7 +201,7 @@ impl Store {
     }
 }
 
-/// Stored maps, read when they are asked for.
+/// Stored maps, read on request.
 pub struct StoredMaps<'a> {
     file: Mutex<File>,
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Classes together: a table with the mean.
+//! A table of classes with their mean.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct Metric {
     of: fn(&ClassEvaluation) -> Option<f64>,
 }
 
-/// Our image score.
+/// This program's image score.
 fn image(class: &ClassEvaluation) -> Option<&Ranking> {
     class.image.as_ref()
 }
@@ -34,8 +34,8 @@ fn pixel(class: &ClassEvaluation) -> Option<&Ranking> {
 }
 
 impl Metric {
-    /// All figures, in the order of columns: AUROC, average precision and F1-max of our image score, of the official
-    /// evaluation's image score and of the pixels, and AUPRO.
+    /// All figures, in the order of columns: AUROC, average precision and F1-max of this program's image
+    /// score, of the official evaluation's image score and of the pixels, and AUPRO.
     pub const ALL: [Self; 10] = [
         Self { key: "image_auroc", title: "img AUROC", of: |c| Some(image(c)?.auroc) },
         Self { key: "image_ap", title: "img AP", of: |c| Some(image(c)?.average_precision) },
@@ -70,7 +70,7 @@ impl Row {
     }
 }
 
-/// How a table is written.
+/// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TableFormat {
@@ -81,7 +81,7 @@ pub enum TableFormat {
     Markdown,
     /// Comma-separated, 0..1, all digits.
     Csv,
-    /// One object: classes with all figures and thresholds, and their mean, 0..1.
+    /// One object: classes with all figures and thresholds, and their mean, in 0..1.
     Json,
 }
 
@@ -94,7 +94,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Puts classes together. The mean of a figure is over the classes that have it.
+    /// Combines classes. The mean of a figure is over the classes that have it.
     pub fn new(classes: Vec<ClassEvaluation>) -> Self {
         let row = |c: &ClassEvaluation| Row {
             name: c.class.clone(),
@@ -131,7 +131,7 @@ impl Table {
         &self.mean
     }
 
-    /// Titles and cells in percent, the mean last; columns without any figure are left out.
+    /// Titles and cells in percent, the mean last; empty columns are left out.
     pub fn cells(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let used: Vec<usize> =
             (0..Metric::ALL.len()).filter(|&i| self.rows.iter().any(|r| r.values[i].is_some())).collect();
@@ -148,7 +148,7 @@ impl Table {
     /// The table as text.
     ///
     /// # Errors
-    /// None that a table of numbers can cause.
+    /// `about` cannot be serialised.
     pub fn render(&self, format: TableFormat, about: &impl Serialize) -> std::io::Result<String> {
         match format {
             TableFormat::Text | TableFormat::Markdown => {
@@ -200,7 +200,7 @@ pub(super) fn percent(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |v| format!("{:.1}", v * 100.0))
 }
 
-/// Rows under a head, numbers to the right.
+/// Rows under a header, numbers right-aligned.
 pub(super) fn aligned(format: TableFormat, head: Vec<String>, rows: Vec<Vec<String>>) -> String {
     let (edge, between, fill, crossing) =
         if format == TableFormat::Markdown { ("|", "|", "-", "|") } else { ("", " ", "─", "─") };

@@ -1,4 +1,4 @@
-//! Methods that compare image features with two text anchors per class: all they have in common.
+//! The common part of methods that compare image features with two text anchors per class.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::map::{Evidence, Smoothing};
 use crate::progress::Progress;
 use crate::{Provenance, Result};
 
-/// What such a method does with a picture and two anchors.
+/// The part of such a method that uses a picture and two anchors.
 pub trait TwoAnchors: Send + Sync + 'static {
-    /// What it finds in a picture, `[1, 3, S, S]`. `anchors` is `[D, 2]`: the normal and the abnormal anchor, of unit
-    /// length.
+    /// The evidence in a picture, `[1, 3, S, S]`. `anchors` is `[D, 2]`: the normal and the abnormal anchor,
+    /// of unit length.
     ///
     /// # Errors
-    /// Anchors of another width.
+    /// The anchors have another width.
     fn look(&self, tower: &VisionTower, picture: &Tensor, anchors: &Tensor) -> candle_core::Result<Evidence>;
 
-    /// How its map is smoothed.
+    /// The smoothing of the map.
     fn smoothing(&self, domain: Domain) -> Smoothing;
 
     /// See [`ClassModel::score`].
@@ -36,30 +36,30 @@ pub trait TwoAnchors: Send + Sync + 'static {
     /// See [`ClassModel::official_scores`].
     fn official_scores(&self, pictures: &[Components], domain: Domain) -> Vec<f32>;
 
-    /// How sentences become vectors.
+    /// The encoder from sentences to vectors.
     fn encoder(&self) -> &dyn SentenceEncoder {
         &PlainText
     }
 
-    /// Notes what scores depend on besides what every such method has.
+    /// Records the settings that scores depend on, except those common to all such methods.
     fn provenance(&self, into: &mut Provenance);
 }
 
-/// What such a method settles before it is loaded.
+/// The parts of such a method that are known before loading.
 pub struct Parts {
-    /// Levels that are compared, for results.
+    /// The compared levels, for results.
     pub levels: Vec<usize>,
-    /// Side of the square, in pixels.
+    /// Side of the model's input square, in pixels.
     pub image_size: usize,
     /// Both towers' activation.
     pub activation: Activation,
-    /// Which literal strings stand for the start and end token.
+    /// The literal strings that mean the start and end token.
     pub special: SpecialTokens,
-    /// In which order a picture is resized and turned into RGB.
+    /// The order of resizing and conversion to RGB.
     pub chain: Chain,
 }
 
-/// A method that compares with two anchors, with its weights.
+/// A loaded method that compares with two anchors.
 pub struct Anchored<M> {
     method: Arc<M>,
     tower: Arc<ImageTower>,
@@ -68,7 +68,7 @@ pub struct Anchored<M> {
     parts: Parts,
     prompts: PromptSet,
     representative: Representative,
-    /// The domain that was asked for.
+    /// The domain, if given.
     domain: Option<Domain>,
     smoothing: Option<String>,
     device: Device,
@@ -77,10 +77,10 @@ pub struct Anchored<M> {
 }
 
 impl<M: TwoAnchors> Anchored<M> {
-    /// A method of a setup; no tower is read yet.
+    /// The method of a setup, without reading a tower.
     ///
     /// # Errors
-    /// Options that cannot be used.
+    /// An option is invalid.
     pub fn new(setup: &Setup, parts: Parts, method: M) -> Result<Self> {
         Ok(Self {
             method: Arc::new(method),
@@ -146,7 +146,7 @@ impl<M: TwoAnchors> Model for Anchored<M> {
     }
 }
 
-/// The same for one class.
+/// The method for one class.
 struct OfClass<M> {
     method: Arc<M>,
     tower: Arc<ImageTower>,

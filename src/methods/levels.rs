@@ -1,8 +1,8 @@
-//! Levels: the 1-based numbers of the blocks whose features are compared.
+//! Levels: the 1-based numbers of the compared blocks.
 
 use crate::{Error, Result};
 
-/// The ends of a tower's quarters: 3, 6, 9, 12 of 12; every level of a tower of less than four blocks.
+/// The ends of a tower's quarters: 3, 6, 9, 12 of 12; every level of a tower with less than four blocks.
 pub fn quarters(layers: usize) -> Vec<usize> {
     let mut levels: Vec<usize> = (1..=4).map(|k| ((k * layers + 2) / 4).max(1)).collect();
     levels.dedup();

@@ -1,7 +1,7 @@
-//! The methods: how a picture and the words for a class become a map and a score.
+//! The methods: from a picture and a class text to a map and a score.
 //!
-//! A method is one folder here and one line in [`METHODS`]. Its entry says what is known of it before any weights are
-//! read ([`Method`]); once loaded it is a [`Model`], and for a class a [`ClassModel`]. Everything else of the crate
+//! A method is one folder here and one line in [`METHODS`]. Its entry ([`Method`]) describes it before
+//! weights are read; a loaded method is a [`Model`], and a [`ClassModel`] for a class. The rest of the crate
 //! reads the table: nothing outside this folder knows a method by name.
 
 pub mod aa_clip;
@@ -32,37 +32,37 @@ pub use model::{ClassModel, Components, ImageTower, Model, Setup};
 pub use options::{MethodOption, OptionValues};
 pub use trained::{Trained, TrainedError, TrainedFormat};
 
-/// Every method, in the order in which they are listed.
+/// All methods, in the order of listings.
 pub static METHODS: &[&Method] = &[&sdp::METHOD, &sdp_plus::METHOD, &aa_clip::METHOD, &aa_sdp::METHOD];
 
-/// What is known of a method before any weights are read.
+/// The description of a method, known before weights are read.
 #[non_exhaustive]
 pub struct Method {
     /// Its name on the command line, in records and in files of trained weights.
     pub name: &'static str,
-    /// What it is, in one line.
+    /// Its description in one line.
     pub about: &'static str,
-    /// Where it is published.
+    /// Its publication.
     pub paper: &'static str,
-    /// The prompt ensemble it uses unless told otherwise; `None`: it has no use for one.
+    /// Its default prompt ensemble; `None`: it uses no prompts.
     pub prompts: Option<&'static str>,
-    /// Whether the official code names the classes of known data sets by AA-CLIP's descriptions.
+    /// Whether the official code describes the classes of known data sets with AA-CLIP's texts.
     pub describes_classes: bool,
     /// The options that have an effect on it.
     pub options: &'static [&'static MethodOption],
-    /// Its trained weights; `None`: it has none.
+    /// The format of its trained weights; `None`: it has no trained weights.
     pub trained: Option<&'static TrainedFormat>,
     /// Whether it compares with pictures of good parts.
     pub references: References,
-    /// What it looks at together.
+    /// The input that it processes together.
     pub scope: Scope,
-    /// What [`Components::image`] is.
+    /// The meaning of [`Components::image`].
     pub image_value: &'static str,
-    /// How the score is made of [`Components`], for a person.
+    /// How the score is computed from [`Components`], in words.
     pub score: &'static str,
-    /// Loads it.
+    /// Loads the method.
     pub load: fn(&Setup) -> Result<Arc<dyn Model>>,
-    /// How it is trained; `None`: it is not, or not by this program.
+    /// Its trainer; `None`: this program does not train it.
     #[cfg(feature = "train")]
     pub trainer: Option<&'static training::Trainer>,
 }
@@ -70,25 +70,25 @@ pub struct Method {
 /// Whether a method compares with pictures of good parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum References {
-    /// It has no use for them.
+    /// It does not use them.
     Never,
-    /// It works without them.
+    /// It can use them.
     Optional,
-    /// It does not work without them.
+    /// It needs them.
     Needed,
 }
 
-/// What a method looks at together.
+/// The input that a method processes together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// One picture.
     Picture,
-    /// A whole folder, twice.
+    /// A whole folder, in two passes.
     Folder,
 }
 
 impl Method {
-    /// The method of that name.
+    /// The method with this name.
     pub fn find(name: &str) -> Option<&'static Self> {
         METHODS.iter().copied().find(|m| m.name == name)
     }
@@ -108,14 +108,14 @@ impl std::fmt::Debug for Method {
     }
 }
 
-/// A grid `[g, g]` of the first picture of a batch `[B, L]`.
+/// The grid `[g, g]` of the first picture of a batch `[B, L]`.
 pub(crate) fn first_grid(values: &Tensor) -> candle_core::Result<Array2<f32>> {
     let row = values.narrow(0, 0, 1)?.flatten_all()?.to_vec1::<f32>()?;
     let side = row.len().isqrt();
     Ok(Array2::from_shape_fn((side, side), |(y, x)| row[y * side + x]))
 }
 
-/// Values brought to 0..1 between the least and the greatest of them; NaN where all are the same.
+/// Values stretched to 0..1 from the smallest to the largest; NaN if all are equal.
 pub(crate) fn stretched(values: &[f32]) -> Vec<f32> {
     let low = values.iter().copied().fold(f32::INFINITY, f32::min);
     let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -1,4 +1,4 @@
-//! A loaded method: what it is loaded from, and what it does.
+//! A loaded method: its inputs and its operations.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -14,7 +14,7 @@ use crate::map::{Evidence, Smoothing};
 use crate::progress::Progress;
 use crate::{Error, Provenance, Result};
 
-/// What a method is loaded from.
+/// Everything needed to load a method.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Setup {
@@ -22,34 +22,35 @@ pub struct Setup {
     pub method: &'static Method,
     /// The CLIP model.
     pub clip: Arc<Checkpoint>,
-    /// The method's trained weights, if it has any.
+    /// The method's trained weights, if any.
     pub trained: Option<Arc<Trained>>,
-    /// What was said for the method's options.
+    /// The values of the method's options.
     pub options: OptionValues,
-    /// Side of the square the model looks at, in pixels; `None`: what the weights were trained at.
+    /// Side of the model's input square, in pixels; `None`: the size in training.
     pub image_size: Option<usize>,
     /// How a picture is made square.
     pub fit: Fit,
-    /// The towers' activation, if one was asked for.
+    /// The towers' activation, if given.
     pub activation: Option<Activation>,
-    /// The activation the model's weights were trained with, where that is known better than from its configuration.
+    /// The activation in the training of the model's weights, if it is known to differ from the
+    /// configuration.
     pub trained_activation: Option<Activation>,
-    /// Where everything is computed.
+    /// The device.
     pub device: Device,
-    /// The numbers the image tower computes with. Text is always encoded in 32-bit floats.
+    /// The number type of the image tower. Text is always encoded in 32-bit floats.
     pub precision: Precision,
-    /// Where anchors are kept.
+    /// The cache for anchors.
     pub cache: AnchorCache,
-    /// Whether encoding prompts shows its progress.
+    /// Whether the encoding of prompts shows its progress.
     pub progress: Progress,
 }
 
 impl Setup {
-    /// The largest side of the square a model can look at, in pixels: attention over a grid of more than a few thousand
-    /// patches needs more memory than any machine has.
+    /// The largest side of a model's input square, in pixels: attention over the patches of a larger square
+    /// needs more memory than machines have.
     pub const LARGEST_IMAGE: usize = 4096;
 
-    /// A setup with everything at its default, on the CPU.
+    /// A setup with default values, on the CPU.
     pub fn new(method: &'static Method, clip: impl Into<Arc<Checkpoint>>) -> Self {
         Self {
             method,
@@ -70,7 +71,7 @@ impl Setup {
     /// The method's trained weights.
     ///
     /// # Errors
-    /// There are none.
+    /// There are no trained weights.
     pub fn trained(&self) -> Result<&Trained> {
         self.trained.as_deref().ok_or_else(|| {
             Error::Setting(format!(
@@ -80,11 +81,11 @@ impl Setup {
         })
     }
 
-    /// The levels (1-based numbers of blocks) to compare: those that were asked for, else those the weights were
-    /// trained at, else the ends of the tower's quarters. `expected`: how many the weights were trained for.
+    /// The compared levels (1-based numbers of blocks): those given, else those in the training of the
+    /// weights, else the ends of the tower's quarters. `expected`: the number of levels in training.
     ///
     /// # Errors
-    /// A level the tower does not have, or another number of levels than was trained.
+    /// The tower has no such level, or the number of levels differs from training.
     pub fn levels(&self, expected: Option<usize>) -> Result<Vec<usize>> {
         let layers = self.clip.config().vision.layers;
         let asked = self.options.list(&options::LEVELS)?;
@@ -101,10 +102,10 @@ impl Setup {
         }
     }
 
-    /// Side of the square the model looks at: as asked for, else as the weights were trained, else `native`.
+    /// Side of the model's input square: as given, else as in the training of the weights, else `native`.
     ///
     /// # Errors
-    /// More pixels than any machine has memory for.
+    /// The side exceeds [`Setup::LARGEST_IMAGE`].
     pub fn image_size(&self, native: usize) -> Result<usize> {
         let trained = self.trained.as_ref().and_then(|t| t.header().image_size());
         match self.image_size.or(trained).unwrap_or(native) {
@@ -116,107 +117,107 @@ impl Setup {
         }
     }
 
-    /// The towers' activation: as asked for, else the method's own, else what the weights were trained with.
+    /// The towers' activation: as given, else the method's own, else the one used in training.
     pub fn activation(&self, own: Option<Activation>) -> Activation {
         let trained = self.trained_activation.unwrap_or(self.clip.config().activation);
         self.activation.or(own).unwrap_or(trained)
     }
 
-    /// The prompt ensemble: as asked for, else the method's.
+    /// The prompt ensemble: as given, else the method's.
     ///
     /// # Errors
-    /// An ensemble that does not exist or cannot be read.
+    /// The ensemble does not exist or cannot be read.
     pub fn prompts(&self) -> Result<PromptSet> {
         let named: Option<String> = self.options.get(&options::PROMPTS)?;
         let name = named.as_deref().or(self.method.prompts).unwrap_or("clip-ad");
         Ok(PromptSet::load(name)?)
     }
 
-    /// How many sentences become one anchor: as asked for, else the mean.
+    /// How sentences are combined into one anchor: as given, else the mean.
     ///
     /// # Errors
-    /// A parameter that the chosen one does not have.
+    /// A parameter was given that does not apply.
     pub fn representative(&self) -> Result<Representative> {
         options::representative(&self.options)
     }
 
-    /// What is done to every picture before the tower.
+    /// The preprocessing of pictures.
     pub fn preprocess(&self, size: usize, chain: Chain) -> Preprocess {
         let normalisation = self.clip.config().normalisation;
         Preprocess { size, mean: normalisation.mean, std: normalisation.std, fit: self.fit, chain }
     }
 }
 
-/// A method with its weights. Classes share it.
+/// A method with its weights, shared by classes.
 pub trait Model: Send + Sync {
-    /// What is done to every picture.
+    /// The preprocessing of pictures.
     fn preprocess(&self) -> &Preprocess;
 
     /// Patches along one side of the square.
     fn grid(&self) -> usize;
 
-    /// The same for one class: its anchors, or whatever they are made of. Reads the text tower where it is needed.
+    /// The method for one class, with its anchors or their sources. Reads the text tower if needed.
     ///
     /// # Errors
-    /// Weights that cannot be read, or words that give no anchors.
+    /// Weights cannot be read, or the class text gives no anchors.
     fn class(&self, class: &ClassName) -> Result<Arc<dyn ClassModel>>;
 
-    /// Reads what looking at pictures needs. Without it the first picture does.
+    /// Loads the weights needed for pictures; otherwise the first picture loads them.
     ///
     /// # Errors
-    /// Weights that cannot be read.
+    /// Weights cannot be read.
     fn prepare(&self) -> Result<()>;
 
-    /// Notes everything that scores depend on besides the model's weights, the picture and the class.
+    /// Records everything that scores depend on, except the model's weights, the picture and the class.
     fn provenance(&self, into: &mut Provenance);
 }
 
-/// A method with its weights, ready to look at pictures of one class.
+/// A method with its weights, ready for pictures of one class.
 pub trait ClassModel: Send + Sync {
-    /// What it finds in one picture, `[1, 3, S, S]`, as [`Model::preprocess`] gives it.
+    /// The evidence in one picture, `[1, 3, S, S]`, preprocessed with [`Model::preprocess`].
     ///
     /// # Errors
-    /// A picture of another size, or weights that cannot be read.
+    /// The picture has another size, or weights cannot be read.
     fn look(&self, picture: &Tensor) -> Result<Evidence>;
 
-    /// How the map is smoothed.
+    /// The smoothing of the map.
     fn smoothing(&self) -> Smoothing;
 
-    /// The score, 0..1, from the method's value for the picture as a whole and the highest value of the final map. It
-    /// depends on nothing but the picture.
+    /// The score, 0..1, from the method's value for the whole picture and the maximum of the final map. It
+    /// depends only on the picture.
     fn score(&self, image: Option<f32>, map_max: f32) -> f32;
 
-    /// The probability of "abnormal" that a value of the final map stands for, 0..1, comparable from picture to picture.
+    /// The probability of "abnormal" for a value of the final map, 0..1, comparable between pictures.
     fn probability(&self, map_value: f32) -> f32;
 
-    /// The scores the official evaluation gives the pictures of a class, in its own arithmetic.
+    /// The scores of the official evaluation for the pictures of a class, in its own arithmetic.
     fn official_scores(&self, pictures: &[Components]) -> Vec<f32>;
 
-    /// The same, which also compares with pictures of good parts, each `[1, 3, S, S]`.
+    /// The same method, which also compares with pictures of good parts, `[1, 3, S, S]` each.
     ///
     /// # Errors
-    /// A method without a use for them, or pictures of another size.
+    /// The method does not use them, or a picture has another size.
     fn with_references(&self, pictures: &[Tensor]) -> Result<Arc<dyn ClassModel>> {
         let _ = pictures;
         Err(Error::Setting("this method does not compare with reference pictures".to_owned()))
     }
 }
 
-/// The parts a score is made of.
+/// The components of a score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Components {
-    /// The method's own official value for the picture as a whole, in its units; `None` for a method without one. See
-    /// [`Method::image_value`].
+    /// The method's official value for the whole picture, in its own units; `None` if the method has no such
+    /// value. See [`Method::image_value`].
     pub image: Option<f32>,
-    /// The least value of the final map.
+    /// The minimum of the final map.
     pub map_min: f32,
-    /// The highest value of the final map.
+    /// The maximum of the final map.
     pub map_max: f32,
-    /// The mean value of the final map.
+    /// The mean of the final map.
     pub map_mean: f32,
 }
 
-/// The image tower of a model, read when it is first needed: until then only the text tower is in memory.
+/// The image tower of a model, loaded on first use: until then only the text tower is in memory.
 pub struct ImageTower {
     clip: Arc<Checkpoint>,
     image_size: usize,
@@ -227,7 +228,7 @@ pub struct ImageTower {
 }
 
 impl ImageTower {
-    /// The tower of a setup's model; nothing is read yet.
+    /// The tower of a setup's model, not yet loaded.
     pub fn new(setup: &Setup, image_size: usize, activation: Activation) -> Self {
         Self {
             clip: Arc::clone(&setup.clip),
@@ -239,10 +240,10 @@ impl ImageTower {
         }
     }
 
-    /// The tower.
+    /// The tower, loaded on first use.
     ///
     /// # Errors
-    /// Weights that cannot be read.
+    /// The weights cannot be read.
     pub fn get(&self) -> Result<&VisionTower> {
         if let Some(tower) = self.tower.get() {
             return Ok(tower);

@@ -1,4 +1,4 @@
-//! Options of methods: one table that the command line, settings files, manual pages and results read.
+//! Options of methods: one table for the command line, settings files, manual pages and results.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -12,28 +12,28 @@ use crate::{Error, Result};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct MethodOption {
-    /// Its name; on the command line after two dashes.
+    /// Its name, without the two dashes of the command line.
     pub name: &'static str,
-    /// What it takes, for help texts: `N`, `NAME|FILE`.
+    /// Placeholder of its value in help texts: `N`, `NAME|FILE`.
     pub value: &'static str,
-    /// What it does, in one sentence, with its default.
+    /// Its effect in one sentence, with its default.
     pub help: &'static str,
-    /// Under which heading help texts list it.
+    /// Its heading in help texts.
     pub heading: &'static str,
-    /// The values it may have, each with its meaning; empty if `check` decides.
+    /// The allowed values, each with its meaning; empty if `check` decides.
     pub values: &'static [(&'static str, &'static str)],
-    /// Whether it takes a list, with commas between its values.
+    /// Whether its value is a list, separated by commas.
     pub list: bool,
-    /// The value it has if it is not given.
+    /// The value if it is not given.
     pub default: Option<&'static str>,
-    /// The value it has if it is given without one.
+    /// The value if it is given without a value.
     pub bare: Option<&'static str>,
-    /// Refuses a value in words: what is expected.
+    /// Checks a value; the error says what is expected.
     pub check: fn(&str) -> Result<(), String>,
 }
 
 impl MethodOption {
-    /// An option that takes any text, to be changed.
+    /// An option with any text, as a base for others.
     pub const TEXT: Self = Self {
         name: "",
         value: "TEXT",
@@ -67,7 +67,7 @@ pub static SMOOTHING: MethodOption = MethodOption {
     ..MethodOption::TEXT
 };
 
-/// Which features of the tower are compared.
+/// The features of the tower to compare.
 pub static FIDELITY: MethodOption = MethodOption {
     name: "fidelity",
     value: "FIDELITY",
@@ -113,7 +113,7 @@ pub static ANCHORS: MethodOption = MethodOption {
     ..MethodOption::TEXT
 };
 
-/// Width of the kernel of two anchors.
+/// Kernel width, for two of the anchors.
 pub static ANCHOR_BANDWIDTH: MethodOption = MethodOption {
     name: "anchor-bandwidth",
     value: "X",
@@ -123,7 +123,7 @@ pub static ANCHOR_BANDWIDTH: MethodOption = MethodOption {
     ..MethodOption::TEXT
 };
 
-/// Neighbourhood radius of one anchor.
+/// Neighbourhood radius, for one of the anchors.
 pub static ANCHOR_EPS: MethodOption = MethodOption {
     name: "anchor-eps",
     value: "X",
@@ -167,7 +167,7 @@ fn any_number(text: &str) -> Result<(), String> {
 /// Accepts a whole number.
 ///
 /// # Errors
-/// What is expected.
+/// The expected form.
 pub fn whole_number(text: &str) -> Result<(), String> {
     number::<usize>(text, "a whole number", |_| true)
 }
@@ -175,7 +175,7 @@ pub fn whole_number(text: &str) -> Result<(), String> {
 /// Accepts a number from 0 to 1.
 ///
 /// # Errors
-/// What is expected.
+/// The expected form.
 pub fn share(text: &str) -> Result<(), String> {
     number::<f64>(text, "a number from 0 to 1", |x| (0.0..=1.0).contains(x))
 }
@@ -183,20 +183,20 @@ pub fn share(text: &str) -> Result<(), String> {
 /// Accepts `true` and `false`.
 ///
 /// # Errors
-/// What is expected.
+/// The expected form.
 pub fn boolean(text: &str) -> Result<(), String> {
     number::<bool>(text, "true or false", |_| true)
 }
 
-/// What was said for options, by name.
+/// The given values of options, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OptionValues(BTreeMap<&'static str, String>);
 
 impl OptionValues {
-    /// Sets an option, checked by its own rule.
+    /// Sets an option after checking its value.
     ///
     /// # Errors
-    /// A value the option cannot have.
+    /// The value is not allowed.
     pub fn set(&mut self, option: &'static MethodOption, value: &str) -> Result<()> {
         let known = option.values.is_empty() || option.values.iter().any(|(name, _)| *name == value);
         let checked = if known && option.list {
@@ -212,10 +212,10 @@ impl OptionValues {
         Ok(())
     }
 
-    /// Sets the option of a name, which some method has.
+    /// Sets the option with this name.
     ///
     /// # Errors
-    /// A name that no method has, or a value the option cannot have.
+    /// No method has such an option, or the value is not allowed.
     pub fn set_by_name(&mut self, name: &str, value: &str) -> Result<()> {
         match all().find(|option| option.name == name) {
             Some(option) => self.set(option, value),
@@ -223,10 +223,10 @@ impl OptionValues {
         }
     }
 
-    /// Refuses an option that has no effect on a method.
+    /// Checks that every given option has an effect on a method.
     ///
     /// # Errors
-    /// The first such option.
+    /// An option has no effect; the first such option is named.
     pub fn check_for(&self, method: &Method) -> Result<()> {
         let unused = self.0.keys().find(|name| method.options.iter().all(|option| option.name != **name));
         match unused {
@@ -235,15 +235,15 @@ impl OptionValues {
         }
     }
 
-    /// An option's text: as it was said, else its default.
+    /// An option's text: as given, else its default.
     pub fn text(&self, option: &MethodOption) -> Option<&str> {
         self.0.get(option.name).map(String::as_str).or(option.default)
     }
 
-    /// An option's value, if it was said or has a default.
+    /// An option's value, if it is given or has a default.
     ///
     /// # Errors
-    /// A text that is none; [`OptionValues::set`] has refused such.
+    /// The text cannot be parsed, which [`OptionValues::set`] excludes.
     pub fn get<T: FromStr>(&self, option: &MethodOption) -> Result<Option<T>> {
         self.text(option).map(|text| parsed(option, text)).transpose()
     }
@@ -251,15 +251,15 @@ impl OptionValues {
     /// The value of an option with a default.
     ///
     /// # Errors
-    /// As [`OptionValues::get`]; an option without a value.
+    /// Errors of [`OptionValues::get`], or the option has no value.
     pub fn value<T: FromStr>(&self, option: &MethodOption) -> Result<T> {
         self.get(option)?.ok_or_else(|| Error::Setting(format!("--{} has no value", option.name)))
     }
 
-    /// A list's values, if it was said.
+    /// The values of a list, if given.
     ///
     /// # Errors
-    /// As [`OptionValues::get`].
+    /// Errors of [`OptionValues::get`].
     pub fn list<T: FromStr>(&self, option: &MethodOption) -> Result<Option<Vec<T>>> {
         self.text(option)
             .map(|text| text.split(',').map(|part| parsed(option, part.trim())).collect())
@@ -271,7 +271,7 @@ fn parsed<T: FromStr>(option: &MethodOption, text: &str) -> Result<T> {
     text.parse().map_err(|_| Error::Setting(format!("--{}: cannot use `{text}`", option.name)))
 }
 
-/// Every option of every method, each once, in the order of the table.
+/// All options of all methods, each once, in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static MethodOption> {
     let mut seen = Vec::new();
     let options = super::METHODS.iter().flat_map(|method| method.options.iter().copied());
@@ -282,10 +282,10 @@ pub fn all() -> impl Iterator<Item = &'static MethodOption> {
     })
 }
 
-/// The domain that was asked for.
+/// The domain, if given.
 ///
 /// # Errors
-/// As [`OptionValues::get`].
+/// Errors of [`OptionValues::get`].
 pub fn domain(values: &OptionValues) -> Result<Option<Domain>> {
     Ok(match values.text(&DOMAIN) {
         None => None,
@@ -294,10 +294,10 @@ pub fn domain(values: &OptionValues) -> Result<Option<Domain>> {
     })
 }
 
-/// The smoothing that was asked for.
+/// The smoothing, if given.
 ///
 /// # Errors
-/// As [`OptionValues::get`].
+/// Errors of [`OptionValues::get`].
 pub fn smoothing(values: &OptionValues) -> Result<Option<Sigma>> {
     Ok(values.get(&SMOOTHING)?.and_then(Sigma::new))
 }
@@ -305,7 +305,7 @@ pub fn smoothing(values: &OptionValues) -> Result<Option<Sigma>> {
 /// The representative vector with its parameters.
 ///
 /// # Errors
-/// A parameter that the chosen one does not have.
+/// A parameter was given that does not apply.
 pub fn representative(values: &OptionValues) -> Result<Representative> {
     let name = values.text(&ANCHORS).unwrap_or_default();
     let mut chosen = match name {

@@ -1,4 +1,4 @@
-//! The small model that comes with the program, see `weights/builtin/MODEL_CARD.md`.
+//! The small model built into the program, see `weights/builtin/MODEL_CARD.md`.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use super::mapping::Mapping;
 use super::store::{TensorStore, opened};
 use super::{WeightsError, safetensors};
 
-/// What the model is called on the command line and in results.
+/// The name of the model on the command line and in results.
 pub const NAME: &str = "builtin";
 
 /// Its configuration, in open_clip's form.
@@ -22,7 +22,7 @@ const MODEL: &[u8] = include_bytes!("../../weights/builtin/model.safetensors");
 
 const ADAPTERS: &[u8] = include_bytes!("../../weights/builtin/adapters.safetensors");
 
-/// A name for its parts where a path is expected.
+/// A name for its parts, used as a path.
 pub(crate) fn path(part: &str) -> PathBuf {
     PathBuf::from(format!("{NAME}/{part}"))
 }
@@ -30,7 +30,7 @@ pub(crate) fn path(part: &str) -> PathBuf {
 /// Its towers.
 ///
 /// # Errors
-/// None in a program that was built whole.
+/// The embedded file is invalid, which a complete build excludes.
 pub(crate) fn model() -> Result<Box<dyn TensorStore>, WeightsError> {
     opened(safetensors::open(Mapping::embedded(path("model.safetensors"), MODEL))?)
 }
@@ -38,7 +38,7 @@ pub(crate) fn model() -> Result<Box<dyn TensorStore>, WeightsError> {
 /// Its adapters.
 ///
 /// # Errors
-/// None in a program that was built whole.
+/// The embedded file is invalid, which a complete build excludes.
 pub(crate) fn adapters() -> Result<Box<dyn TensorStore>, WeightsError> {
     opened(safetensors::open(Mapping::embedded(path("adapters.safetensors"), ADAPTERS))?)
 }

@@ -1,8 +1,8 @@
-//! Why a checkpoint could not be used.
+//! The reasons why a checkpoint cannot be used.
 
 use std::path::PathBuf;
 
-/// Why a checkpoint could not be used.
+/// The reason why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
@@ -24,7 +24,7 @@ pub enum WeightsError {
         /// The model folder.
         dir: PathBuf,
     },
-    /// A model folder with several files that could be meant.
+    /// A model folder has several possible weight files.
     #[error(
         "{} holds several weight files ({} and {}): keep one, or name it open_clip_model.safetensors",
         dir.display(), one.file_name().unwrap_or_default().display(), other.file_name().unwrap_or_default().display()
@@ -37,31 +37,31 @@ pub enum WeightsError {
         /// Another.
         other: PathBuf,
     },
-    /// No format this program reads.
+    /// The file has no supported format.
     #[error("{} is not a checkpoint: {what}", file.display())]
     UnknownFormat {
         /// The file.
         file: PathBuf,
-        /// What its content looks like, and what to do.
+        /// A description of its content, with advice.
         what: &'static str,
     },
-    /// A checkpoint that is cut off or contradicts itself.
+    /// A checkpoint is cut off or inconsistent.
     #[error("{} is damaged: {what}", file.display())]
     Damaged {
         /// The checkpoint.
         file: PathBuf,
-        /// What is wrong.
+        /// The problem.
         what: String,
     },
-    /// A valid file with something in it that is not read here.
+    /// A valid file has an unsupported part.
     #[error("{}: {what} is not supported", file.display())]
     Unsupported {
         /// The checkpoint.
         file: PathBuf,
-        /// What it is.
+        /// The part.
         what: String,
     },
-    /// A pickle that asks to run code.
+    /// A pickle calls a function that is not allowed.
     #[error("{} asks to run `{function}`; nothing was run and the file is refused", file.display())]
     Forbidden {
         /// The checkpoint.
@@ -77,29 +77,29 @@ pub enum WeightsError {
         /// The missing file.
         shard: String,
     },
-    /// A tensor the model needs is not in the file.
+    /// The file lacks a tensor of the model.
     #[error("{} has no tensor `{tensor}` (expected with shape {expected:?}): it was made for another model or is incomplete", file.display())]
     Missing {
         /// The checkpoint.
         file: PathBuf,
         /// The tensor.
         tensor: String,
-        /// The shape it would have.
+        /// Its expected shape.
         expected: Vec<usize>,
     },
-    /// A tensor has another shape than the model's configuration gives it.
+    /// A tensor's shape differs from the model's configuration.
     #[error("{}: tensor `{tensor}` has shape {found:?}, the configuration asks for {expected:?}", file.display())]
     Shape {
         /// The checkpoint.
         file: PathBuf,
         /// The tensor.
         tensor: String,
-        /// The shape by the configuration.
+        /// The shape in the configuration.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// Tensors that are no part of the model.
+    /// The file has tensors that are not part of the model.
     #[error(
         "{} holds {count} tensors that the configuration has no place for ({}{}): it was made for another model",
         file.display(), tensors.join(", "), if *count > tensors.len() { ", .." } else { "" }
@@ -109,10 +109,10 @@ pub enum WeightsError {
         file: PathBuf,
         /// The first of them.
         tensors: Vec<String>,
-        /// How many there are.
+        /// Their number.
         count: usize,
     },
-    /// A tensor of a type that holds no weights.
+    /// A tensor has a type that is not for weights.
     #[error("{}: tensor `{tensor}` holds {found}, expected a floating-point type", file.display())]
     Type {
         /// The checkpoint.
@@ -122,7 +122,7 @@ pub enum WeightsError {
         /// The type in the file.
         found: &'static str,
     },
-    /// A value that is not a number.
+    /// A value is not finite.
     #[error("{}: tensor `{tensor}` holds {value} at position {index}: the weights are damaged", file.display())]
     NotFinite {
         /// The checkpoint.

@@ -1,4 +1,4 @@
-//! Weights in 8 bits: integers with a scale per row.
+//! 8-bit weights: integers with a scale per row.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,22 +8,22 @@ use super::WeightsError;
 use super::mapped::Mapped;
 use super::store::{StoredType, TensorInfo, TensorStore};
 
-/// What the name of a tensor's scales ends with.
+/// The ending of the names of scales.
 const SCALE: &str = ".scale";
 
-/// A safetensors file some of whose tensors are `i8` with a second tensor `NAME.scale` of one number per row (of the first
-/// axis): a value is its integer times the scale of its row. Read, they are like any other tensor.
+/// A safetensors file with some `i8` tensors, each with a tensor `NAME.scale` of one number per row (of the
+/// first axis): a value is its integer times the scale of its row. Values are read as for any other tensor.
 pub(super) struct RowScaled {
     file: Mapped<Range<usize>>,
-    /// All tensors but the scales, as they are once they are read.
+    /// All tensors except the scales, with the types that they are read as.
     tensors: BTreeMap<String, TensorInfo>,
 }
 
 impl RowScaled {
-    /// Takes a file that has such tensors; gives any other back.
+    /// Wraps a file with such tensors; returns any other file.
     ///
     /// # Errors
-    /// Scales that do not fit their tensor.
+    /// The scales do not match their tensor.
     pub fn new(file: Mapped<Range<usize>>) -> Result<Result<Self, Mapped<Range<usize>>>, WeightsError> {
         let scaled: Vec<String> = (file.tensors.iter())
             .filter(|(name, (info, _))| {

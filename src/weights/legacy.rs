@@ -1,4 +1,4 @@
-//! What `torch.save` wrote before version 1.6: five pickles in a row, then the storages.
+//! The format of `torch.save` before version 1.6: five consecutive pickles, then the storages.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ pub(super) fn is_legacy(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// Opens such a file: magic number, protocol, system, content, list of storage keys; then, per key, the number of
-/// its values and the values.
+/// Opens a file of this format: magic number, protocol, system, content, list of storage keys; then, for each
+/// key, the number of its values and the values.
 pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
     let bytes = file.bytes();
     let mut at = 0;
@@ -40,7 +40,7 @@ pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
         let cut = || file.damaged(format!("storage `{key}` lies beyond the end of the file: it is cut off"));
         let count = bytes.get(at..).and_then(|b| b.first_chunk::<8>()).ok_or_else(cut)?;
         let count = usize::try_from(u64::from_le_bytes(*count)).map_err(|_| cut())?;
-        // A storage that no tensor uses has an unknown type, and what follows it an unknown place.
+        // The type of a storage without tensors is unknown, and so is the position of the next storage.
         let size =
             *sizes.get(&key).ok_or_else(|| file.damaged(format!("storage `{key}` belongs to no tensor")))?;
         let start = at + 8;
@@ -61,7 +61,7 @@ fn is_big_endian(arena: &Arena, root: Id) -> bool {
     })
 }
 
-/// Bytes per value of every storage the content mentions.
+/// Bytes per value of every storage in the content.
 fn value_sizes(arena: &Arena) -> HashMap<String, usize> {
     arena
         .iter()

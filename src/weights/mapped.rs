@@ -1,4 +1,4 @@
-//! A checkpoint whose tensors lie in one mapped file.
+//! A checkpoint with all tensors in one mapped file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,16 +8,16 @@ use super::WeightsError;
 use super::mapping::Mapping;
 use super::store::{StoredType, TensorInfo, TensorStore};
 
-/// Where a tensor's values lie in the file, and how they follow each other there.
+/// The position of a tensor's values in the file, and their order.
 pub(super) trait Place: Send + Sync {
-    /// The bytes that hold the values.
+    /// The range of the values in the file.
     fn bytes(&self, dtype: StoredType) -> Range<usize>;
 
-    /// The values of those bytes, row-major.
+    /// Arranges the values of this range row-major.
     fn arrange(&self, values: Vec<f32>) -> Vec<f32>;
 }
 
-/// The tensors of a mapped file. Their places have been checked to lie inside it.
+/// The tensors of a mapped file. All positions have been checked to be inside the file.
 pub(super) struct Mapped<P> {
     pub file: Mapping,
     pub tensors: BTreeMap<String, (TensorInfo, P)>,

@@ -10,9 +10,9 @@ use super::WeightsError;
 
 /// A read-only mapping of a whole file.
 ///
-/// Its bytes are only ever copied out and interpreted as numbers or text, so a file that another process changes
-/// meanwhile gives other numbers, not undefined values of a Rust type. A file that another process cuts short
-/// while it is read ends this process with the system's bus error; nothing can be promised about that.
+/// Its bytes are only copied and interpreted as numbers or text, so a file changed by another process gives
+/// other numbers, not undefined values of a Rust type. If another process truncates the file during reading,
+/// the system ends this process with a bus error; this cannot be prevented.
 pub(super) struct Mapping {
     path: PathBuf,
     bytes: Bytes,
@@ -22,7 +22,7 @@ enum Bytes {
     /// An empty file cannot be mapped.
     None,
     Mapped(Mmap),
-    /// Part of the program itself.
+    /// Part of the program.
     Embedded(&'static [u8]),
 }
 
@@ -42,7 +42,7 @@ impl Mapping {
         Ok(Self { path: path.to_owned(), bytes: Bytes::Mapped(bytes) })
     }
 
-    /// A file that is part of the program; `path` is what errors call it.
+    /// A file built into the program; errors name it `path`.
     pub fn embedded(path: PathBuf, bytes: &'static [u8]) -> Self {
         Self { path, bytes: Bytes::Embedded(bytes) }
     }
@@ -63,15 +63,15 @@ impl Mapping {
         self.bytes().get(range)
     }
 
-    /// Gives the pages of a range that has been read back to the system, so that reading a checkpoint does not
-    /// hold it in memory twice.
+    /// Returns the pages of a read range to the system, so that a checkpoint is not in memory twice while it
+    /// is read.
     pub fn forget(&self, range: Range<usize>) {
         #[cfg(unix)]
         if let Bytes::Mapped(bytes) = &self.bytes
             && range.start < range.end
             && range.end <= bytes.len()
         {
-            // SAFETY: the mapping is of a file and never written to, so dropped pages are read from it again.
+            // SAFETY: the mapping is read-only and of a file, so dropped pages are read from the file again.
             let _ = unsafe {
                 bytes.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
             };

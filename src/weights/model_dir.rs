@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::WeightsError;
 
-/// Names looked for, best first. open_clip's own come before `model.safetensors`, which in the hub's timm
-/// repositories holds only the image tower, in timm's form.
+/// Names in order of preference. open_clip's own names come before `model.safetensors`, which in the hub's
+/// timm repositories has only the image tower, in timm's form.
 const PREFERRED: [&str; 7] = [
     "open_clip_model.safetensors",
     "model.safetensors.index.json",
@@ -16,13 +16,13 @@ const PREFERRED: [&str; 7] = [
     "model.pt",
 ];
 
-/// Endings of weight files under any other name, best first.
+/// Endings of weight files with other names, in order of preference.
 const ENDINGS: [&str; 5] = ["safetensors", "pt", "pth", "bin", "ckpt"];
 
 /// Finds the weights of the model in `dir`: a well-known name, else the only file with a known ending.
 ///
 /// # Errors
-/// The folder holds no weights, or several files that could be meant.
+/// The folder has no weights, or several possible files.
 pub fn weights_file(dir: &Path) -> Result<PathBuf, WeightsError> {
     if let Some(path) = PREFERRED.iter().map(|n| dir.join(n)).find(|p| p.is_file()) {
         return Ok(path);

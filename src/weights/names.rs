@@ -1,4 +1,4 @@
-//! The names of CLIP's tensors: open_clip's are the canonical ones, Hugging Face's are translated.
+//! The names of CLIP's tensors: open_clip's names are canonical, Hugging Face's names are translated.
 
 use std::collections::BTreeSet;
 
@@ -13,32 +13,32 @@ pub struct Parameter {
     pub shape: Vec<usize>,
 }
 
-/// A checkpoint read by open_clip's tensor names, whatever names the file itself uses.
+/// A checkpoint read by open_clip's tensor names, independent of the names in the file.
 pub struct ClipTensors {
     store: Box<dyn TensorStore>,
     naming: Naming,
 }
 
-/// How a file names CLIP's tensors.
+/// The naming of CLIP's tensors in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Naming {
-    /// open_clip and OpenAI. Wrappers such as `DataParallel` put something in front of every name, and
-    /// open_clip's `custom_text` models put `text.` in front of the text tower's.
+    /// open_clip and OpenAI. Wrappers such as `DataParallel` add a prefix to every name, and open_clip's
+    /// `custom_text` models add `text.` to the names of the text tower.
     OpenClip { prefix: &'static str, text: &'static str },
     /// transformers' `CLIPModel`.
     HuggingFace,
 }
 
-/// Where a canonical tensor comes from.
+/// The source of a canonical tensor.
 enum Source {
     Direct(String),
-    /// A 2-D tensor stored the other way round.
+    /// A transposed 2-D tensor.
     Transposed(String),
-    /// Query, key and value, stored apart.
+    /// Query, key and value as separate tensors.
     Stacked([String; 3]),
 }
 
-/// Entries of CLIP checkpoints that no computation here reads: the training temperature and constants.
+/// Entries of CLIP checkpoints that are not needed here: the training temperature and constants.
 const IGNORED: [&str; 8] = [
     "logit_scale",
     "logit_bias",
@@ -51,11 +51,11 @@ const IGNORED: [&str; 8] = [
 ];
 
 impl ClipTensors {
-    /// Takes a checkpoint and checks, from its header alone, that it holds exactly `expected`.
+    /// Checks, from its header alone, that a checkpoint has exactly the tensors `expected`.
     ///
     /// # Errors
-    /// A tensor that is missing, has another shape, or belongs to no part of the model: a file that was made
-    /// for another configuration must not run.
+    /// A tensor is missing, has another shape, or is not part of the model: a file made for another
+    /// configuration must not run.
     pub fn new(store: Box<dyn TensorStore>, expected: &[Parameter]) -> Result<Self, WeightsError> {
         let naming = Naming::of(&*store);
         let tensors = Self { store, naming };
@@ -77,15 +77,15 @@ impl ClipTensors {
         Ok(tensors)
     }
 
-    /// The checkpoint itself.
+    /// The checkpoint.
     pub fn store(&self) -> &dyn TensorStore {
         &*self.store
     }
 
-    /// Reads the tensor of this open_clip name, row-major, as f32.
+    /// Reads the tensor with this open_clip name, row-major, as f32.
     ///
     /// # Errors
-    /// The file cannot be read, or the tensor is missing or holds a value that is not finite.
+    /// The file cannot be read, or the tensor is missing or has a value that is not finite.
     pub fn read(&self, parameter: &Parameter) -> Result<Vec<f32>, WeightsError> {
         match self.naming.source(&parameter.name) {
             Source::Direct(name) => self.store.read_f32(&name),

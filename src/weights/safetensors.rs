@@ -10,7 +10,7 @@ use super::mapped::{Mapped, Place};
 use super::mapping::Mapping;
 use super::store::{StoredType, TensorInfo};
 
-/// Whether the file begins with the length of a JSON object that lies inside it.
+/// Whether the file begins with the length of a JSON object inside it.
 pub(super) fn has_header(bytes: &[u8]) -> bool {
     let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
     length.is_some_and(|n| n < bytes.len() as u64) && bytes.get(8) == Some(&b'{')
@@ -45,7 +45,7 @@ pub(super) fn open(file: Mapping) -> Result<Mapped<Range<usize>>, WeightsError> 
     Ok(Mapped { file, tensors, metadata })
 }
 
-/// A tensor lies in one piece.
+/// The values of a tensor are contiguous.
 impl Place for Range<usize> {
     fn bytes(&self, _dtype: StoredType) -> Range<usize> {
         self.clone()

@@ -1,4 +1,4 @@
-//! Checkpoints spread over several files, with a JSON index of which tensor is where.
+//! Checkpoints in several files, with a JSON index of tensors and files.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -9,14 +9,14 @@ use super::WeightsError;
 use super::store::{self, TensorInfo, TensorStore};
 use crate::files;
 
-/// An index takes some 100 bytes per tensor.
+/// An index has about 100 bytes per tensor.
 const LARGEST_INDEX: u64 = 64 << 20;
 
 /// `model.safetensors.index.json` or `pytorch_model.bin.index.json` and its shards.
 pub(super) struct Sharded {
     path: PathBuf,
     shards: Vec<Box<dyn TensorStore>>,
-    /// Tensor to shard.
+    /// The shard of each tensor.
     tensors: BTreeMap<String, usize>,
     metadata: BTreeMap<String, String>,
 }
@@ -39,7 +39,7 @@ impl Sharded {
         names.dedup();
         let mut shards = Vec::with_capacity(names.len());
         for &name in &names {
-            // A shard lies beside its index; a name that leads elsewhere is not followed.
+            // A shard is beside its index; a name with another folder is refused.
             let mut parts = Path::new(name).components();
             if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
                 || name.ends_with(".json")

@@ -1,4 +1,4 @@
-//! A checkpoint, whatever its format.
+//! The common interface of checkpoints in all formats.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -56,7 +56,7 @@ impl StoredType {
         }
     }
 
-    /// Little-endian values as f32; `None` for a type that holds no weights.
+    /// Little-endian values as f32; `None` for a type that is not for weights.
     pub(super) fn to_f32(self, bytes: &[u8]) -> Option<Vec<f32>> {
         let words = bytes.as_chunks::<2>().0.iter();
         match self {
@@ -71,7 +71,7 @@ impl StoredType {
     }
 }
 
-/// One tensor as the file describes it.
+/// The type and shape of a tensor in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
     /// The type of its values.
@@ -80,7 +80,7 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
 }
 
-/// A checkpoint on disk. Opening one reads its header, values are read on demand.
+/// A checkpoint on disk. Opening reads the header; values are read on request.
 pub trait TensorStore: Send + Sync {
     /// The file.
     fn path(&self) -> &Path;
@@ -91,19 +91,19 @@ pub trait TensorStore: Send + Sync {
     /// Type and shape of a tensor.
     fn info(&self, name: &str) -> Option<&TensorInfo>;
 
-    /// What the file says about itself: the metadata of safetensors, the plain values beside a state dict.
+    /// The file's own information: the metadata of safetensors, or the plain values beside a state dict.
     fn metadata(&self) -> &BTreeMap<String, String>;
 
-    /// The values of a tensor, row-major, without looking at them.
+    /// The values of a tensor, row-major, without checks.
     ///
     /// # Errors
-    /// The file cannot be read, has no such tensor, or one of a type that holds no weights.
+    /// The file cannot be read, or the tensor does not exist or has a type that is not for weights.
     fn read_unchecked(&self, name: &str) -> Result<Vec<f32>, WeightsError>;
 
     /// The values of a tensor, row-major.
     ///
     /// # Errors
-    /// As [`Self::read_unchecked`], and for a value that is not finite.
+    /// Errors of [`Self::read_unchecked`], or a value is not finite.
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
         let values = self.read_unchecked(name)?;
         match values.iter().position(|v| !v.is_finite()) {
@@ -118,8 +118,8 @@ pub trait TensorStore: Send + Sync {
     }
 }
 
-/// Opens a checkpoint; its format is known by content: safetensors (one file, or the JSON index of several), a
-/// PyTorch archive (a state dict or TorchScript) or a PyTorch file from before version 1.6.
+/// Opens a checkpoint. The content decides about the format: safetensors (one file, or the JSON index of
+/// several), a PyTorch archive (a state dict or TorchScript) or a PyTorch file from before version 1.6.
 ///
 /// # Errors
 /// A file that cannot be read, is none of these, or is damaged.
@@ -130,7 +130,7 @@ pub fn open(path: &Path) -> Result<Box<dyn TensorStore>, WeightsError> {
     if bytes.is_empty() {
         return Err(unknown("it is empty"));
     }
-    // First, because its first bytes are a number and can look like the start of anything.
+    // Tested first, because its first bytes are a number and can look like the start of another format.
     if safetensors::has_header(bytes) {
         return opened(safetensors::open(file)?);
     }
@@ -158,7 +158,7 @@ pub fn open(path: &Path) -> Result<Box<dyn TensorStore>, WeightsError> {
     opened(safetensors::open(file)?)
 }
 
-/// A safetensors file, its 8-bit tensors expanded when they are read.
+/// A safetensors file whose 8-bit tensors are expanded during reading.
 pub(super) fn opened(file: Mapped<Range<usize>>) -> Result<Box<dyn TensorStore>, WeightsError> {
     Ok(match RowScaled::new(file)? {
         Ok(scaled) => Box::new(scaled),

@@ -1,7 +1,8 @@
 //! PyTorch archives: state dicts of `torch.save` and modules of `torch.jit.save`.
 //!
-//! Both are zip files with a pickle, `<top>/data.pkl`, and one uncompressed entry per storage, `<top>/data/<key>`.
-//! candle's reader finds no tensor in the second kind and says nothing; OpenAI published CLIP in it.
+//! Both are zip files with a pickle, `<top>/data.pkl`, and one uncompressed entry per storage,
+//! `<top>/data/<key>`. candle's reader finds no tensors in the second kind and reports no error; OpenAI
+//! published CLIP in this form.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +21,7 @@ use super::store::{StoredType, TensorInfo};
 pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
     let damaged = |e: zip::result::ZipError| file.damaged(format!("{e}; is it cut off?"));
     let mut archive = ZipArchive::new(Cursor::new(file.bytes())).map_err(damaged)?;
-    // A name that is not text is no name of PyTorch's.
+    // PyTorch writes only names that are UTF-8.
     let pickle = (archive.file_names().flatten())
         .filter(|n| n == "data.pkl" || n.ends_with("/data.pkl"))
         .min_by_key(|n| n.len())
@@ -61,7 +62,7 @@ pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
     collect(&arena, root, &storages, file)
 }
 
-/// Takes what a pickle built, and where its storages lie.
+/// Collects the tensors from a pickle's values and the positions of the storages.
 pub(super) fn collect(
     arena: &Arena,
     root: Id,
@@ -99,7 +100,7 @@ pub(super) fn collect(
     Ok(Mapped { file, tensors, metadata })
 }
 
-/// What a pickle was refused for, as an error about its file.
+/// Turns the refusal of a pickle into an error of its file.
 pub(super) fn refuse(file: &Mapping, error: PickleError) -> WeightsError {
     match error {
         PickleError::Forbidden(function) => {
@@ -109,7 +110,7 @@ pub(super) fn refuse(file: &Mapping, error: PickleError) -> WeightsError {
     }
 }
 
-/// Training scripts put the state dict beside an epoch, a name or an optimiser's state.
+/// Training scripts save the state dict together with an epoch, a name or an optimiser's state.
 const WRAPPERS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 
 fn unwrap(arena: &Arena, root: Id) -> Id {
@@ -121,7 +122,7 @@ fn unwrap(arena: &Arena, root: Id) -> Id {
     inner.map_or(root, |&(_, value)| value)
 }
 
-/// The numbers and texts at the top of a checkpoint.
+/// The numbers and texts at the top level of a checkpoint.
 fn plain_values(arena: &Arena, root: Id) -> BTreeMap<String, String> {
     let Value::Dict(entries) = arena.get(root) else { return BTreeMap::new() };
     let plain = |id: Id| match arena.get(id) {
@@ -138,29 +139,29 @@ fn plain_values(arena: &Arena, root: Id) -> BTreeMap<String, String> {
     plain.take(MOST_PLAIN).collect()
 }
 
-/// Plain values that are taken, at most.
+/// Largest number of plain values.
 const MOST_PLAIN: usize = 10_000;
 
-/// No checkpoint nests its modules deeper, has more attributes or gives them longer names.
+/// Checkpoints do not nest modules deeper, or have more attributes or longer names.
 const DEEPEST: usize = 64;
 const MOST_VISITS: usize = 1 << 20;
 const LONGEST_NAME: usize = 4096;
 const MOST_NAMES: usize = 64 << 20;
 
-/// How often a file's bytes may be part of a tensor: tied weights are the same tensor twice.
+/// How often the bytes of a file may be part of tensors: tied weights are the same tensor twice.
 const MOST_SHARED: usize = 16;
 
-/// Collects tensors under dotted names.
+/// Collects tensors with dotted names.
 struct Flattened<'a> {
     arena: &'a Arena,
     tensors: BTreeMap<String, TensorView>,
     visits: usize,
-    /// Bytes of all names.
+    /// Total bytes of all names.
     names: usize,
 }
 
 impl Flattened<'_> {
-    /// `false` where the values are nested too deeply, refer to themselves or have names too long.
+    /// `false` if the values are nested too deeply or cyclic, or have names that are too long.
     fn collect(&mut self, id: Id, name: &str, depth: usize) -> bool {
         let arena = self.arena;
         self.visits += match arena.get(id) {
@@ -191,7 +192,7 @@ impl Flattened<'_> {
     }
 }
 
-/// A tensor: a view of a storage, and the storage's bytes in the file.
+/// A tensor: a view of a storage, and the position of the storage in the file.
 pub(super) struct Element {
     view: TensorView,
     storage: Range<usize>,
@@ -208,7 +209,7 @@ impl Place for Element {
     }
 }
 
-/// The elements of a strided view, row-major, from what lies between its first and its last one.
+/// The elements of a strided view, row-major, from the values between its first and its last element.
 fn gather(span: &[f32], view: &TensorView) -> Vec<f32> {
     let mut out = Vec::with_capacity(view.count());
     let mut index = vec![0usize; view.shape.len()];

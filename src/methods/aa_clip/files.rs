@@ -1,9 +1,9 @@
-//! How AA-CLIP's official code arranges its checkpoints.
+//! The file layout of AA-CLIP's official checkpoints.
 
 use std::path::{Path, PathBuf};
 
-/// The files of a path: the image checkpoint it names, or that of the highest epoch in the folder it names, and the
-/// text checkpoint beside it.
+/// The files for a path: the image checkpoint at the path, or the one of the highest epoch in the folder, and
+/// the text checkpoint beside it.
 pub(super) fn files(path: &Path) -> Option<Vec<PathBuf>> {
     let image = if path.is_dir() {
         let entries = std::fs::read_dir(path).ok()?.filter_map(|e| Some(e.ok()?.path()));
@@ -17,7 +17,7 @@ pub(super) fn files(path: &Path) -> Option<Vec<PathBuf>> {
     Some(if text.is_file() { vec![text, image] } else { vec![image] })
 }
 
-/// The epoch of `image_adapter_N.pth`; `image_adapter.pth` is what training resumes from, newer than none.
+/// The epoch of `image_adapter_N.pth`; -1 for `image_adapter.pth`, the checkpoint for resuming.
 fn epoch(path: &Path) -> Option<i64> {
     let rest = path.file_name()?.to_str()?.strip_prefix("image_adapter")?.strip_suffix(".pth")?;
     match rest.strip_prefix('_') {

@@ -1,4 +1,4 @@
-//! AA-CLIP's trained weights: the official checkpoints' names, and how they become adapters.
+//! AA-CLIP's trained weights: the names in official checkpoints, and the conversion to adapters.
 
 use candle_core::{Device, Tensor};
 
@@ -27,7 +27,7 @@ pub static FORMAT: TrainedFormat = TrainedFormat {
     options: &[&TEXT_ADAPT_WEIGHT, &IMAGE_ADAPT_WEIGHT, &RELU],
 };
 
-/// Our name. The reference names the projections otherwise where a leaky ReLU follows them.
+/// The name in this program. The reference uses other names for projections followed by a leaky ReLU.
 fn canonical(official: &str) -> Option<Canonical> {
     let numbered = |part: &str, text: &str| Some(Canonical::plain(format!("{part}.{}", index(text)?)));
     if let Some(text) = official.strip_prefix("text_adapter.") {
@@ -58,7 +58,8 @@ fn official(name: &str) -> String {
     }
 }
 
-/// Projections need their partners. The text adapters alone are whole: stage 1 of training gives them.
+/// Each projection needs its counterparts. Text adapters alone are complete: they are the result of training
+/// stage 1.
 fn check(weights: &Trained) -> Result<(), String> {
     let image = weights.count("seg_proj", "") > 0;
     match (image, weights.get("det_proj").is_some()) {
@@ -84,24 +85,24 @@ fn shapes(weights: &Trained) -> Vec<(&'static str, usize)> {
     found.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// The adapters of a file, for a model and what was said for the options.
+/// The adapters of a file, for a model and options.
 #[derive(Clone, Copy)]
 pub struct Adapters<'a> {
     /// The file.
     pub weights: &'a Trained,
     /// The model.
     pub config: &'a ClipConfig,
-    /// Where the adapters are put.
+    /// The device of the adapters.
     pub device: &'a Device,
-    /// What was said; the file's header counts where nothing was, then the reference's values.
+    /// The given options; an option that is not given comes from the file's header, else from the reference.
     pub options: &'a OptionValues,
 }
 
 impl Adapters<'_> {
-    /// The text adapters; `None` if the file has none, where the reference uses the plain text tower.
+    /// The text adapters; `None` if the file has none, in which case the reference uses the plain text tower.
     ///
     /// # Errors
-    /// Adapters of another model.
+    /// The adapters belong to another model.
     pub fn text(&self) -> crate::Result<Option<TextAdapter>> {
         let count = self.weights.count("text_adapter", "");
         let Some(blocks) = count.checked_sub(1) else { return Ok(None) };
@@ -117,10 +118,10 @@ impl Adapters<'_> {
         )))
     }
 
-    /// The image adapters. `method` is whose they are, for errors.
+    /// The image adapters. Errors name the method `method`.
     ///
     /// # Errors
-    /// No such adapters, or those of another model.
+    /// There are no image adapters, or they belong to another model.
     pub fn image(&self, method: &Method) -> crate::Result<ImageAdapter> {
         let levels = self.weights.count("seg_proj", "");
         if levels == 0 {
@@ -147,7 +148,7 @@ impl Adapters<'_> {
     /// Whether a leaky ReLU follows the image projections.
     ///
     /// # Errors
-    /// None: options are checked when they are set.
+    /// The option's value is invalid, which was checked when it was set.
     pub fn relu(&self) -> crate::Result<bool> {
         Ok(self.options.get(&RELU)?.or_else(|| self.weights.header().number("relu")).unwrap_or(false))
     }

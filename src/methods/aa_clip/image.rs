@@ -1,4 +1,4 @@
-//! AA-CLIP's adapters of the image tower, and its walk through it.
+//! AA-CLIP's adapters of the image tower, and its forward pass.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -6,7 +6,7 @@ use super::Share;
 use super::projection::Projection;
 use crate::clip::VisionTower;
 
-/// Residual adapters after the first blocks, a projection per level and one for the image as a whole.
+/// Residual adapters after the first blocks, one projection per level and one for the whole image.
 #[derive(Debug, Clone)]
 pub struct ImageAdapter {
     /// `[W, W]` each; as many as there are adapted blocks.
@@ -33,10 +33,10 @@ impl ImageAdapter {
         Self { blocks: all(blocks), share, levels: all(levels), detection: Projection::new(detection), relu }
     }
 
-    /// The same adapters, prepared for looking at pictures: no gradients reach their weights any more.
+    /// The same adapters, packed for inference without gradients.
     ///
     /// # Errors
-    /// Only those of reading the weights.
+    /// The weights cannot be read.
     pub fn packed(self) -> Result<Self> {
         let all =
             |weights: Vec<Projection>| weights.into_iter().map(Projection::packed).collect::<Result<_>>();
@@ -48,10 +48,10 @@ impl ImageAdapter {
         })
     }
 
-    /// The tokens `[B, L, W]` after the 0-based `block`, changed by its adapter if it has one.
+    /// The tokens `[B, L, W]` after the 0-based `block`, changed by the block's adapter, if any.
     ///
     /// # Errors
-    /// Tokens of another width.
+    /// The tokens have another width.
     pub fn after_block(&self, block: usize, tokens: Tensor) -> Result<Tensor> {
         match self.blocks.get(block) {
             Some(adapter) => adapter.residual(&tokens.to_dtype(DType::F32)?, self.share),
@@ -59,11 +59,11 @@ impl ImageAdapter {
         }
     }
 
-    /// The adapted walk: the raw tokens `[B, 1 + L, W]` after each of `levels` (1-based, ascending). Blocks after the
-    /// last of them are not run.
+    /// The adapted forward pass: the raw tokens `[B, 1 + L, W]` after each of `levels` (1-based, ascending).
+    /// Blocks after the last level are skipped.
     ///
     /// # Errors
-    /// Images of another shape, or a level the tower does not have.
+    /// The images have another shape, or the tower has no such level.
     pub fn tokens(&self, tower: &VisionTower, images: &Tensor, levels: &[usize]) -> Result<Vec<Tensor>> {
         tower.check_levels(levels)?;
         let mut x = tower.embed(images)?;
@@ -77,7 +77,7 @@ impl ImageAdapter {
         Ok(tapped)
     }
 
-    /// For how many levels there are projections.
+    /// Number of levels with projections.
     pub fn levels(&self) -> usize {
         self.levels.len()
     }
@@ -85,7 +85,7 @@ impl ImageAdapter {
     /// Projects patch tokens `[B, L, W]` of the `index`-th level to `[B, L, D]`.
     ///
     /// # Errors
-    /// A level the adapter has no projection for.
+    /// The adapter has no projection for the level.
     pub fn segment(&self, index: usize, tokens: &Tensor) -> Result<Tensor> {
         match self.levels.get(index) {
             Some(projection) => projection.forward(tokens, self.relu),
@@ -93,10 +93,10 @@ impl ImageAdapter {
         }
     }
 
-    /// Projects the last level's patch tokens `[B, L, W]` for the image as a whole: `[B, L, D]`.
+    /// Projects the last level's patch tokens `[B, L, W]` for the whole image: `[B, L, D]`.
     ///
     /// # Errors
-    /// Tokens of another width.
+    /// The tokens have another width.
     pub fn detect(&self, tokens: &Tensor) -> Result<Tensor> {
         self.detection.forward(tokens, self.relu)
     }

@@ -1,9 +1,9 @@
-//! AA-CLIP (arXiv 2503.06661): residual adapters in both towers make the anchors and the patch features aware of
-//! anomalies.
+//! AA-CLIP (arXiv 2503.06661): residual adapters in both towers make the anchors and the patch features
+//! sensitive to anomalies.
 //!
-//! The image walk changes the tokens after the first blocks; each level's patches are projected and compared with two
-//! anchors from the adapted text tower. [`ImageAdapter`] and [`TextAdapter`] are the two walks, [`decision`] is what
-//! follows them, `format` reads the official checkpoints.
+//! The image adapters change the tokens after the first blocks; each level's patches are projected and
+//! compared with two anchors from the adapted text tower. [`ImageAdapter`] and [`TextAdapter`] are the two
+//! forward passes, [`decision`] computes maps and scores, `format` reads the official checkpoints.
 
 pub mod decision;
 mod files;
@@ -55,7 +55,7 @@ pub(super) const BASE: Method = Method {
     trainer: Some(&train::TRAINER),
 };
 
-/// The options of this method and those that build on it.
+/// The options of this method and of methods that extend it.
 pub(super) const OPTIONS: &[&MethodOption] = &[
     &options::PROMPTS,
     &options::ANCHORS,
@@ -126,7 +126,7 @@ pub static RELU: MethodOption = MethodOption {
     ..MethodOption::TEXT
 };
 
-/// How much of a token is the adapter's, 0..1.
+/// Weight of an adapter's output in a token, 0..1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share(f64);
 
@@ -145,14 +145,15 @@ impl Share {
     }
 }
 
-/// Side of the square, in pixels, and the towers' activation.
+/// Side of the model's input square in pixels, and the towers' activation.
 fn input(setup: &Setup) -> Result<(usize, Activation)> {
     let vision = &setup.clip.config().vision;
     let native = match (vision.image_size, vision.patch_size) {
         (336, 14) => 518,
         (size, _) => size,
     };
-    // The official code loads OpenAI's weights, trained with QuickGELU, into a model with the exact GELU.
+    // The official code loads OpenAI's weights, which were trained with QuickGELU, into a model with the
+    // exact GELU.
     Ok((setup.image_size(native)?, setup.activation(Some(Activation::Gelu))))
 }
 
@@ -162,14 +163,14 @@ pub(super) struct AaClip {
     pub image: ImageAdapter,
     text: Option<TextAdapter>,
     smoothing: Option<Sigma>,
-    /// The levels that are compared.
+    /// The compared levels.
     pub levels: Vec<usize>,
-    /// What the options came to, for results.
+    /// The resolved options, for results.
     settings: String,
 }
 
 impl AaClip {
-    /// Reads the adapters of a setup; `setup.method` may be one that builds on AA-CLIP.
+    /// Reads the adapters of a setup; `setup.method` may be a method that extends AA-CLIP.
     pub fn open(setup: &Setup) -> Result<(Parts, Self)> {
         let weights = setup.trained()?;
         let config = setup.clip.config();
@@ -195,7 +196,8 @@ impl AaClip {
         Ok((parts, method))
     }
 
-    /// What the tokens of each level, `[1, 1 + L, W]`, come to. `change` may change a level's map, `[1, L]`.
+    /// The evidence from the tokens of each level, `[1, 1 + L, W]`. `change` may modify a level's map, `[1,
+    /// L]`.
     pub fn decide(
         &self,
         tower: &VisionTower,

@@ -1,4 +1,4 @@
-//! A matrix that tokens are multiplied with: candle's product where gradients pass, this crate's kernels elsewhere.
+//! Multiplies tokens by a matrix: with candle if gradients are needed, else with this crate's kernels.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Projection {
         Self { weight, packed: None }
     }
 
-    /// The same, prepared for looking at pictures on the CPU. On other devices nothing changes.
+    /// The same projection, packed for inference on the CPU; unchanged on other devices.
     pub fn packed(self) -> Result<Self> {
         if !self.weight.device().is_cpu() {
             return Ok(self);
@@ -32,7 +32,7 @@ impl Projection {
         Ok(Self { packed: Some(Arc::new(packed)), ..self })
     }
 
-    /// `x W^T` on every row of `[.., I]`, followed by a leaky ReLU if `relu`.
+    /// `x W^T` for every row of `[.., I]`, followed by a leaky ReLU if `relu`.
     pub fn forward(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
         let (outputs, inputs) = self.weight.dims2()?;
         let mut shape = x.dims().to_vec();
@@ -45,13 +45,13 @@ impl Projection {
         if let (Some(packed), false) = (&self.packed, x.track_op()) {
             return with_floats(x, |x| from_floats(product(packed, x, relu), shape));
         }
-        // One product over all rows: a batched one would copy the weight for every picture.
+        // One product over all rows, because a batched product would copy the weight for every picture.
         let y = x.contiguous()?.reshape(((), inputs))?.matmul(&self.weight.t()?)?.reshape(shape)?;
         if relu { leaky_relu(&y) } else { Ok(y) }
     }
 
-    /// AA-CLIP's residual adapter on every token of `[B, L, W]`, the weight being `[W, W]`:
-    /// `a = LeakyReLU(x A^T)`, brought to the length of `x`, then `share a + (1 - share) x` (section 3.2).
+    /// AA-CLIP's residual adapter for every token of `[B, L, W]`, with a weight of `[W, W]`: `a = LeakyReLU(x
+    /// A^T)`, scaled to the length of `x`, then `share a + (1 - share) x` (section 3.2).
     pub fn residual(&self, x: &Tensor, share: Share) -> Result<Tensor> {
         if let (Some(packed), false, true) =
             (&self.packed, x.track_op(), self.weight.dims() == [x.dim(D::Minus1)?; 2])

@@ -1,4 +1,4 @@
-//! AA-CLIP's adapters of the text tower, and its walk through it.
+//! AA-CLIP's adapters of the text tower, and its forward pass.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -7,7 +7,7 @@ use super::projection::{Projection, leaky_relu};
 use crate::anchors::SentenceEncoder;
 use crate::clip::{TextTower, Tokens};
 
-/// Residual adapters after the first blocks, and a projection in place of the tower's own.
+/// Residual adapters after the first blocks, and a projection that replaces the tower's own.
 #[derive(Debug, Clone)]
 pub struct TextAdapter {
     /// `[W, W]` each.
@@ -15,22 +15,22 @@ pub struct TextAdapter {
     pub(super) share: Share,
     /// `[D, W]`
     pub(super) projection: Tensor,
-    /// Tells these adapters from others, for the cache of anchors.
+    /// A hash that identifies these adapters in the cache of anchors.
     pub(super) digest: String,
 }
 
 impl TextAdapter {
-    /// Adapters from their weights, `[W, W]` per adapted block and `[D, W]`. `digest` tells them from others: anchors
-    /// are cached under it.
+    /// Adapters from their weights, `[W, W]` per adapted block and `[D, W]`. `digest` identifies them in the
+    /// cache of anchors.
     pub fn new(blocks: Vec<Tensor>, share: Share, projection: Tensor, digest: String) -> Self {
         let blocks = blocks.into_iter().map(Projection::new).collect();
         Self { blocks, share, projection, digest }
     }
 
-    /// The tokens `[N, L, W]` after the 0-based `block`, changed by its adapter if it has one.
+    /// The tokens `[N, L, W]` after the 0-based `block`, changed by the block's adapter, if any.
     ///
     /// # Errors
-    /// Tokens of another width.
+    /// The tokens have another width.
     pub fn after_block(&self, block: usize, tokens: Tensor) -> Result<Tensor> {
         match self.blocks.get(block) {
             Some(adapter) => adapter.residual(&tokens.to_dtype(DType::F32)?, self.share),
@@ -38,11 +38,11 @@ impl TextAdapter {
         }
     }
 
-    /// The vectors `[N, D]` of end tokens `[N, W]`. Always with a leaky ReLU, whatever the image tower's projections
-    /// have.
+    /// The vectors `[N, D]` of end tokens `[N, W]`. Always with a leaky ReLU, whether or not the image
+    /// projections have one.
     ///
     /// # Errors
-    /// Tokens of another width.
+    /// The tokens have another width.
     pub fn project(&self, rows: &Tensor) -> Result<Tensor> {
         leaky_relu(&rows.matmul(&self.projection.t()?)?)
     }

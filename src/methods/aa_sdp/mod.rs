@@ -1,18 +1,18 @@
 //! Dual path with residual adapters: AA-CLIP and SDP in one pass of one tower.
 //!
-//! Neither paper has it. AA-CLIP's adapters change the original path of the tower; every block's V-V attention,
-//! computed from that adapted path, feeds SDP's staged surgery path. Both are compared with AA-CLIP's anchors:
-//! stage 1 of AA-CLIP's training fits those to projected V-V features, which is what the surgery path gives. Per
-//! level,
+//! This method is in neither paper. AA-CLIP's adapters change the original path of the tower; every block's
+//! V-V attention, computed from the adapted path, feeds SDP's staged surgery path. Both paths are compared
+//! with AA-CLIP's anchors: stage 1 of AA-CLIP's training fits them to projected V-V features, which the
+//! surgery path gives. Per level,
 //!
 //! ```text
 //! a = 50 (s_1 - s_0) + 1/2                  AA-CLIP's map
 //! v = 100 m + 1/2                           SDP's map m at the same temperature and origin
-//! fused = (1 - f) a + f v                   f = 1/2 unless told otherwise
+//! fused = (1 - f) a + f v                   f = 1/2 by default
 //! ```
 //!
-//! and from there on everything is AA-CLIP's: smoothing on the patch grid, aligned corners, the sum over levels,
-//! the image prediction and the score.
+//! All further steps are AA-CLIP's: smoothing on the patch grid, aligned corners, the sum over levels, the
+//! image prediction and the score.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub static METHOD: Method = Method {
     ..aa_clip::BASE
 };
 
-/// How much of the map is the surgery path's.
+/// Share of the surgery path in the map.
 pub static FUSION: MethodOption = MethodOption {
     name: "fusion",
     value: "X",
@@ -65,7 +65,7 @@ pub static FUSION: MethodOption = MethodOption {
     ..MethodOption::TEXT
 };
 
-/// How much of the fused map is the surgery path's, 0..1.
+/// Share of the surgery path in the fused map, 0..1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fusion(f64);
 
@@ -87,9 +87,11 @@ impl Default for Fusion {
     }
 }
 
-/// One level's fused map on the patch grid, `[B, L]`, from AA-CLIP's `[B, L]` and the level's surgery features.
+/// One level's fused map on the patch grid, `[B, L]`, from AA-CLIP's `[B, L]` and the level's surgery
+/// features.
 ///
 /// # Errors
+/// The features have no surgery path, or the anchors have another width.
 /// Features without a surgery path, or anchors of another width.
 pub fn fuse(adapted: &Tensor, level: &LevelFeatures, anchors: &Tensor, fusion: Fusion) -> Result<Tensor> {
     let similarity = sdp::similarity(std::slice::from_ref(level), anchors)?;

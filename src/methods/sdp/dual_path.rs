@@ -6,16 +6,16 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::clip::{Attention, AttentionRequest, VisionTower};
 
-/// Whether features tapped inside the tower are what the reference code keeps, or what the paper describes.
+/// Whether intermediate features are those of the reference code or those of the paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Fidelity {
-    /// As the official code: it keeps references to tensors that later blocks update in place. A tapped original
-    /// path thus also has the next block's attention output in it, and a tapped surgery path keeps accumulating
-    /// until its stage ends. Published SDP+ weights were trained on these tensors.
+    /// As in the official code: it keeps references to tensors that later blocks update in place. A level's
+    /// original path therefore also includes the next block's attention output, and a level's surgery path
+    /// keeps accumulating until its stage ends. Published SDP+ weights were trained on these tensors.
     #[default]
     Reference,
-    /// The state right after the tapped block.
+    /// The state directly after the level's block.
     Clean,
 }
 
@@ -29,14 +29,14 @@ impl Fidelity {
     }
 }
 
-/// Tokens of the original path that are read.
+/// The needed tokens of the original path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Wanted {
-    /// All of them.
+    /// All tokens.
     #[default]
     All,
-    /// The class token. At the last level `tokens` and `original` may then have no other: `[B, 1, W]`.
+    /// Only the class token. At the last level `tokens` and `original` may then contain only it: `[B, 1, W]`.
     Class,
 }
 
@@ -45,29 +45,30 @@ pub enum Wanted {
 pub struct LevelFeatures {
     /// The level, counted from 1.
     pub level: usize,
-    /// The tokens right after the block: `[B, 1 + L, W]`, class token first; no LayerNorm.
+    /// The tokens directly after the block: `[B, 1 + L, W]`, class token first; no LayerNorm.
     pub tokens: Tensor,
-    /// Original path as the fidelity says: raw tokens `[B, 1 + L, W]`. Equals `tokens` if it is clean.
+    /// Original path according to the fidelity: raw tokens `[B, 1 + L, W]`. Equals `tokens` for
+    /// [`Fidelity::Clean`].
     pub original: Tensor,
-    /// Surgery path: `[B, 1 + L, D]`, after `ln_post` and projection; row 0 is the original path's class token.
-    /// `None` if it was not asked for.
+    /// Surgery path: `[B, 1 + L, D]`, after `ln_post` and projection; row 0 is the original path's class
+    /// token. `None` if it was not requested.
     pub surgery: Option<Tensor>,
 }
 
-/// A walk through the tower.
+/// A forward pass of the tower.
 ///
-/// With the surgery path, every block computes from the original path a V-V attention next to its ordinary attention.
-/// The surgery path sums those within a stage, a quarter of the tower, and restarts with each stage; it has no MLP.
-/// Blocks after the last one that a level needs are not run.
+/// With the surgery path, every block computes a V-V attention from the original path beside its ordinary
+/// attention. The surgery path sums these within a stage, a quarter of the tower, and restarts with each
+/// stage; it has no MLP. Blocks that no level needs are skipped.
 #[derive(Clone, Copy)]
 pub struct DualPath<'a> {
     /// Levels to collect.
     pub levels: &'a [usize],
-    /// Whether the surgery path is computed next to the original one.
+    /// Whether to compute the surgery path beside the original one.
     pub surgery: bool,
-    /// What both paths are at a level.
+    /// The features of both paths at a level.
     pub fidelity: Fidelity,
-    /// What of the last level's original path is read.
+    /// The needed tokens of the last level's original path.
     pub original: Wanted,
     /// Changes the original path's tokens after a 0-based block.
     pub after_block: &'a dyn Fn(usize, Tensor) -> Result<Tensor>,
@@ -76,7 +77,7 @@ pub struct DualPath<'a> {
 /// Both paths at each of `levels`, in ascending order.
 ///
 /// # Errors
-/// As [`DualPath::walk`].
+/// Errors of [`DualPath::walk`].
 pub fn dual_path(
     tower: &VisionTower,
     images: &Tensor,
@@ -87,7 +88,7 @@ pub fn dual_path(
 }
 
 impl<'a> DualPath<'a> {
-    /// Both paths as the reference code has them.
+    /// Both paths as in the reference code.
     pub fn new(levels: &'a [usize]) -> Self {
         Self {
             levels,
@@ -101,7 +102,7 @@ impl<'a> DualPath<'a> {
     /// The features of images `[B, 3, S, S]` at each level, in ascending order.
     ///
     /// # Errors
-    /// Images of another shape, or a level the tower does not have.
+    /// The images have another shape, or the tower has no such level.
     pub fn walk(&self, tower: &VisionTower, images: &Tensor) -> Result<Vec<LevelFeatures>> {
         tower.check_levels(self.levels)?;
         let stages = Stages { layers: tower.layers() };
@@ -114,8 +115,8 @@ impl<'a> DualPath<'a> {
                 taps.stage_ends(surgery.take().as_ref());
             }
             let last = Some(&(i + 1)) == levels.last();
-            // Nothing but the class token may be wanted of the last level's original path. The reference's in-place
-            // updates need the others once more if there is a next block.
+            // At the last level only the class token of the original path may be needed. The reference's
+            // in-place updates need the other tokens once more if there is a next block.
             let ends = self.fidelity == Fidelity::Clean || i + 1 == tower.layers();
             let length = original.dim(1)?;
             let tokens = if self.original == Wanted::Class && last && ends { 1 } else { length };
@@ -157,7 +158,7 @@ impl Stages {
         (4 * i).is_multiple_of(self.layers)
     }
 
-    /// Whether some listed level is in the stage of the 0-based block `i`: other stages' sums are not read.
+    /// Whether the stage of the 0-based block `i` has a requested level; sums of other stages are not needed.
     fn is_tapped(&self, i: usize, levels: &BTreeSet<usize>) -> bool {
         let start = (0..=i).rev().find(|&b| self.start(b)).unwrap_or(0);
         let end = (i + 1..self.layers).find(|&b| self.start(b)).unwrap_or(self.layers);
@@ -165,7 +166,7 @@ impl Stages {
     }
 }
 
-/// A level whose features are being collected.
+/// A level with unfinished features.
 struct Tap {
     level: usize,
     tokens: Tensor,
@@ -174,7 +175,7 @@ struct Tap {
 }
 
 impl Tap {
-    /// Puts the original path's class token on the surgery path and projects it.
+    /// Copies the original path's class token to the surgery path and projects it.
     fn finish(self, tower: &VisionTower) -> Result<LevelFeatures> {
         let Self { level, tokens, original, surgery } = self;
         let projected = |surgery: Tensor| {
@@ -186,10 +187,10 @@ impl Tap {
     }
 }
 
-/// The levels seen so far, and which of them the reference code would still change.
+/// The levels passed so far, separated by whether the reference code would still change them.
 struct Taps {
     fidelity: Fidelity,
-    /// Tapped in the current stage: their surgery path still grows.
+    /// Levels of the current stage: their surgery path still grows.
     waiting: Vec<Tap>,
     done: Vec<Tap>,
 }
@@ -200,7 +201,7 @@ impl Taps {
         self.waiting.push(Tap { level, tokens, original, surgery: surgery.cloned() });
     }
 
-    /// The block after `level` has added its attention: in place, in the reference code.
+    /// Adds the attention of the block after `level`, as the reference code does in place.
     fn next_attention(&mut self, level: usize, attended: &Tensor) {
         let mut taps = self.waiting.iter_mut().chain(&mut self.done);
         if self.fidelity == Fidelity::Reference

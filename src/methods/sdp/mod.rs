@@ -57,12 +57,12 @@ pub(super) const OPTIONS: &[&MethodOption] = &[
     &options::FIDELITY,
 ];
 
-/// Whether features are those of the reference code or of the paper.
+/// Whether the features are those of the reference code or of the paper.
 pub(super) fn fidelity(options: &OptionValues) -> Fidelity {
     if options.text(&options::FIDELITY) == Some("clean") { Fidelity::Clean } else { Fidelity::Reference }
 }
 
-/// Side of the square, in pixels, and the towers' activation.
+/// Side of the model's input square in pixels, and the towers' activation.
 pub(super) fn input(setup: &Setup) -> Result<(usize, Activation)> {
     Ok((setup.image_size(setup.clip.config().vision.image_size)?, setup.activation(None)))
 }
@@ -75,9 +75,9 @@ pub(super) struct Sdp {
 }
 
 impl Sdp {
-    /// What a setup says; `trained`: for how many levels weights that come with it were trained.
+    /// SDP from a setup; `trained`: the number of levels in the training of additional weights.
     pub fn open(setup: &Setup, trained: Option<usize>) -> Result<(Parts, Self)> {
-        /// What the official test script smooths its maps with by default.
+        /// The default smoothing of the official test script.
         const SMOOTHING: Sigma = Sigma::new(8.0).unwrap();
         let (image_size, activation) = input(setup)?;
         let parts = Parts {
@@ -95,7 +95,7 @@ impl Sdp {
         Ok((parts, method))
     }
 
-    /// The features of both paths; `original` is what is read of the last level's original one.
+    /// The features of both paths; `original` is the needed part of the last level's original path.
     pub fn features(
         &self,
         tower: &VisionTower,
@@ -142,9 +142,9 @@ impl TwoAnchors for Sdp {
     }
 }
 
-/// The scores of the official evaluations (`test.py`, `test_ft.py`), in their own arithmetic (f32): text probability
-/// plus the highest value of the map, each stretched to 0..1 over the pictures of a class. A part that is the same in
-/// all pictures gives NaN, as there.
+/// The scores of the official evaluations (`test.py`, `test_ft.py`), in their own arithmetic (f32): text
+/// probability plus the map's maximum, each stretched to 0..1 over the pictures of a class. A component that
+/// is equal in all pictures gives NaN, as in the official code.
 pub fn official_scores(pictures: &[Components]) -> Vec<f32> {
     let image: Vec<f32> = pictures.iter().map(|c| c.image.unwrap_or(f32::NAN)).collect();
     let map: Vec<f32> = pictures.iter().map(|c| c.map_max).collect();

@@ -1,4 +1,4 @@
-//! SDP's decision: the surgery path's features compared with both anchors.
+//! SDP's decision: compares the surgery path's features with both anchors.
 
 use candle_core::{D, Result, Tensor};
 
@@ -6,7 +6,7 @@ use super::LevelFeatures;
 use crate::map::sigmoid;
 use crate::methods::{LOGIT_SCALE, unit};
 
-/// What SDP finds in a batch, before up-sampling.
+/// SDP's result for a batch, before up-sampling.
 #[derive(Debug, Clone)]
 pub struct Similarity {
     /// `[B, 1 + L, 2]`: weighted similarity to the normal and the abnormal anchor, each minus their mean, summed
@@ -20,7 +20,7 @@ impl Similarity {
     /// The anomaly map of the patches, row by row: `[B, L]`.
     ///
     /// # Errors
-    /// Only those of slicing.
+    /// Errors of slicing.
     pub fn patches(&self) -> Result<Tensor> {
         let length = self.tokens.dim(1)?;
         self.tokens.narrow(1, 1, length - 1)?.narrow(2, 1, 1)?.squeeze(2)
@@ -34,7 +34,7 @@ impl Similarity {
 /// subtracted.
 ///
 /// # Errors
-/// No level at all, or anchors of another width.
+/// There are no levels, or the anchors have another width.
 pub fn similarity(features: &[LevelFeatures], anchors: &Tensor) -> Result<Similarity> {
     let mut sum: Option<Tensor> = None;
     let mut last = None;
@@ -59,20 +59,21 @@ pub fn similarity(features: &[LevelFeatures], anchors: &Tensor) -> Result<Simila
     Ok(Similarity { tokens, text_probability: probabilities.narrow(1, 1, 1)?.squeeze(1)? })
 }
 
-/// The probability that SDP's map value stands for: `sigmoid(2 * 100 * value / levels)`.
+/// The probability for a value of SDP's map: `sigmoid(2 * 100 * value / levels)`.
 ///
-/// A map value is, per level, about half the difference of the similarities to the abnormal and the normal
-/// anchor. Doubled, averaged over the levels and taken at CLIP's own temperature it becomes the probability CLIP
-/// would give "abnormal" for that patch: 0.5 where both anchors are equally near. It depends on nothing but the
-/// value, so it is comparable from picture to picture.
+/// Per level, a map value is about half the difference of the similarities to the abnormal and the normal
+/// anchor. Doubled, averaged over the levels and multiplied by CLIP's temperature, it becomes CLIP's
+/// probability of "abnormal" for that patch: 0.5 where both anchors are equally near. It depends only on the
+/// value, so it is comparable between pictures.
 pub fn probability(map_value: f32, levels: usize) -> f32 {
     sigmoid(2.0 * LOGIT_SCALE * f64::from(map_value) / levels.max(1) as f64) as f32
 }
 
-/// The score of a picture: the mean of the class token's probability and that of the map's highest value.
+/// The score of a picture: the mean of the class token's probability and the probability of the map's
+/// maximum.
 ///
-/// The reference adds the same two parts after stretching each to 0..1 over a whole data set; this one needs
-/// nothing but the picture and grows with either part.
+/// The reference adds the same two components after stretching each to 0..1 over a whole data set; this score
+/// depends only on the picture and grows with both components.
 pub fn score(text_probability: f32, map_max: f32, levels: usize) -> f32 {
     0.5 * (text_probability + probability(map_max, levels))
 }

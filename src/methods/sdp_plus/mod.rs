@@ -72,7 +72,7 @@ impl LinearLayers {
     /// The layers of a setup's trained weights.
     ///
     /// # Errors
-    /// No weights, or those of another model.
+    /// There are no weights, or they belong to another model.
     pub fn of(setup: &Setup) -> crate::Result<Self> {
         Self::read(setup.trained()?, setup.clip.config(), &setup.device)
     }
@@ -80,7 +80,7 @@ impl LinearLayers {
     /// The layers of trained weights, for a model.
     ///
     /// # Errors
-    /// Weights of another model.
+    /// The weights belong to another model.
     pub fn read(
         weights: &Trained,
         config: &crate::clip::ClipConfig,
@@ -98,10 +98,10 @@ impl LinearLayers {
 /// Per level the difference of the logits of "abnormal" and "normal", `[B, L]`: 100 times the difference of the
 /// similarities of `unit(fc_l(tokens))` to the anchors `[D, 2]`.
 ///
-/// The tokens are raw, without LayerNorm, and those of the reference's in-place updates if the features are.
+/// The tokens are raw, without LayerNorm, and include the reference's in-place updates if the features do.
 ///
 /// # Errors
-/// Another number of levels than there are layers.
+/// The number of levels differs from the number of layers.
 pub fn logits(features: &[LevelFeatures], layers: &LinearLayers, anchors: &Tensor) -> Result<Vec<Tensor>> {
     if features.len() != layers.0.len() {
         candle_core::bail!("{} levels for {} linear layers", features.len(), layers.0.len());
@@ -116,13 +116,14 @@ pub fn logits(features: &[LevelFeatures], layers: &LinearLayers, anchors: &Tenso
     features.iter().zip(&layers.0).map(logits).collect()
 }
 
-/// The probability that a value of the final map stands for: its mean over the levels, cut to 0..1. The map is a sum
-/// of one probability per level and of SDP's map, which is small beside them.
+/// The probability for a value of the final map: its mean over the levels, clamped to 0..1. The map is a sum
+/// of one probability per level and of SDP's map, which is small in comparison.
 pub fn probability(map_value: f32, levels: usize) -> f32 {
     (map_value / levels.max(1) as f32).clamp(0.0, 1.0)
 }
 
-/// The score of a picture: the mean of the class token's probability and that of the map's highest value.
+/// The score of a picture: the mean of the class token's probability and the probability of the map's
+/// maximum.
 pub fn score(text_probability: f32, map_max: f32, levels: usize) -> f32 {
     0.5 * (text_probability + probability(map_max, levels))
 }

@@ -101,7 +101,7 @@ impl<'a> LinearStage<'a> {
     /// A stage over `weights` by their canonical names ([`linear_weights`] makes new ones).
     ///
     /// # Errors
-    /// Weights that are not a weight and a bias per level.
+    /// The weights do not consist of a weight and a bias per level.
     pub fn new(
         vision: &'a VisionTower,
         levels: &[usize],
@@ -131,7 +131,7 @@ impl<'a> LinearStage<'a> {
     /// Losses and gradients of a batch, with each picture's anchors `[B, D, 2]`.
     ///
     /// # Errors
-    /// A batch of another shape than the tower's.
+    /// The batch does not match the tower's input.
     pub fn gradients(&self, batch: &Batch, anchors: &Tensor) -> Result<(Losses, Gradients)> {
         let reference = self.fidelity == TrainingFidelity::Reference;
         let fidelity = if reference { Fidelity::Reference } else { Fidelity::Clean };
@@ -158,7 +158,7 @@ impl<'a> LinearStage<'a> {
     }
 }
 
-/// The stage with the frozen anchors it compares with, `[D, 2]` per class.
+/// The stage with its frozen anchors, `[D, 2]` per class.
 pub struct AnchoredLinearStage<'a> {
     /// The stage.
     pub stage: LinearStage<'a>,
@@ -184,11 +184,11 @@ impl Stage for AnchoredLinearStage<'_> {
     }
 }
 
-/// New linear layers with PyTorch's own initialisation: weight `[D, W]` and bias `[D]` per level, both within one over
-/// the root of `W`.
+/// New linear layers with PyTorch's default initialisation: weight `[D, W]` and bias `[D]` per level, both
+/// from -1/sqrt(W) to 1/sqrt(W).
 ///
 /// # Errors
-/// None but the device's.
+/// Errors of the device.
 pub fn linear_weights(
     initial: &mut Initial<'_>,
     levels: usize,

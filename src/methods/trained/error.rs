@@ -1,33 +1,33 @@
-//! Why trained weights could not be used.
+//! Errors of trained weights.
 
 use std::path::PathBuf;
 
 use crate::weights::WeightsError;
 
-/// Why trained weights could not be used.
+/// The reason why trained weights cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainedError {
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error(transparent)]
     File(#[from] WeightsError),
-    /// A file or folder without adapters.
+    /// A file or folder has no adapters.
     #[error("{} holds no adapters: {found}", path.display())]
     None {
         /// The file or folder.
         path: PathBuf,
-        /// What it holds instead.
+        /// Its content.
         found: String,
     },
-    /// A tensor that belongs to adapters but leaves a gap, or stands for two things.
+    /// The adapters are incomplete or inconsistent.
     #[error("{}: {problem}", path.display())]
     Incomplete {
         /// The file.
         path: PathBuf,
-        /// What is missing or contradicts itself.
+        /// The missing or inconsistent part.
         problem: String,
     },
-    /// Adapters of another model.
+    /// The adapters belong to another model.
     #[error("{}: `{tensor}` has shape {found:?}, this model needs {expected:?}: the adapters were made for {made_for}", path.display())]
     OtherModel {
         /// The file.
@@ -38,31 +38,31 @@ pub enum TrainedError {
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,
-        /// The model they were made for, as far as it is known.
+        /// The model of the adapters, as far as known.
         made_for: String,
-        /// The width of its image tower, if the file tells.
+        /// The width of that model's image tower, if known.
         image_width: Option<usize>,
     },
-    /// Adapters with more blocks than the model, or a depth limit beyond the adapters.
+    /// There are more adapters than blocks, or fewer adapters than requested.
     #[error("{}: {what}: the adapters were made for {made_for}", path.display())]
     Depth {
         /// The file.
         path: PathBuf,
-        /// Which depths do not fit.
+        /// The depths that do not match.
         what: String,
-        /// The model they were made for, as far as it is known.
+        /// The model of the adapters, as far as known.
         made_for: String,
     },
-    /// A method that these adapters do not serve.
+    /// The method needs other adapters.
     #[error("--method {method} needs {needs}, and {} holds {holds}", path.display())]
     Method {
         /// The method.
         method: &'static str,
-        /// What it needs.
+        /// The adapters it needs.
         needs: &'static str,
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// The content of the file.
         holds: String,
     },
 }

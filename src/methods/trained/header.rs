@@ -1,10 +1,10 @@
-//! What a file of trained weights says about itself.
+//! The header of a file of trained weights.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// Entries by name. Nothing of it is needed to use official checkpoints, which say only their epoch. Known names:
-/// `method`, `base_model`, `levels` (with commas), `image_size` (pixels), `training_data`, `epochs`, and the options of
-/// the method the weights were trained with, with `_` for `-`.
+/// Entries by name. They are optional: official checkpoints have only their epoch. Known names: `method`,
+/// `base_model`, `levels` (with commas), `image_size` (pixels), `training_data`, `epochs`, and the method's
+/// options in training, with `_` for `-`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(transparent)]
 pub struct Header(BTreeMap<String, String>);
@@ -20,7 +20,7 @@ impl Header {
         self.0.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Sets an entry that is not there yet.
+    /// Sets an entry if it is missing.
     pub fn set_default(&mut self, name: &str, value: &str) {
         self.0.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
@@ -30,22 +30,22 @@ impl Header {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The levels the weights were trained at.
+    /// The levels in training.
     pub fn levels(&self) -> Option<Vec<usize>> {
         self.get("levels")?.split(',').map(|n| n.trim().parse().ok()).collect()
     }
 
-    /// The input size the weights were trained at, in pixels.
+    /// The input size in training, in pixels.
     pub fn image_size(&self) -> Option<usize> {
         self.number("image_size")
     }
 
-    /// An entry that is a number, or whatever else can be parsed.
+    /// An entry as a number or another parsed type.
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.get(name)?.trim().parse().ok()
     }
 
-    /// Takes a file's metadata. What an optimiser or a framework adds is no business of ours.
+    /// Copies a file's metadata, without entries of optimisers and frameworks.
     pub(super) fn take(&mut self, metadata: &BTreeMap<String, String>) {
         for (name, value) in metadata {
             let name = if name == "epoch" { "epochs" } else { name };

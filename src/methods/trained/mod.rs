@@ -1,7 +1,7 @@
-//! Trained weights of methods: the official codes' checkpoints and our own files.
+//! Trained weights of methods: official checkpoints and this program's own files.
 //!
-//! A checkpoint is recognised by its tensors' names, never by flags. Each method with trained weights describes its
-//! own ([`TrainedFormat`]); reading one tells which method it belongs to.
+//! A checkpoint is recognised by the names of its tensors, never by flags. Each method with trained weights
+//! describes their format ([`TrainedFormat`]); the format of a file determines its method.
 
 mod error;
 mod header;
@@ -20,50 +20,51 @@ use crate::weights::{self, TensorStore, builtin};
 pub use error::TrainedError;
 pub use header::Header;
 
-/// How the trained weights of a method are recognised and named.
+/// How a method's trained weights are recognised and named.
 #[non_exhaustive]
 pub struct TrainedFormat {
-    /// What they are, in words: "SDP+'s linear layers".
+    /// Their description: "SDP+'s linear layers".
     pub about: &'static str,
-    /// The files of a folder, or beside a file, that belong together; `None`: the path is no arrangement of theirs.
+    /// The files that belong to a path, a file or a folder; `None`: the path does not have this format's
+    /// layout.
     pub files: fn(&Path) -> Option<Vec<PathBuf>>,
-    /// Our name of an official tensor; `None`: it is not one of theirs.
+    /// This program's name of an official tensor; `None`: the tensor is not part of the format.
     pub canonical: fn(&str) -> Option<Canonical>,
-    /// The official name of one of ours.
+    /// The official name of a tensor of this program.
     pub official: fn(&str) -> String,
-    /// The parts, for messages: the prefix of names that end in `.I`, with their ending, and what they are.
+    /// The parts, for messages.
     pub parts: &'static [Part],
-    /// Refuses weights that are not whole, in words.
+    /// Checks that weights are complete; the error names the missing part.
     pub check: fn(&Trained) -> Result<(), String>,
-    /// Widths and depths, as the tensors give them, by name.
+    /// Widths and depths of the tensors, by name.
     pub shapes: fn(&Trained) -> Vec<(&'static str, usize)>,
-    /// The options a header may record: what the weights were trained with.
+    /// The training options that a header may record.
     pub options: &'static [&'static MethodOption],
 }
 
-/// Our name of an official tensor.
+/// This program's name of an official tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canonical {
     /// The name.
     pub name: String,
-    /// What the official name says besides: an entry of the header, unless that has one.
+    /// A header entry implied by the official name, used if the header does not have it.
     pub says: Option<(&'static str, &'static str)>,
 }
 
 impl Canonical {
-    /// A name that says nothing else.
+    /// A name without an implied entry.
     pub fn plain(name: String) -> Self {
         Self { name, says: None }
     }
 }
 
-/// Tensors of a format that are numbered from 0: `PREFIX.IENDING`.
+/// Numbered tensors of a format, counted from 0: `PREFIX.IENDING`.
 pub struct Part {
-    /// What stands before the number.
+    /// The text before the number.
     pub prefix: &'static str,
-    /// What stands after it.
+    /// The text after the number.
     pub ending: &'static str,
-    /// What they are, in words.
+    /// Their description.
     pub about: &'static str,
 }
 
@@ -76,17 +77,17 @@ pub struct Values {
     pub values: Vec<f32>,
 }
 
-/// Trained weights as files hold them, before they meet a model.
+/// Trained weights as stored in files, not yet matched to a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
     path: PathBuf,
     method: &'static Method,
     header: Header,
-    /// By our names, see [`TrainedFormat::canonical`].
+    /// By this program's names, see [`TrainedFormat::canonical`].
     tensors: BTreeMap<String, Values>,
 }
 
-/// A tensor's shape as a store has it, under its official name.
+/// A tensor's shape in a store, with its official name.
 struct Found {
     store: usize,
     official: String,
@@ -94,11 +95,11 @@ struct Found {
 }
 
 impl Trained {
-    /// Reads trained weights: a checkpoint of an official code (a file, or a folder as it was published), or a file of
-    /// ours. `wanted` is the method they are for; without it, the tensors tell.
+    /// Reads trained weights: an official checkpoint (a file, or a folder as published) or a file of this
+    /// program. `wanted` is the method to use; without it, the tensors determine the method.
     ///
     /// # Errors
-    /// A file that cannot be read, holds no weights of a method, those of another one, or only some of them.
+    /// A file cannot be read, has no trained weights, has those of another method, or lacks some of them.
     pub fn read(path: &Path, wanted: Option<&'static Method>) -> Result<Self, TrainedError> {
         let none = |found: String| TrainedError::None { path: path.to_owned(), found };
         let files = files(path).map_err(none)?;
@@ -107,10 +108,10 @@ impl Trained {
         Self::take(files.last().map_or(path, PathBuf::as_path), &stores, wanted)
     }
 
-    /// The trained weights of the model that comes with the program.
+    /// The trained weights of the built-in model.
     ///
     /// # Errors
-    /// None in a program that was built whole.
+    /// The embedded files are invalid, which a complete build excludes.
     pub fn builtin(wanted: Option<&'static Method>) -> Result<Self, TrainedError> {
         let store: Box<dyn TensorStore> = builtin::adapters()?;
         let path = store.path().to_owned();
@@ -137,11 +138,11 @@ impl Trained {
             .filter_map(|m| Some((m, names(m.trained?))))
             .filter(|(_, found)| !found.is_empty())
             .collect();
-        // Most of the tensors decide; of methods that share a format, the first.
+        // The format with the most tensors wins; among methods with the same format, the first.
         candidates.sort_by_key(|(_, found)| std::cmp::Reverse(found.len()));
         let asked = wanted.or_else(|| Method::find(header.get("method")?));
         let chosen = candidates.iter().position(|(m, _)| asked.is_none_or(|a| a == *m)).or_else(|| {
-            // A header may name a method this file has no tensors of; a person may not.
+            // A header may name a method without tensors in this file; the caller may not.
             (wanted.is_none() && !candidates.is_empty()).then_some(0)
         });
         let Some(chosen) = chosen else {
@@ -184,10 +185,11 @@ impl Trained {
         Ok(Self { path: path.to_owned(), method, header, tensors })
     }
 
-    /// Trained weights from tensors under our names: shape and values, row-major. `path` is what errors call them.
+    /// Trained weights from tensors with this program's names: shape and values, row-major. Errors name them
+    /// `path`.
     ///
     /// # Errors
-    /// Parts that are not whole.
+    /// A part is incomplete.
     pub fn from_values(
         path: &Path,
         method: &'static Method,
@@ -224,24 +226,24 @@ impl Trained {
     }
 
     fn format(&self) -> &'static TrainedFormat {
-        // Only methods with a format are ever chosen; any other names nothing.
+        // Only methods with a format are chosen.
         self.method.trained.unwrap_or(&NOTHING)
     }
 
-    /// How many tensors `PREFIX.0ENDING`, `PREFIX.1ENDING`, .. there are.
+    /// Number of consecutive tensors `PREFIX.0ENDING`, `PREFIX.1ENDING`, ..
     pub fn count(&self, prefix: &str, ending: &str) -> usize {
         (0..).take_while(|i| self.tensors.contains_key(&format!("{prefix}.{i}{ending}"))).count()
     }
 
-    /// A tensor by our name.
+    /// A tensor by this program's name.
     pub fn get(&self, name: &str) -> Option<&Values> {
         self.tensors.get(name)
     }
 
-    /// A tensor by our name, of the shape a model needs.
+    /// A tensor by this program's name, with the shape that a model needs.
     ///
     /// # Errors
-    /// A tensor that is missing or has another shape.
+    /// The tensor is missing or has another shape.
     pub fn tensor(&self, name: &str, expected: &[usize], device: &Device) -> crate::Result<Tensor> {
         let Some(Values { shape, values }) = self.tensors.get(name) else {
             return Err(self.incomplete(format!("`{name}` is missing")).into());
@@ -260,7 +262,7 @@ impl Trained {
         Ok(Tensor::from_vec(values.clone(), expected, device)?)
     }
 
-    /// The model the weights were trained for: by name if the file says so, else by its widths.
+    /// The model of the weights: its name if the file records it, else its widths.
     pub fn made_for(&self) -> String {
         if let Some(name) = self.header.get("base_model") {
             return name.to_owned();
@@ -280,12 +282,12 @@ impl Trained {
         self.method
     }
 
-    /// The file, or the last of those read together.
+    /// The file, or the last of several files.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the file says about itself.
+    /// The header of the file.
     pub fn header(&self) -> &Header {
         &self.header
     }
@@ -300,19 +302,19 @@ impl Trained {
         self.tensors.iter().map(|(name, v)| (name.as_str(), &v.shape[..]))
     }
 
-    /// What the file holds, in words.
+    /// The content of the file, in words.
     pub fn holds(&self) -> String {
         let parts = self.format().parts.iter().filter(|p| !p.about.is_empty());
         let counted = parts.map(|p| (self.count(p.prefix, p.ending), p.about)).filter(|(n, _)| *n > 0);
         counted.map(|(n, about)| format!("{n} {about}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// Widths and depths, as the tensors give them: part of our own files for readers of the header alone.
+    /// Widths and depths of the tensors, stored in this program's files for readers of the header alone.
     pub fn shapes(&self) -> Vec<(&'static str, usize)> {
         (self.format().shapes)(self)
     }
 
-    /// A hash of all tensors: equal for the same weights in any form of file.
+    /// A hash of all tensors: equal for the same weights in any file format.
     pub fn digest(&self) -> String {
         self.digest_of("")
     }
@@ -327,7 +329,8 @@ impl Trained {
         crate::files::hex(&hash.finalize())
     }
 
-    /// Writes the weights in our own form: safetensors under the official names, with a header. Atomically.
+    /// Writes the weights in this program's form, atomically: safetensors with the official names and a
+    /// header.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -366,7 +369,7 @@ static NOTHING: TrainedFormat = TrainedFormat {
     options: &[],
 };
 
-/// The files of a path: as some method arranges its own, else the file itself or the only one of a folder.
+/// The files for a path: in the layout of a method, else the file itself or the only file of a folder.
 fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     let arranged = METHODS.iter().filter_map(|m| m.trained).find_map(|format| (format.files)(path));
     if let Some(files) = arranged {
@@ -393,7 +396,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     Err("no .safetensors or .pth file".to_owned())
 }
 
-/// What a file holds that no method knows.
+/// The content of a file without weights of any method.
 fn others(stores: &[Box<dyn TensorStore>]) -> String {
     let names: Vec<&str> = stores.iter().flat_map(|s| s.names()).collect();
     let optimiser = names.iter().all(|n| n.contains("optimizer") || n.contains("exp_avg"));
@@ -404,7 +407,7 @@ fn others(stores: &[Box<dyn TensorStore>]) -> String {
     }
 }
 
-/// A number in its plain form, as official names have it.
+/// A number in plain decimal form, as in official names.
 pub(crate) fn index(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n: &usize| n.to_string() == text)
 }

@@ -1,4 +1,4 @@
-//! The pictures that a run learns from.
+//! The pictures for a training run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,29 +13,29 @@ use crate::dataset::{ANYTHING, Dataset, Label, Mask, Naming, Sample};
 use crate::train::Example;
 use crate::{Error, Result, files};
 
-/// Which pictures, and what they are called.
+/// Selection and naming of the pictures.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingSource<'a> {
-    /// Labelled data sets: a path, or `DATASET:ROOT` where DATASET is one whose classes are described.
+    /// Labelled data sets: a path, or `DATASET:ROOT` with a DATASET whose classes are described.
     pub data: &'a [String],
-    /// What the pictures show, for all classes.
+    /// The class text for all pictures.
     pub class: Option<&'a str>,
-    /// At most this many good and this many defective pictures of each class, chosen by the seed.
+    /// Largest number of good and of defective pictures per class, chosen by the seed.
     pub shots: Option<usize>,
-    /// Whether classes are named by their data set's descriptions.
+    /// Whether classes are named by the descriptions of their data set.
     pub described: bool,
-    /// Decides which pictures are taken.
+    /// Seed for the choice of pictures.
     pub seed: u64,
 }
 
-/// Pictures and the classes they are of.
+/// Pictures with their classes.
 #[derive(Debug, Clone)]
 pub struct TrainingData {
     /// The pictures.
     pub examples: Vec<Example>,
     /// Their classes.
     pub classes: Vec<ClassName>,
-    /// What could not be used, in words.
+    /// Descriptions of unusable parts.
     pub problems: Vec<String>,
     names: Vec<String>,
 }
@@ -55,7 +55,7 @@ impl TrainingData {
     /// Reads all data sets of a source.
     ///
     /// # Errors
-    /// A data set that cannot be read, or no usable picture at all.
+    /// A data set cannot be read, or there is no usable picture.
     pub fn read(source: &TrainingSource<'_>, prompts: &PromptSet) -> Result<Self> {
         let mut all =
             Self { examples: Vec::new(), classes: Vec::new(), problems: Vec::new(), names: Vec::new() };
@@ -109,7 +109,7 @@ impl TrainingData {
     }
 }
 
-/// `DATASET:ROOT` where DATASET is one whose classes are described and ROOT exists; else a path as it is.
+/// Splits `DATASET:ROOT` if the classes of DATASET are described and ROOT exists; other texts are paths.
 fn split<'a>(spec: &'a str, prompts: &PromptSet) -> (Option<&'a str>, &'a str) {
     match spec.split_once(':') {
         Some((name, root)) if !Path::new(spec).exists() && prompts.describe(ANYTHING, Some(name)).is_ok() => {

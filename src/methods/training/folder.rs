@@ -8,15 +8,15 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     folder: PathBuf,
-    /// Whether the run goes on with what is there.
+    /// Whether the run resumes from the folder's state.
     pub resumed: bool,
 }
 
 impl RunFolder {
-    /// Opens or makes the folder.
+    /// Opens or creates the folder.
     ///
     /// # Errors
-    /// A folder with a run in it if none is to be resumed, or none where one is.
+    /// The folder has a run but `resume` is false, or has none but `resume` is true.
     pub fn open(folder: &Path, resume: bool) -> Result<Self> {
         let run = Self { folder: folder.to_owned(), resumed: resume };
         let state = run.state();
@@ -36,17 +36,17 @@ impl RunFolder {
         Ok(run)
     }
 
-    /// Optimiser and position, to resume from.
+    /// The state of the optimiser and the progress, for resuming.
     pub fn state(&self) -> PathBuf {
         self.folder.join("state.safetensors")
     }
 
-    /// A line per step.
+    /// The log, one line per step.
     pub fn log(&self) -> PathBuf {
         self.folder.join("train.jsonl")
     }
 
-    /// What a first stage gives a second one.
+    /// The result of the first stage, for the second stage.
     pub fn text(&self) -> PathBuf {
         self.folder.join("text.safetensors")
     }

@@ -1,4 +1,4 @@
-//! How methods are trained: the table's entry, and what every trainer is given.
+//! Training of methods: the table's entry, and the inputs of every trainer.
 
 mod data;
 mod folder;
@@ -22,75 +22,75 @@ use crate::{Error, Provenance, Result};
 pub use data::{TrainingData, TrainingSource};
 pub use folder::RunFolder;
 
-/// How a method is trained.
+/// The trainer of a method.
 #[derive(Debug)]
 pub struct Trainer {
-    /// What is trained, in one line.
+    /// Its description in one line.
     pub about: &'static str,
-    /// The options of training, beside those that every trainer has.
+    /// The options of training, in addition to those common to all trainers.
     pub options: &'static [&'static MethodOption],
     /// The official code's seed.
     pub seed: u64,
-    /// The side of the square, in pixels, and the activation that the method is trained with.
+    /// The side of the model's input square in training, in pixels, and the activation.
     pub input: fn(&Setup) -> Result<(usize, Activation)>,
-    /// Trains.
+    /// Runs the training.
     pub train: fn(&mut Training) -> Result<Ended>,
 }
 
-/// Tensors under our names: shape and values, row-major.
+/// Tensors with this program's names: shape and values, row-major.
 pub type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
 
-/// What a trainer is given.
+/// The inputs of a trainer.
 pub struct Training {
-    /// The method, the model and what was said about them.
+    /// The method, the model and their options.
     pub setup: Setup,
-    /// The model, as files name it.
+    /// The model's name in files.
     pub model: String,
-    /// What was said for the trainer's options.
+    /// The values of the trainer's options.
     pub options: OptionValues,
-    /// What the official code does, or what the paper describes.
+    /// Whether to follow the official code or the paper.
     pub fidelity: TrainingFidelity,
     /// Levels to train at.
     pub levels: Vec<usize>,
-    /// Side of the square, in pixels.
+    /// Side of the model's input square, in pixels.
     pub image_size: usize,
     /// Both towers' activation.
     pub activation: Activation,
     /// The pictures.
     pub data: TrainingData,
-    /// Decides new weights, orders and augmentation.
+    /// Seed of new weights, orders and augmentation.
     pub seed: u64,
-    /// What the run was begun with: a run with other settings cannot go on with its state.
+    /// The settings of the run; a run with other settings cannot resume from its state.
     pub settings: Provenance,
-    /// Where files are written.
+    /// The output folder.
     pub folder: RunFolder,
-    /// Set from outside to end after the current step.
+    /// Set from outside to stop after the current step.
     pub stop: Arc<AtomicBool>,
-    /// End after this many more steps.
+    /// Stops after this many more steps.
     pub max_steps: Option<usize>,
     /// Whether progress is shown.
     pub progress: Progress,
 }
 
-/// How a stage goes through the data.
+/// How a stage uses the data.
 pub struct StagePlan {
     /// Pictures per step.
     pub batch: usize,
-    /// Epochs in all.
+    /// Number of epochs.
     pub epochs: usize,
-    /// Whether each epoch has an order of its own.
+    /// Whether each epoch has a new order.
     pub shuffled: bool,
-    /// What is done to the pictures.
+    /// The augmentation of the pictures.
     pub augmentation: Augmentation,
-    /// In which order a picture is resized and turned into RGB.
+    /// The order of resizing and conversion to RGB.
     pub chain: Chain,
 }
 
 impl Training {
-    /// A run of a method on pictures: no name of the model, no options, no limit, no progress yet.
+    /// A training run of a method, with defaults: no model name, no options, no limit, no progress display.
     ///
     /// # Errors
-    /// Pictures that cannot be used, or a level the tower does not have.
+    /// Pictures cannot be used, or the tower has no such level.
     pub fn new(
         setup: Setup,
         trainer: &Trainer,
@@ -130,19 +130,19 @@ impl Training {
         })
     }
 
-    /// The image tower, through which gradients pass.
+    /// The image tower, with gradients.
     ///
     /// # Errors
-    /// Weights that cannot be read.
+    /// Weights cannot be read.
     pub fn vision(&self) -> Result<VisionTower> {
         let compute = Compute::with_gradients(&self.setup.device);
         self.setup.clip.vision(self.image_size, self.activation, &compute)
     }
 
-    /// The anchors of each class, `[D, 2]`; `encoder`: the text tower's walk, `None` for the ordinary one.
+    /// The anchors of each class, `[D, 2]`; `encoder`: the text encoder, `None` for the plain text tower.
     ///
     /// # Errors
-    /// Weights that cannot be read.
+    /// Weights cannot be read.
     pub fn anchors(&self, encoder: Option<&dyn SentenceEncoder>, cached: bool) -> Result<Vec<Tensor>> {
         let prompts = self.setup.prompts()?;
         let adapts = self.setup.method.describes_classes;
@@ -162,7 +162,7 @@ impl Training {
         self.data.classes.iter().map(of).collect()
     }
 
-    /// The loop of a stage.
+    /// The training loop of a stage.
     pub fn run(&self, plan: &StagePlan) -> Run<'_> {
         let normalisation = self.setup.clip.config().normalisation;
         Run {
@@ -192,10 +192,10 @@ impl Training {
         }
     }
 
-    /// The state to go on from, checked against these settings; `None` for a new run.
+    /// The state to resume from, checked against these settings; `None` for a new run.
     ///
     /// # Errors
-    /// A state that cannot be read, or of a run with other settings.
+    /// The state cannot be read, or belongs to a run with other settings.
     pub fn state(&self) -> Result<Option<TrainingState>> {
         if !self.folder.resumed {
             return Ok(None);
@@ -212,17 +212,17 @@ impl Training {
         }
     }
 
-    /// Puts a state into a stage; finished epochs and batches.
+    /// Copies a state into a stage and returns the numbers of finished epochs and batches.
     ///
     /// # Errors
-    /// A state of other variables.
+    /// The state has other variables.
     pub fn restore(&self, state: Option<&TrainingState>, stage: &mut dyn Stage) -> Result<(usize, usize)> {
         let Some(state) = state else { return Ok((0, 0)) };
         state.restore(stage.adam_mut(), &self.folder.state(), &self.setup.device)?;
         Ok((state.position.epoch, state.position.batch))
     }
 
-    /// What files of the run say about themselves.
+    /// The header of the run's files.
     pub fn header(&self, epochs: &str) -> Header {
         let mut header = Header::default();
         let levels: Vec<String> = self.levels.iter().map(usize::to_string).collect();
@@ -239,10 +239,10 @@ impl Training {
         header
     }
 
-    /// Writes what is trained, and tensors beside it.
+    /// Writes the trained tensors together with further tensors.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn write(
         &self,
         path: &Path,
@@ -262,7 +262,7 @@ impl Training {
 /// Accepts a whole number from 1.
 ///
 /// # Errors
-/// What is expected.
+/// The expected form.
 pub fn positive(text: &str) -> Result<(), String> {
     let fits = text.parse::<usize>().is_ok_and(|n| n > 0);
     if fits { Ok(()) } else { Err("expected a whole number from 1".to_owned()) }
@@ -271,13 +271,13 @@ pub fn positive(text: &str) -> Result<(), String> {
 /// Accepts a learning rate.
 ///
 /// # Errors
-/// What is expected.
+/// The expected form.
 pub fn learning_rate(text: &str) -> Result<(), String> {
     let fits = text.parse::<f64>().is_ok_and(|x| x > 0.0 && x <= 1.0);
     if fits { Ok(()) } else { Err("expected a number above 0, at most 1".to_owned()) }
 }
 
-/// The levels to train at, in the order that was asked for.
+/// The levels for training, in the given order.
 fn levels(setup: &Setup) -> Result<Vec<usize>> {
     let layers = setup.clip.config().vision.layers;
     let Some(levels) = setup.options.list(&options::LEVELS)? else { return Ok(super::quarters(layers)) };

@@ -1,22 +1,22 @@
-//! The functions and classes a checkpoint may name, and what they mean here.
+//! The functions and classes that a checkpoint may name, and their meaning here.
 
 use super::value::{Arena, Id, Storage, TensorView, Value};
 use crate::weights::StoredType;
 
-/// What a call gives.
+/// The result of a call.
 pub(super) enum Outcome {
     New(Value),
     /// One of its arguments.
     Existing(Id),
 }
 
-/// Why a call is refused.
+/// The reason for refusing a call.
 pub(super) enum Refusal {
     Unknown(String),
     Arguments(String),
 }
 
-/// The meaning of calling `name`. Whatever is not listed here is refused.
+/// The meaning of calling `name`. Names that are not listed here are refused.
 pub(super) fn call(arena: &Arena, name: &str, arguments: &[Id]) -> Result<Outcome, Refusal> {
     let argument = |i: usize| {
         arguments
@@ -35,9 +35,9 @@ pub(super) fn call(arena: &Arena, name: &str, arguments: &[Id]) -> Result<Outcom
             Ok(Outcome::Existing(argument(0)?))
         }
         "torch._tensor._rebuild_from_type_v2" => {
-            // (function, type, arguments, state): a tensor that carries Python attributes.
+            // (function, type, arguments, state): a tensor with Python attributes.
             match (arena.get(argument(0)?), arena.get(argument(2)?)) {
-                // Only the plain tensor functions, so that this cannot nest.
+                // Only the plain tensor functions, so that calls cannot nest.
                 (Value::Global(inner), Value::Tuple(items))
                     if inner.starts_with("torch._utils._rebuild_") =>
                 {
@@ -72,7 +72,7 @@ pub(super) fn call(arena: &Arena, name: &str, arguments: &[Id]) -> Result<Outcom
         | "numpy.core.multiarray.scalar"
         | "numpy._core.multiarray.scalar" => Ok(Outcome::New(Value::Opaque)),
         "argparse.Namespace" => Ok(Outcome::New(Value::Opaque)),
-        // The classes of a TorchScript archive are code inside that archive, which is never read.
+        // The classes of a TorchScript archive are code in the archive, which is never read.
         _ if name.starts_with("__torch__.") => Ok(Outcome::New(Value::Object { state: None })),
         _ => Err(Refusal::Unknown(name.to_owned())),
     }

@@ -1,8 +1,9 @@
 //! A pickle machine that only builds values.
 //!
-//! Pickle is a program for a stack machine; Python's runs any function the program names. This one knows a fixed
-//! list of names ([`call`]), each with an inert meaning, and refuses every other. Memory and time are linear in
-//! the length of the pickle, and have limits: what calls copy counts against an allowance.
+//! A pickle is a program for a stack machine. Python's machine runs any function that the program names. This
+//! machine knows a fixed list of names ([`call`]), each with a harmless meaning, and refuses all others.
+//! Memory and time are linear in the length of the pickle and limited; copies made by calls count against an
+//! allowance.
 
 mod call;
 mod reader;
@@ -13,28 +14,28 @@ use std::collections::HashMap;
 use reader::Reader;
 pub(super) use value::{Arena, Id, TensorView, Value};
 
-/// Why a pickle was not accepted.
+/// The reason why a pickle was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PickleError {
     /// It names a function that is not on the list.
     Forbidden(String),
-    /// It breaks the rules of the format, at this byte.
+    /// It violates the format at this byte.
     Malformed(usize, String),
 }
 
 type Result<T> = std::result::Result<T, PickleError>;
 
-/// The pickle of a checkpoint lists tensors and is small beside them.
+/// Pickles of checkpoints list tensors and are small.
 const LONGEST: usize = 64 << 20;
 
-/// A checkpoint takes some 40 steps per tensor.
+/// A checkpoint needs about 40 steps per tensor.
 const MOST_STEPS: usize = 1 << 23;
 
-/// Bytes that calls may copy out of values that exist, beside a multiple of the pickle's length: a few bytes of a
-/// pickle can ask for another copy of its longest list or text.
+/// Bytes of existing values that calls may copy, in addition to a multiple of the pickle's length: a few
+/// bytes of a pickle can request another copy of its longest list or text.
 const LEAST_ALLOWANCE: usize = 1 << 20;
 
-/// Runs the pickle at the start of `bytes`; also tells where it ends.
+/// Runs the pickle at the start of `bytes`; also returns its length.
 pub(super) fn load(bytes: &[u8]) -> Result<(Arena, Id, usize)> {
     let bytes = &bytes[..bytes.len().min(LONGEST)];
     let mut machine = Machine {
@@ -172,7 +173,7 @@ impl Machine<'_> {
             b'b' => {
                 let state = self.pop()?;
                 let object = self.top()?;
-                // The state of anything else (the `_metadata` of an OrderedDict) is of no use here.
+                // The state of other objects (the `_metadata` of an OrderedDict) is not needed.
                 if let Value::Object { state: slot, .. } = self.arena.get_mut(object) {
                     *slot = Some(state);
                 }
@@ -211,7 +212,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Calls a function of the list, or makes an object of a class of the list.
+    /// Calls a function on the list, or makes an object of a class on the list.
     fn apply(&mut self, function: Id, arguments: Id) -> Result<()> {
         let Value::Global(name) = self.arena.get(function) else {
             return Err(self.malformed("a call of something that is no function"));
@@ -258,7 +259,7 @@ impl Machine<'_> {
         self.stack.push(id);
     }
 
-    /// Pushes what a call made of values that exist, which can be asked for again and again.
+    /// Pushes a call's copy of existing values, which a pickle can request repeatedly.
     fn push_copied(&mut self, value: Value) -> Result<()> {
         let left = self.allowance.checked_sub(value.bytes());
         self.allowance =
@@ -267,7 +268,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Values below the last mark are out of reach until it is gone.
+    /// Values below the last mark are not accessible until it is removed.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }

@@ -1,8 +1,8 @@
-//! The bytes of a pickle.
+//! Reads the bytes of a pickle.
 
 use super::{PickleError, Result, Value};
 
-/// No name or text in a checkpoint is longer.
+/// Longer than any name or text in a checkpoint.
 const LONGEST_TEXT: u64 = 1 << 20;
 
 pub(super) struct Reader<'a> {
@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
         Ok(out)
     }
 
-    /// Text up to a line break, which is not part of it.
+    /// Text up to a line break, without it.
     pub fn line(&mut self) -> Result<&'a str> {
         let rest = &self.bytes[self.at.min(self.bytes.len())..];
         let length = rest.iter().take(LONGEST_TEXT as usize).position(|&b| b == b'\n');
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         self.sized(length).map(drop)
     }
 
-    /// The number of an integer opcode; one that needs more than 64 bits is opaque.
+    /// The number of an integer opcode; numbers of more than 64 bits are opaque.
     pub fn long(&mut self, opcode: u8) -> Result<Value> {
         let bytes = match opcode {
             0x8a => {

@@ -1,11 +1,11 @@
-//! What a pickle can build.
+//! The values that a pickle can build.
 
 use crate::weights::StoredType;
 
-/// A value's place in its [`Arena`].
+/// Index of a value in its [`Arena`].
 pub(in crate::weights) type Id = usize;
 
-/// All values of one pickle. They refer to each other by [`Id`], so shared and cyclic ones cost nothing.
+/// All values of one pickle. They refer to each other by [`Id`], so shared and cyclic values need no copies.
 #[derive(Debug, Default)]
 pub(in crate::weights) struct Arena(Vec<Value>);
 
@@ -39,21 +39,21 @@ pub(in crate::weights) enum Value {
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// A name that has not been called.
+    /// A name that was not called.
     Global(String),
-    /// An instance of a class that is never looked into beyond its attributes.
+    /// An instance of a class, of which only the attributes are used.
     Object {
         state: Option<Id>,
     },
-    /// Boxed, as the next: a value of one byte in the file should not take a hundred in memory.
+    /// Boxed, as the next: a value of one byte in the file should not need a hundred bytes of memory.
     Storage(Box<Storage>),
     Tensor(Box<TensorView>),
-    /// Something that holds no weights.
+    /// A value that is not needed for weights.
     Opaque,
 }
 
 impl Value {
-    /// Bytes it holds beside itself.
+    /// Additional bytes owned by the value.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Text(text) | Self::Global(text) => text.len(),
@@ -68,7 +68,7 @@ impl Value {
     }
 }
 
-/// A run of values in the file.
+/// A range of values in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::weights) struct Storage {
     pub key: String,
@@ -76,7 +76,7 @@ pub(in crate::weights) struct Storage {
     pub count: usize,
 }
 
-/// A tensor: how its elements lie in a storage.
+/// A tensor: the arrangement of its elements in a storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::weights) struct TensorView {
     pub storage: Storage,
@@ -91,7 +91,7 @@ impl TensorView {
         if self.shape.contains(&0) { 0 } else { self.shape.iter().product() }
     }
 
-    /// Whether the elements lie one after another, row-major.
+    /// Whether the elements are consecutive and row-major.
     pub fn is_contiguous(&self) -> bool {
         if self.shape.contains(&0) {
             return true;
@@ -104,8 +104,8 @@ impl TensorView {
         })
     }
 
-    /// From the first to the last element, how many of the storage's there are. The view has been checked to lie
-    /// inside it.
+    /// Number of storage elements from the first to the last element. The view has been checked to be inside
+    /// the storage.
     pub fn span(&self) -> usize {
         if self.shape.contains(&0) {
             return 0;
@@ -113,12 +113,12 @@ impl TensorView {
         1 + self.shape.iter().zip(&self.strides).map(|(&size, &stride)| (size - 1) * stride).sum::<usize>()
     }
 
-    /// Whether every element lies inside the storage, and there are no more of them than the storage has.
+    /// Whether every element is inside the storage, and their number is at most the storage's.
     pub fn is_inside(&self) -> bool {
         if self.shape.len() != self.strides.len() {
             return false;
         }
-        // Zeros aside, so that the product is a number in any order.
+        // Without zeros, so that the product is checked in any order.
         let sides = self.shape.iter().filter(|&&s| s > 0);
         let Some(count) = sides.copied().try_fold(1usize, usize::checked_mul) else { return false };
         if self.shape.contains(&0) {

@@ -23,13 +23,13 @@ impl<'a> ImageStage<'a> {
     /// The reference's optimiser.
     pub const ADAM: AdamSettings = AdamSettings { rate: 5e-4, beta1: 0.5, beta2: 0.999, epsilon: 1e-8 };
 
-    /// After these steps, whatever the data set, the reference halves the learning rate.
+    /// The reference halves the learning rate after these steps, for every data set.
     pub const MILESTONES: [usize; 2] = [16_000, 32_000];
 
     /// A stage over `weights` by their canonical names ([`super::image_weights`] makes new ones).
     ///
     /// # Errors
-    /// Weights that do not make an adapter with one projection per level.
+    /// The weights do not form an adapter with one projection per level.
     pub fn new(
         vision: &'a VisionTower,
         levels: &[usize],
@@ -67,7 +67,7 @@ impl<'a> ImageStage<'a> {
     /// Losses and gradients of a batch, with each picture's frozen anchors `[B, D, 2]`.
     ///
     /// # Errors
-    /// A batch of another shape than the tower's.
+    /// The batch does not match the tower's input.
     pub fn gradients(&self, batch: &Batch, anchors: &Tensor) -> Result<(Losses, Gradients)> {
         let block = |i: usize, x: &Tensor| match self.vision.blocks().get(i) {
             Some(block) => self.adapter.after_block(i, block.forward(x, false)?),
@@ -104,7 +104,7 @@ impl<'a> ImageStage<'a> {
     }
 }
 
-/// The stage with the frozen anchors it compares with, `[D, 2]` per class.
+/// The stage with its frozen anchors, `[D, 2]` per class.
 pub struct AnchoredImageStage<'a> {
     /// The stage.
     pub stage: ImageStage<'a>,

@@ -1,4 +1,4 @@
-//! Training of AA-CLIP's adapters in its two stages (arXiv 2503.06661, sections 3.2 and 3.3).
+//! Training of AA-CLIP's adapters in two stages (arXiv 2503.06661, sections 3.2 and 3.3).
 
 mod image_stage;
 mod text_stage;
@@ -181,7 +181,7 @@ static NO_AUGMENTATION: MethodOption = MethodOption {
     ..BASE
 };
 
-/// What was said, or the reference's values.
+/// The given options, or the reference's values.
 struct Settings {
     stage: String,
     text_adapters: Option<PathBuf>,
@@ -269,8 +269,8 @@ fn train(training: &mut Training) -> crate::Result<Ended> {
     let at = |name: &str| state.as_ref().filter(|s| s.position.stage == name);
     let vision = training.vision()?;
 
-    // New weights are drawn for both stages, whichever is run, so that those of stage 2 do not depend on how training
-    // got there.
+    // New weights are drawn for both stages, whichever is run, so that the weights of stage 2 do not depend
+    // on stage 1.
     let config = training.setup.clip.config().clone();
     let mut initial = Initial::new(training.seed, &training.setup.device);
     let new_text = text_weights(&mut initial, settings.text.until, config.text.width, config.embed_dim)?;
@@ -344,7 +344,7 @@ fn train(training: &mut Training) -> crate::Result<Ended> {
     })
 }
 
-/// New weights, with those of a file in their place where it has them.
+/// New weights, replaced by those of a file where it has them.
 fn started(
     weights: Vec<(String, Tensor)>,
     file: &Trained,
@@ -379,7 +379,7 @@ fn sentences(training: &Training) -> crate::Result<Vec<ClassSentences>> {
     classes.collect()
 }
 
-/// The anchors that stage 2 compares with, `[D, 2]` per class.
+/// The anchors for stage 2, `[D, 2]` per class.
 fn anchors(training: &Training, text: Option<&Trained>, weight: Share) -> crate::Result<Vec<Tensor>> {
     let mut options = OptionValues::default();
     options.set(&super::TEXT_ADAPT_WEIGHT, &weight.value().to_string())?;
@@ -393,7 +393,7 @@ fn anchors(training: &Training, text: Option<&Trained>, weight: Share) -> crate:
 /// New text adapters: `until` of `[W, W]` and a projection `[D, W]`.
 ///
 /// # Errors
-/// None but the device's.
+/// Errors of the device.
 pub fn text_weights(
     initial: &mut Initial<'_>,
     until: usize,
@@ -411,7 +411,7 @@ pub fn text_weights(
 /// New image adapters: `until` of `[W, W]`, a projection `[D, W]` per level, and one for the image.
 ///
 /// # Errors
-/// None but the device's.
+/// Errors of the device.
 pub fn image_weights(
     initial: &mut Initial<'_>,
     until: usize,

@@ -14,9 +14,9 @@ use crate::train::{
 /// The sentences of a class.
 #[derive(Debug, Clone)]
 pub struct ClassSentences {
-    /// What a good one is called.
+    /// Sentences for a good part.
     pub normal: Vec<Tokens>,
-    /// What a damaged one is called.
+    /// Sentences for a damaged part.
     pub abnormal: Vec<Tokens>,
 }
 
@@ -26,7 +26,7 @@ pub struct TextStage<'a> {
     text: &'a TextTower,
     classes: &'a [ClassSentences],
     levels: Vec<usize>,
-    /// Blocks of the image tower that attend values to values.
+    /// Number of the image tower's last blocks with V-V attention.
     replaced: usize,
     fidelity: TrainingFidelity,
     adapter: TextAdapter,
@@ -42,16 +42,17 @@ impl<'a> TextStage<'a> {
     /// The reference's weight of the orthogonality term.
     pub const ORTHOGONALITY: f64 = 0.1;
 
-    /// Blocks whose attention the reference replaces: the last 19 of 24, the same share of other towers.
+    /// Number of blocks whose attention the reference replaces: the last 19 of 24, the same share of other
+    /// towers.
     pub fn replaced(layers: usize) -> usize {
-        // It is called with 20 and replaces one block less.
+        // The reference's function is called with 20 and replaces one block less.
         ((20 * layers + 12) / 24).saturating_sub(1)
     }
 
     /// A stage over `weights` by their canonical names ([`super::text_weights`] makes new ones).
     ///
     /// # Errors
-    /// Weights without a projection.
+    /// The weights have no projection.
     #[allow(clippy::too_many_arguments)] // Two towers, their data and the settings of one optimiser.
     pub fn new(
         vision: &'a VisionTower,
@@ -80,13 +81,14 @@ impl<'a> TextStage<'a> {
         })
     }
 
-    /// The patch features that stage 1 compares with the anchors, per level `[B, L, D]`: projected V-V features of unit
-    /// length plus the picture's embedding of unit length; the sum is not of unit length. Nothing here is trained.
+    /// The patch features that stage 1 compares with the anchors, `[B, L, D]` per level: projected V-V
+    /// features of unit length plus the picture's embedding of unit length; the sum is not normalised. Their
+    /// computation has no trained weights.
     ///
     /// # Errors
-    /// A batch of another shape than the tower's.
+    /// The batch does not match the tower's input.
     pub fn features(&self, images: &Tensor) -> Result<Vec<Tensor>> {
-        // The official code back-propagates the last level alone.
+        // The official code back-propagates only the last level.
         let levels = match (self.fidelity, &self.levels[..]) {
             (TrainingFidelity::Reference, [.., last]) => std::slice::from_ref(last),
             (_, all) => all,
@@ -100,10 +102,10 @@ impl<'a> TextStage<'a> {
         tapped.iter().map(feature).collect()
     }
 
-    /// The anchors `[D, 2]` of some classes as they are now, without a graph.
+    /// The current anchors `[D, 2]` of some classes, without a graph.
     ///
     /// # Errors
-    /// A class that does not exist.
+    /// A class does not exist.
     pub fn anchors(&self, classes: &[usize]) -> Result<Vec<Tensor>> {
         let (sentences, counts) = self.sentences(classes)?;
         let x = self.text.begin(&sentences, TextTower::needed(&sentences))?;
@@ -116,7 +118,7 @@ impl<'a> TextStage<'a> {
     /// Losses and gradients of a batch.
     ///
     /// # Errors
-    /// A batch of another shape than the tower's, or a class that does not exist.
+    /// The batch does not match the tower's input, or a class does not exist.
     pub fn gradients(&self, batch: &Batch) -> Result<(Losses, Gradients)> {
         let features = self.features(&batch.images)?;
         let mut classes = batch.classes.clone();
@@ -152,7 +154,7 @@ impl<'a> TextStage<'a> {
         Ok((losses, gradients))
     }
 
-    /// All sentences of some classes, and how many each polarity of each class has.
+    /// All sentences of some classes, and the number of sentences per polarity and class.
     fn sentences(&self, classes: &[usize]) -> Result<(Vec<Tokens>, Vec<[usize; 2]>)> {
         let mut all = Vec::new();
         let mut counts = Vec::new();
@@ -172,10 +174,12 @@ impl<'a> TextStage<'a> {
         }
     }
 
-    /// The raw tokens `[B, 1 + L, W]` after each of `levels`, in ascending order, of a tower whose last blocks attend
-    /// values to values, without queries and keys.
+    /// The raw tokens `[B, 1 + L, W]` after each of `levels`, in ascending order, of a tower whose last
+    /// blocks use V-V attention, without queries and keys.
     ///
-    /// The official code hands its attention the input in the order (token, batch, channel), which the module takes for
+    /// The official code passes its attention the input in the order (token, batch, channel), but the module
+    /// expects (batch, token, channel): for each token separately, the pictures of a batch attend to each
+    /// other.
     /// (batch, token, channel): the pictures of a batch attend to each other, for each token by itself.
     fn value_value(&self, images: &Tensor, levels: &[usize]) -> Result<Vec<Tensor>> {
         self.vision.check_levels(levels)?;
