@@ -9,9 +9,9 @@ use crate::{
     clip::{ConfigError, TokenizerError},
     dataset::DatasetError,
     evaluation::EvaluationError,
-    gallery::GalleryError,
     image::ImageError,
-    weights::{HubError, WeightsError},
+    models::HubError,
+    weights::WeightsError,
 };
 
 /// Result of a fallible call of this crate.
@@ -52,8 +52,9 @@ pub enum Error {
     #[error(transparent)]
     Batch(#[from] BatchError),
     /// A run's results that cannot be shown.
+    #[cfg(feature = "report")]
     #[error(transparent)]
-    Gallery(#[from] GalleryError),
+    Gallery(#[from] crate::gallery::GalleryError),
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

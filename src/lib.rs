@@ -11,7 +11,8 @@
 //! | [`image`] | decoding with limits, Pillow-exact resampling, normalisation |
 //! | [`clip`] | configuration, tokenizer, vision and text towers |
 //! | [`kernels`] | what the towers compute with on the CPU |
-//! | [`weights`] | checkpoint readers, tensor names, model registry, hub downloads |
+//! | [`weights`] | checkpoint readers, tensor names |
+//! | [`models`] | model registry, hub cache, downloads |
 //! | [`adapters`] | trained adapters: AA-CLIP's, SDP+'s, and their files |
 //! | [`anchors`] | prompt ensembles and the vectors that represent them |
 //! | [`methods`] | how patch features and anchors become a map and a score |
@@ -48,6 +49,7 @@ pub mod device;
 mod error;
 pub mod evaluation;
 pub mod files;
+#[cfg(feature = "report")]
 pub mod gallery;
 mod guard;
 pub mod image;
@@ -56,14 +58,18 @@ mod levels;
 pub mod map;
 pub mod methods;
 pub mod metrics;
+pub mod models;
 pub mod output;
+#[cfg(feature = "report")]
 pub mod page;
 pub mod pipeline;
 pub mod progress;
 mod provenance;
 mod scorer;
+#[cfg(feature = "serve")]
 pub mod serve;
 pub mod tiles;
+#[cfg(feature = "train")]
 pub mod train;
 pub mod weights;
 pub mod worker;

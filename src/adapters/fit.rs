@@ -6,7 +6,7 @@ use candle_nn::Linear;
 use super::file::Values;
 use super::{AdaptedText, AdapterError, AdapterFile, ImageAdapter, LinearLayers, Method, Share};
 use crate::clip::ClipConfig;
-use crate::weights::registry::Registry;
+use crate::models::Registry;
 
 /// Settings of AA-CLIP that change what adapters do; `None` is the file's own, else the reference's.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

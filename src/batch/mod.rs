@@ -11,6 +11,7 @@ mod lines;
 mod listing;
 mod manifest;
 mod shard;
+#[cfg(feature = "cli")]
 mod watch;
 
 pub use error::{BatchError, ListingProblem};
@@ -20,4 +21,5 @@ pub use lines::read_records;
 pub use listing::{Input, Listing, Root};
 pub use manifest::Manifest;
 pub use shard::Shard;
+#[cfg(feature = "cli")]
 pub use watch::{Watch, WatchBy};

@@ -9,13 +9,13 @@ use aaclip::anchors::{
 use aaclip::clip::{Checkpoint, SpecialTokens};
 use aaclip::image::Gray16;
 use aaclip::kernels::Isa;
+use aaclip::models;
 use aaclip::progress::Progress;
 use aaclip::{Detector, DetectorMethod, DetectorSettings, Provenance, Result};
 use candle_core::Device;
 
 use crate::cli::args::detector::DetectorArgs;
 use crate::cli::messages;
-use crate::cli::model;
 
 /// A model, a method, prompts and settings: everything but the class.
 pub struct Session {
@@ -42,7 +42,7 @@ impl Session {
     /// # Errors
     /// Anything that does not exist or does not fit together.
     pub fn open(args: &DetectorArgs, progress: Progress) -> Result<Self> {
-        let chosen = model::resolve(args.model.as_deref())?;
+        let chosen = models::resolve(args.model.as_deref())?;
         let adapters = match &args.adapters {
             Some(path) => Some(AdapterFile::read(path)?),
             // The built-in model has adapters of its own, which are used unless a method is named that has none.

@@ -244,7 +244,8 @@ pub(super) fn aligned(format: TableFormat, head: Vec<String>, rows: Vec<Vec<Stri
     let (edge, between, fill, crossing) =
         if format == TableFormat::Markdown { ("|", "|", "-", "|") } else { ("", " ", "─", "─") };
     let lines = || std::iter::once(&head).chain(&rows);
-    let width = |column: usize| lines().filter_map(|cells| Some(cells.get(column)?.width())).max().unwrap_or(0);
+    let width =
+        |column: usize| lines().filter_map(|cells| Some(cells.get(column)?.width())).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |cells: &Vec<String>| {
         let padded = cells.iter().zip(&widths).enumerate().map(|(i, (cell, width))| {

@@ -18,6 +18,7 @@ impl Inline {
     }
 
     /// The style sheet, as it stands in the page.
+    #[cfg(feature = "serve")]
     pub fn style(&self) -> &str {
         &self.style
     }

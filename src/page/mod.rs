@@ -19,7 +19,9 @@ mod thin;
 mod training;
 mod worst;
 
-pub(crate) use inline::{Inline, unix_lines};
+pub(crate) use inline::Inline;
+#[cfg(feature = "serve")]
+pub(crate) use inline::unix_lines;
 pub(crate) use text::Text;
 pub use training::{TrainingPage, TrainingSeries};
 

@@ -38,7 +38,8 @@ fn top_eigenvector(mut power: Array2<f64>) -> Array1<f64> {
             break;
         }
     }
-    let largest = power.diag().iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(i, _)| i);
+    let largest =
+        power.diag().iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(i, _)| i);
     let column = power.column(largest);
     &column / column.dot(&column).sqrt()
 }

@@ -88,7 +88,8 @@ impl Sequence {
             *slot = if c == char::REPLACEMENT_CHARACTER { 0xbf } else { byte(c)? };
         }
         let read = std::str::from_utf8(&bytes[..count]).ok()?.chars().next()?;
-        let character = if tail.contains(&char::REPLACEMENT_CHARACTER) { char::REPLACEMENT_CHARACTER } else { read };
+        let character =
+            if tail.contains(&char::REPLACEMENT_CHARACTER) { char::REPLACEMENT_CHARACTER } else { read };
         Some(Self { start, end, character, is_unlikely: is_unlikely(chars[start], tail, chars.get(end)) })
     }
 
@@ -114,7 +115,23 @@ fn byte(c: char) -> Option<u8> {
 fn is_unlikely(lead: char, tail: &[char], next: Option<&char>) -> bool {
     let is_control = |c: &char| matches!(c, '\u{80}'..='\u{9f}');
     let is_quote = |c: &char| {
-        matches!(c, '¡' | '«' | '»' | '¿' | '©' | '®' | '™' | '‘' | '‚' | '“' | '”' | '„' | '•' | '‹' | '›')
+        matches!(
+            c,
+            '¡' | '«'
+                | '»'
+                | '¿'
+                | '©'
+                | '®'
+                | '™'
+                | '‘'
+                | '‚'
+                | '“'
+                | '”'
+                | '„'
+                | '•'
+                | '‹'
+                | '›'
+        )
     };
     let is_spacing = |c: &char| matches!(c, '\u{a0}' | '\u{ad}' | '·' | '´' | '–' | '—' | '…' | '’');
     let is_letter = |c: &char| matches!(c, 'Š' | 'š' | 'Œ' | 'œ' | 'Ž' | 'ž' | 'Ÿ');
@@ -158,7 +175,8 @@ mod tests {
 
     #[test]
     fn likely_text_stays() {
-        for text in ["MARQUÉ…", "«liberté»…", "naïve café", "„Ä“", "Ünï", "TÍŽE", "É’", "", "IRMÃ MAIS", "猫"] {
+        for text in ["MARQUÉ…", "«liberté»…", "naïve café", "„Ä“", "Ünï", "TÍŽE", "É’", "", "IRMÃ MAIS", "猫"]
+        {
             assert_eq!(repair(text), text);
         }
     }

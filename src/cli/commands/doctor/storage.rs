@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use aaclip::models::{Hub, Registry};
 use aaclip::weights::builtin;
-use aaclip::weights::hub::Hub;
-use aaclip::weights::registry::Registry;
 use serde::Serialize;
 
 use super::environment::without_password;

@@ -8,6 +8,7 @@ use aaclip::adapters::{AdapterHeader, Method};
 use aaclip::anchors::{ClassName, PromptSet};
 use aaclip::clip::{Activation, Checkpoint, Compute, VisionTower};
 use aaclip::image::{Chain, DecodeOptions, Fit, Preprocess};
+use aaclip::models;
 use aaclip::train::{Augmentation, Batches, Example, Run, TrainingState};
 use aaclip::{Error, Provenance, Result, quarters};
 use candle_core::Device;
@@ -15,7 +16,6 @@ use candle_core::Device;
 use super::data;
 use crate::cli::args::train::CommonArgs;
 use crate::cli::messages;
-use crate::cli::model;
 use crate::cli::stop;
 
 /// Files of a run.
@@ -80,7 +80,7 @@ pub struct Setup {
 impl Setup {
     pub fn new(common: &CommonArgs, method: Method) -> Result<Self> {
         let place = Place::open(common)?;
-        let chosen = model::resolve(common.model.as_deref())?;
+        let chosen = models::resolve(common.model.as_deref())?;
         let checkpoint = chosen.open()?;
         let config = checkpoint.config();
         let adapts = method.adapts_towers();
