@@ -8,11 +8,11 @@ use crate::{
     clip::{ConfigError, TokenizerError},
     dataset::DatasetError,
     evaluation::EvaluationError,
-    gallery::GalleryError,
     image::ImageError,
     journal::JournalError,
     methods::TrainedError,
-    weights::{HubError, WeightsError},
+    models::HubError,
+    weights::WeightsError,
 };
 
 /// Result of a fallible call of this crate.
@@ -56,8 +56,9 @@ pub enum Error {
     #[error(transparent)]
     Batch(#[from] BatchError),
     /// The results of a run cannot be shown.
+    #[cfg(feature = "report")]
     #[error(transparent)]
-    Gallery(#[from] GalleryError),
+    Gallery(#[from] crate::gallery::GalleryError),
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

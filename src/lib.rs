@@ -11,7 +11,8 @@
 //! | [`image`] | decoding with limits, Pillow-exact resampling, normalisation |
 //! | [`clip`] | configuration, tokenizer, vision and text towers |
 //! | [`kernels`] | what the towers compute with on the CPU |
-//! | [`weights`] | checkpoint readers, tensor names, model registry, hub downloads |
+//! | [`weights`] | checkpoint readers, tensor names |
+//! | [`models`] | model registry, hub cache, downloads |
 //! | [`anchors`] | prompt ensembles and the vectors that represent them |
 //! | [`methods`] | a folder per method: its walk, its trained weights, its score |
 //! | [`detector`] | from names and files to a detector, from a picture to a result |
@@ -48,6 +49,7 @@ pub mod device;
 mod error;
 pub mod evaluation;
 pub mod files;
+#[cfg(feature = "report")]
 pub mod gallery;
 mod guard;
 pub mod image;
@@ -59,12 +61,15 @@ pub mod methods;
 pub mod metrics;
 pub mod models;
 pub mod output;
+#[cfg(feature = "report")]
 pub mod page;
 pub mod pipeline;
 pub mod progress;
 mod provenance;
+#[cfg(feature = "serve")]
 pub mod serve;
 pub mod tiles;
+#[cfg(feature = "train")]
 pub mod train;
 pub mod weights;
 pub mod worker;

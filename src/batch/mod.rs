@@ -10,6 +10,7 @@ mod listing;
 mod manifest;
 mod results;
 mod shard;
+#[cfg(feature = "cli")]
 mod watch;
 
 pub use error::{BatchError, ListingProblem};
@@ -18,4 +19,5 @@ pub use listing::{Input, Listing, Root};
 pub use manifest::Manifest;
 pub use results::{FileState, Finished, RunResults};
 pub use shard::Shard;
+#[cfg(feature = "cli")]
 pub use watch::{Watch, WatchBy};

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use aaclip::methods::TrainedError;
+use aaclip::models::Registry;
 use aaclip::output::printable;
 use aaclip::progress::Progress;
-use aaclip::weights::registry::Registry;
 use aaclip::{Error, Result};
 
 use crate::cli::args::global::Verbosity;

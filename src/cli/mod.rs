@@ -5,7 +5,6 @@ mod classes;
 mod commands;
 mod inputs;
 mod messages;
-
 mod parse;
 mod scorers;
 mod scoring;

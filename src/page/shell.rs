@@ -33,6 +33,7 @@ impl Shell {
     }
 
     /// The content security policy: no other script runs, and nothing is loaded but what is allowed.
+    #[cfg(feature = "serve")]
     pub(crate) fn policy(&self) -> &str {
         &self.policy
     }

@@ -29,9 +29,7 @@ struct Ran {
 impl Machine {
     /// The hub holds the tiny model.
     fn new() -> Self {
-        let machine = Self { dir: tempfile::tempdir().unwrap(), hub: Hub::start() };
-        machine.hub.put(WEIGHTS, &weights());
-        machine.hub.put(CONFIG, support::TINY_CONFIG.as_bytes());
+        let machine = Self { dir: tempfile::tempdir().unwrap(), hub: filled_hub() };
         machine.register("");
         machine
     }
@@ -118,6 +116,13 @@ fn walk(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else { return vec![] };
     let paths = entries.map(|e| e.unwrap().path());
     paths.flat_map(|p| if p.is_dir() { walk(&p) } else { vec![p] }).collect()
+}
+
+fn filled_hub() -> Hub {
+    let hub = Hub::start();
+    hub.put(WEIGHTS, &weights());
+    hub.put(CONFIG, support::TINY_CONFIG.as_bytes());
+    hub
 }
 
 fn weights() -> Vec<u8> {
@@ -352,6 +357,51 @@ fn the_token_is_sent() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(machine.hub.saw_token());
     assert!(!ran.stdout.contains("secret") && !ran.stderr.contains("secret"));
+}
+
+#[test]
+fn the_token_is_sent_to_no_other_host() {
+    let other = filled_hub();
+    for mood in [Mood::Elsewhere(other.port()), Mood::Moved(other.port())] {
+        let machine = Machine::new();
+        machine.hub.set_mood(mood);
+        let ran = machine.run_with(&["models", "pull", "lab-tiny"], &[("HF_TOKEN", "secret")]);
+        assert_eq!(ran.code, 0, "{mood:?}: {}", ran.stderr);
+        assert!(machine.hub.saw_token() && !other.saw_token(), "{mood:?}");
+        assert!(other.transfers() > 0, "{mood:?}");
+    }
+}
+
+#[test]
+fn a_server_without_ranges_sends_the_whole() {
+    let machine = Machine::new();
+    machine.hub.set_mood(Mood::NoRanges);
+    let folder = machine.pull_ok();
+    assert_eq!(std::fs::read(folder.join(WEIGHTS)).unwrap(), weights());
+}
+
+/// The hub's own programs look up a branch by its name.
+#[test]
+fn the_branch_of_a_download_is_known() {
+    let machine = Machine::new();
+    let folder = machine.pull_ok();
+    let branch = std::fs::read_to_string(machine.path("hf/hub/models--lab--tiny/refs/main")).unwrap();
+    assert!(folder.ends_with(branch));
+    std::fs::remove_dir_all(machine.path("cache")).unwrap();
+    assert_eq!(machine.run(&["models", "path", "lab-tiny"]).stdout.trim_end(), folder.to_str().unwrap());
+}
+
+#[test]
+fn the_built_in_model_needs_no_home() {
+    let machine = Machine::new();
+    image::RgbImage::from_pixel(40, 30, image::Rgb([90, 20, 200])).save(machine.path("a.png")).unwrap();
+    let homeless = [("HF_HOME", ""), ("HOME", "")];
+    let ran = machine.run_with(&["detect", "a.png", "--format", "json"], &homeless);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("\"model\":\"builtin\""), "{}", ran.stdout);
+    assert_eq!(machine.run_with(&["models", "list"], &homeless).code, 0);
+    let ran = machine.run_with(&["detect", "a.png", "--model", "lab-tiny"], &homeless);
+    assert!(ran.code == 2 && ran.stderr.contains("HF_HOME"), "{}", ran.stderr);
 }
 
 #[test]

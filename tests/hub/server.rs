@@ -26,6 +26,12 @@ pub enum Mood {
     Redirects,
     /// Tells a name for the file that would lead out of the cache.
     EvilName,
+    /// Redirects downloads to another host: the hub at this port.
+    Elsewhere(u16),
+    /// Redirects everything to the hub at this port, as a mirror that has moved.
+    Moved(u16),
+    /// Sends the whole file, also to those who ask for its first byte.
+    NoRanges,
 }
 
 pub struct Hub {
@@ -95,6 +101,11 @@ impl Hub {
 
     pub fn set_commit(&self, commit: &str) {
         commit.clone_into(&mut self.state.commit.lock().unwrap());
+    }
+
+    /// The port it listens at.
+    pub fn port(&self) -> u16 {
+        self.address.rsplit(':').next().unwrap().parse().unwrap()
     }
 
     /// Transfers of content so far.
@@ -167,6 +178,10 @@ impl State {
             Mood::Status(status) => {
                 return respond(out, &format!("{status} Status"), &[], b"").map(|()| true);
             }
+            Mood::Moved(port) => {
+                let location = [("Location", format!("http://127.0.0.1:{port}{path}"))];
+                return respond(out, "308 Permanent Redirect", &location, b"").map(|()| true);
+            }
             Mood::Page => {
                 let kind = [("Content-Type", "text/html".to_owned())];
                 return respond(out, "200 OK", &kind, b"<!DOCTYPE html><html>log in</html>").map(|()| true);
@@ -183,12 +198,20 @@ impl State {
         if mood == Mood::NowhereRedirect {
             return respond(out, "302 Found", &headers, b"").map(|()| true);
         }
-        if mood == Mood::Redirects && !path.starts_with("/cdn/") {
+        let elsewhere = match mood {
+            Mood::Redirects => Some(out.local_addr()?.port()),
+            Mood::Elsewhere(port) => Some(port),
+            _ => None,
+        };
+        if let Some(port) = elsewhere.filter(|_| !path.starts_with("/cdn/")) {
             headers.push(("X-Linked-Etag", headers[1].1.clone()));
-            headers.push(("Location", format!("http://{}/cdn/{name}", out.local_addr()?)));
+            headers.push(("Location", format!("http://127.0.0.1:{port}/cdn/{name}")));
             return respond(out, "302 Found", &headers, b"").map(|()| true);
         }
         let first = range.and_then(|r| r.strip_prefix("bytes=")?.split('-').next()?.parse::<usize>().ok());
+        if mood == Mood::NoRanges {
+            return respond(out, "200 OK", &headers, content).map(|()| true);
+        }
         if range == Some("bytes=0-0") {
             headers.push(("Content-Range", format!("bytes 0-0/{}", content.len())));
             return respond(out, "206 Partial Content", &headers, &content[..1.min(content.len())])

@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use aaclip::Result;
 use aaclip::clip::Checkpoint;
+use aaclip::models::{FileState, Hub, Registry, RegistryEntry};
 use aaclip::weights::builtin;
-use aaclip::weights::hub::{FileState, Hub};
-use aaclip::weights::registry::{Registry, RegistryEntry};
 use clap::Subcommand;
 
 use crate::cli::messages;
@@ -60,21 +59,21 @@ enum Action {
 
 pub fn run(args: ModelsArgs) -> Result<ExitCode> {
     let registry = Registry::load()?;
-    let hub = Hub::from_env()?;
+    let hub = Hub::from_env();
     let text = match args.action {
-        Action::List { json: true } => list_json(registry.entries(), &hub),
-        Action::List { json: false } => list(registry.entries(), &hub)?,
+        Action::List { json: true } => list_json(registry.entries(), hub.ok().as_ref()),
+        Action::List { json: false } => list(registry.entries(), hub.ok().as_ref())?,
         Action::Pull { name } => {
             let progress = messages::progress();
-            let (folder, state) = hub.pull(registry.find(&name)?, progress)?;
+            let (folder, state) = hub?.pull(registry.find(&name)?, progress)?;
             if state == FileState::Recorded {
                 messages::warn("no digest was known; this download's is recorded and checked from now on");
             }
             format!("{}\n", folder.display())
         }
-        Action::Path { name } => format!("{}\n", hub.require(registry.find(&name)?)?.display()),
+        Action::Path { name } => format!("{}\n", hub?.require(registry.find(&name)?)?.display()),
         Action::Verify { name } => {
-            let states = hub.verify(registry.find(&name)?)?;
+            let states = hub?.verify(registry.find(&name)?)?;
             let line = |(path, state): &(std::path::PathBuf, FileState)| match state {
                 FileState::Verified => format!("ok        {}\n", path.display()),
                 FileState::Recorded => format!("recorded  {}\n", path.display()),
@@ -86,7 +85,7 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(entries: &[RegistryEntry], hub: &Hub) -> Result<String> {
+fn list(entries: &[RegistryEntry], hub: Option<&Hub>) -> Result<String> {
     let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
     let mut text = format!("{:width$}  input  tower    download  here  licence  description\n", "name");
     let builtin_model = Checkpoint::builtin()?;
@@ -107,7 +106,7 @@ fn list(entries: &[RegistryEntry], hub: &Hub) -> Result<String> {
             e.layers,
             e.width,
             e.weights.size.div_ceil(1_000_000),
-            if hub.locate(e).is_some() { "yes" } else { "no" },
+            if hub.is_some_and(|hub| hub.locate(e).is_some()) { "yes" } else { "no" },
             e.licence,
             e.description,
         );
@@ -115,12 +114,12 @@ fn list(entries: &[RegistryEntry], hub: &Hub) -> Result<String> {
     Ok(text)
 }
 
-fn list_json(entries: &[RegistryEntry], hub: &Hub) -> String {
+fn list_json(entries: &[RegistryEntry], hub: Option<&Hub>) -> String {
     let models: Vec<serde_json::Value> = entries
         .iter()
         .map(|e| {
             let mut value = serde_json::json!(e);
-            value["path"] = serde_json::json!(hub.locate(e));
+            value["path"] = serde_json::json!(hub.and_then(|hub| hub.locate(e)));
             value
         })
         .collect();

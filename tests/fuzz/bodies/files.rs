@@ -4,7 +4,7 @@ use aaclip::anchors::{Polarity, PromptSet};
 use aaclip::calibration::ThresholdFile;
 use aaclip::dataset::{Dataset, Layout};
 use aaclip::evaluation::{Manifest, Store};
-use aaclip::weights::registry::Registry;
+use aaclip::models::Registry;
 use aaclip::{Components, Provenance, evaluation::PictureResult};
 
 use super::scratch;

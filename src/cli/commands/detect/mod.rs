@@ -140,7 +140,7 @@ impl Run<'_> {
     fn inputs<'a>(
         &'a self,
         stop: &'a AtomicBool,
-        bar: &'a indicatif::ProgressBar,
+        bar: &'a aaclip::progress::Bar,
     ) -> Result<impl Iterator<Item = Input> + Send + 'a> {
         let found: Box<dyn Iterator<Item = _> + Send + 'a> = if self.args.watching() {
             Box::new(Watch::start(self.listing, self.args.watch_by(), stop)?)

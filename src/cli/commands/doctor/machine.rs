@@ -5,9 +5,8 @@ use std::path::Path;
 use aaclip::device::DeviceChoice;
 use aaclip::files;
 use aaclip::kernels::Isa;
+use aaclip::models::{Hub, Registry};
 use aaclip::weights::builtin;
-use aaclip::weights::hub::Hub;
-use aaclip::weights::registry::Registry;
 
 use super::{Applied, Report};
 

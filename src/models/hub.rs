@@ -1,26 +1,22 @@
-//! Models of a Hugging Face hub: finding them in the local cache, and downloading them.
+//! A Hugging Face hub and its local cache.
 //!
-//! Files lie in the hub's own cache, so a model that another program has downloaded is found, and the other way
-//! round. What `hf-hub` does not do is done here: sizes and SHA-256 digests are checked, revisions pinned, broken
-//! transfers resumed or restarted, and a page or pointer in place of weights is recognised.
-
-mod digests;
-mod error;
-mod transfer;
+//! Files are in the hub's own cache, so a model that another program has downloaded is found, and the other way round.
+//! Sizes and SHA-256 digests are checked and revisions pinned.
 
 use std::path::{Path, PathBuf};
 
-use hf_hub::{Cache, Repo, RepoType};
-
-use super::registry::{RegistryEntry, RemoteFile};
+use super::cache::CachedRepo;
+use super::digests::{Digests, Recorded, digest_in_name, sha256_of};
+#[cfg(feature = "hub")]
+use super::transfer::Transfer;
+use super::{HubError, RegistryEntry, RemoteFile};
+#[cfg(feature = "hub")]
 use crate::progress::Progress;
-use digests::{Digests, Recorded};
-pub use error::HubError;
 
 /// A hub and its local cache.
 pub struct Hub {
     endpoint: String,
-    cache: Cache,
+    cache: PathBuf,
     token: Option<String>,
     offline: bool,
 }
@@ -47,13 +43,16 @@ impl Hub {
             (None, Some(home)) => Path::new(&home).join("hub"),
             (None, None) => crate::files::home_dir().ok_or(HubError::NoHome)?.join(".cache/huggingface/hub"),
         };
-        let cache = Cache::new(cache);
+        let token = || {
+            let text = std::fs::read_to_string(cache.parent()?.join("token")).ok()?;
+            Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+        };
         let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         let offline = set("HF_HUB_OFFLINE")
             .is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"));
         Ok(Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
-            token: set("HF_TOKEN").or_else(|| cache.token()),
+            token: set("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(token),
             cache,
             offline,
         })
@@ -66,7 +65,7 @@ impl Hub {
 
     /// The folder of the local cache; it need not exist.
     pub fn cache_folder(&self) -> &Path {
-        self.cache.path()
+        &self.cache
     }
 
     /// Whether there is a token to send.
@@ -79,13 +78,16 @@ impl Hub {
         self.offline
     }
 
-    /// The folder of a downloaded model: it holds the configuration and the weights, of the sizes they were
-    /// recorded with. Nothing is fetched.
+    /// The folder of a downloaded model: the configuration and the weights are in it, of the sizes they were recorded
+    /// with. Nothing is fetched.
     pub fn locate(&self, entry: &RegistryEntry) -> Option<PathBuf> {
         let digests = Digests::load();
-        let files = self.cache.repo(self.repo(entry, &digests));
-        let weights = files.get(&entry.weights.file)?;
-        let config = files.get(&entry.config.file)?;
+        let cached = CachedRepo::new(&self.cache, &entry.repo);
+        let both = |revision: &str| {
+            Some((cached.get(revision, &entry.weights.file)?, cached.get(revision, &entry.config.file)?))
+        };
+        let pinned = digests.get(&entry.repo, &entry.weights.file).and_then(|r| both(&r.commit));
+        let (weights, config) = pinned.or_else(|| both(&entry.revision))?;
         let folder = weights.parent()?;
         let whole = [(&entry.weights, &weights), (&entry.config, &config)].into_iter().all(|(file, path)| {
             let recorded = digests.get(&entry.repo, &file.file);
@@ -102,39 +104,6 @@ impl Hub {
         self.locate(entry).ok_or_else(|| HubError::not_cached(entry))
     }
 
-    /// Downloads a model, or what of it is missing or damaged; tells its folder and what is known of its files.
-    ///
-    /// # Errors
-    /// Offline mode, a hub that cannot be reached or refuses, a transfer that keeps breaking, a file that is not
-    /// what it must be. Nothing half-written is left where a model is looked for.
-    pub fn pull(&self, entry: &RegistryEntry, progress: Progress) -> Result<(PathBuf, FileState), HubError> {
-        if self.offline {
-            return Err(HubError::Offline { name: entry.name.clone() });
-        }
-        let mut digests = Digests::load();
-        let mut state = FileState::Verified;
-        let mut commit = digests.get(&entry.repo, &entry.weights.file).map(|r| r.commit.clone());
-        for file in [&entry.config, &entry.weights] {
-            let revision = commit.clone().unwrap_or_else(|| entry.revision.clone());
-            let expected = expected_digest(entry, file, &digests);
-            let repo = Repo::with_revision(entry.repo.clone(), RepoType::Model, revision);
-            let transfer = transfer::Transfer::new(self, repo, &file.file)?;
-            let fetched = transfer.run(expected.as_deref(), progress)?;
-            // Both files come from one commit, whatever happens to the branch meanwhile.
-            commit.get_or_insert(fetched.commit.clone());
-            if expected.is_none() && !fetched.digest_was_announced {
-                state = FileState::Recorded;
-            }
-            let recorded = Recorded { sha256: fetched.sha256, size: fetched.size, commit: fetched.commit };
-            digests.record(&entry.repo, &file.file, recorded)?;
-        }
-        let folder = self.locate(entry).ok_or_else(|| HubError::NotAHub {
-            endpoint: self.endpoint.clone(),
-            what: "the files it sent belong to different revisions".to_owned(),
-        })?;
-        Ok((folder, state))
-    }
-
     /// Reads a downloaded model's files again and compares their digests.
     ///
     /// # Errors
@@ -145,7 +114,7 @@ impl Hub {
         let mut states = Vec::new();
         for file in [&entry.config, &entry.weights] {
             let path = folder.join(&file.file);
-            let (sha256, size) = digests::sha256_of(&path)?;
+            let (sha256, size) = sha256_of(&path)?;
             let expected = expected_digest(entry, file, &digests).or_else(|| digest_in_name(&path));
             let state = match expected {
                 Some(expected) if expected == sha256 => FileState::Verified,
@@ -160,18 +129,50 @@ impl Hub {
         }
         Ok(states)
     }
-
-    fn repo(&self, entry: &RegistryEntry, digests: &Digests) -> Repo {
-        let pinned = digests.get(&entry.repo, &entry.weights.file).map(|r| r.commit.clone());
-        let revision = pinned
-            .filter(|commit| self.cache.repo(repo_at(entry, commit)).get(&entry.weights.file).is_some())
-            .unwrap_or_else(|| entry.revision.clone());
-        repo_at(entry, &revision)
-    }
 }
 
-fn repo_at(entry: &RegistryEntry, revision: &str) -> Repo {
-    Repo::with_revision(entry.repo.clone(), RepoType::Model, revision.to_owned())
+#[cfg(feature = "hub")]
+impl Hub {
+    /// Downloads a model, or what of it is missing or damaged; tells its folder and what is known of its files.
+    ///
+    /// # Errors
+    /// Offline mode, a hub that cannot be reached or refuses, a transfer that keeps breaking, a file that is not
+    /// what it must be. Nothing half-written is left where a model is looked for.
+    pub fn pull(&self, entry: &RegistryEntry, progress: Progress) -> Result<(PathBuf, FileState), HubError> {
+        if self.offline {
+            return Err(HubError::Offline { name: entry.name.clone() });
+        }
+        let mut digests = Digests::load();
+        let mut state = FileState::Verified;
+        let mut commit = digests.get(&entry.repo, &entry.weights.file).map(|r| r.commit.clone());
+        for file in [&entry.config, &entry.weights] {
+            let expected = expected_digest(entry, file, &digests);
+            let revision = commit.as_deref().unwrap_or(&entry.revision);
+            let fetched =
+                Transfer::new(self, &entry.repo, &file.file).run(revision, expected.as_deref(), progress)?;
+            // Both files come from one commit, whatever happens to the branch meanwhile.
+            commit.get_or_insert(fetched.commit.clone());
+            if expected.is_none() && !fetched.digest_was_announced {
+                state = FileState::Recorded;
+            }
+            let recorded = Recorded { sha256: fetched.sha256, size: fetched.size, commit: fetched.commit };
+            digests.record(&entry.repo, &file.file, recorded)?;
+        }
+        let folder = self
+            .locate(entry)
+            .ok_or_else(|| self.not_a_hub("the files it sent belong to different revisions"))?;
+        Ok((folder, state))
+    }
+
+    /// The token, for the hub's own address alone: downloads may be redirected to other hosts.
+    pub(super) fn token_for(&self, url: &str) -> Option<&str> {
+        use super::client::origin;
+        self.token.as_deref().filter(|_| origin(url).eq_ignore_ascii_case(origin(&self.endpoint)))
+    }
+
+    pub(super) fn not_a_hub(&self, what: &str) -> HubError {
+        HubError::NotAHub { endpoint: self.endpoint.clone(), what: what.to_owned() }
+    }
 }
 
 /// The registry's digest, else the one of the first download.
@@ -180,15 +181,4 @@ fn expected_digest(entry: &RegistryEntry, file: &RemoteFile, digests: &Digests) 
         return Some(file.sha256.to_ascii_lowercase());
     }
     digests.get(&entry.repo, &file.file).map(|r| r.sha256.clone())
-}
-
-/// The hub's cache names large files by their digest.
-fn digest_in_name(path: &Path) -> Option<String> {
-    let blob = std::fs::canonicalize(path).ok()?;
-    let name = blob.file_name()?.to_str()?;
-    is_digest(name).then(|| name.to_owned())
-}
-
-fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }

@@ -66,3 +66,14 @@ pub(super) fn sha256_of(path: &Path) -> Result<(String, u64), HubError> {
     }
     Ok((files::hex(&hash.finalize()), size))
 }
+
+/// The hub's cache names large files by their digest.
+pub(super) fn digest_in_name(path: &Path) -> Option<String> {
+    let blob = std::fs::canonicalize(path).ok()?;
+    let name = blob.file_name()?.to_str()?;
+    is_digest(name).then(|| name.to_owned())
+}
+
+pub(super) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::weights::registry::RegistryEntry;
+use super::RegistryEntry;
 
 /// Why a model could not be found or downloaded.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::hub::HubError;
+use super::{HubError, is_plain_name};
 use crate::clip::Activation;
 use crate::files;
 
@@ -161,19 +161,14 @@ fn parse(text: &str, path: &Path) -> Result<Vec<RegistryEntry>, HubError> {
 
 /// What a hub takes and a path can hold: nothing in an entry may lead elsewhere.
 fn check(entry: &RegistryEntry) -> Result<(), String> {
-    let plain = |s: &str| {
-        !s.is_empty()
-            && !s.starts_with('.')
-            && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-    };
     let two = entry.repo.split_once('/');
-    if !two.is_some_and(|(owner, name)| plain(owner) && plain(name)) {
+    if !two.is_some_and(|(owner, name)| is_plain_name(owner) && is_plain_name(name)) {
         return Err(format!("repository `{}` is not of the form owner/name", entry.repo));
     }
     for (what, value) in
         [("revision", &entry.revision), ("file", &entry.weights.file), ("file", &entry.config.file)]
     {
-        if !plain(value) {
+        if !is_plain_name(value) {
             return Err(format!("{what} `{value}` is not a plain name"));
         }
     }

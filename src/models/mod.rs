@@ -1,0 +1,85 @@
+//! The models a name can stand for: the registry, the local cache of a Hugging Face hub, and downloads into it.
+//!
+//! Without the feature `hub` models of the cache are found all the same; only [`Hub::pull`] is missing.
+
+mod cache;
+#[cfg(feature = "hub")]
+mod client;
+mod digests;
+mod error;
+mod hub;
+mod registry;
+#[cfg(feature = "hub")]
+mod transfer;
+
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use crate::clip::{Activation, Checkpoint};
+use crate::weights::builtin;
+pub use error::HubError;
+pub use hub::{FileState, Hub};
+pub use registry::{Registry, RegistryEntry, RemoteFile};
+
+/// A model on this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// As results name it: the registry's name, or the folder as it was given.
+    pub name: String,
+    /// Its folder; `None` for the model that comes with the program.
+    pub dir: Option<PathBuf>,
+    /// The activation its weights were trained with, where the registry knows better than the configuration.
+    pub activation: Option<Activation>,
+}
+
+impl Model {
+    /// The model that comes with the program.
+    pub fn builtin() -> Self {
+        Self { name: builtin::NAME.to_owned(), dir: None, activation: None }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn open(&self) -> Result<Checkpoint> {
+        match &self.dir {
+            Some(dir) => Checkpoint::open(dir),
+            None => Checkpoint::builtin(),
+        }
+    }
+
+    fn published(entry: &RegistryEntry, dir: PathBuf) -> Self {
+        Self { name: entry.name.clone(), dir: Some(dir), activation: Some(entry.activation) }
+    }
+}
+
+/// Finds the model of a name: a folder, `builtin`, or a name of the registry that has been downloaded. Without a name,
+/// the first model of the registry that has been downloaded, else the one that comes with the program.
+///
+/// # Errors
+/// A registry that cannot be used, a name that is unknown or not downloaded: nothing is ever fetched from here.
+pub fn resolve(name: Option<&str>) -> Result<Model> {
+    let Some(name) = name else {
+        let registry = Registry::load()?;
+        // Without a cache no published model can have been downloaded.
+        let Ok(hub) = Hub::from_env() else { return Ok(Model::builtin()) };
+        let found = registry.entries().iter().find_map(|e| Some(Model::published(e, hub.locate(e)?)));
+        return Ok(found.unwrap_or_else(Model::builtin));
+    };
+    if Path::new(name).is_dir() {
+        return Ok(Model { name: name.to_owned(), dir: Some(name.into()), activation: None });
+    }
+    if name == builtin::NAME {
+        return Ok(Model::builtin());
+    }
+    let registry = Registry::load()?;
+    let entry = registry.find(name)?;
+    Ok(Model::published(entry, Hub::from_env()?.require(entry)?))
+}
+
+/// Whether a text can be part of a path and of an address and leads nowhere else.
+fn is_plain_name(text: &str) -> bool {
+    let is_legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    !text.is_empty() && text.len() <= 128 && !text.starts_with('.') && text.bytes().all(is_legal)
+}
