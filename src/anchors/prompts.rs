@@ -83,6 +83,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("clip-ad", include_str!("../../prompts/clip-ad.toml")),
     ("clip-ad-medical", include_str!("../../prompts/clip-ad-medical.toml")),
     ("aa-clip", include_str!("../../prompts/aa-clip.toml")),
+    ("winclip", include_str!("../../prompts/winclip.toml")),
 ];
 
 /// The only version of the file format so far.
@@ -318,7 +319,8 @@ mod tests {
 
     #[test]
     fn built_in_ensembles_have_the_published_sizes() {
-        let sizes = [("clip-ad", 198, 220), ("clip-ad-medical", 80, 90), ("aa-clip", 6, 10)];
+        let sizes =
+            [("clip-ad", 198, 220), ("clip-ad-medical", 80, 90), ("aa-clip", 6, 10), ("winclip", 147, 84)];
         assert!(PromptSet::builtin_names().eq(sizes.map(|(name, ..)| name)));
         for (name, normal, abnormal) in sizes {
             let set = PromptSet::load(name).unwrap();
