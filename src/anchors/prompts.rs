@@ -58,7 +58,7 @@ pub struct PromptSet {
     pub description: String,
     /// The source of its lists.
     pub source: String,
-    /// Templates, each with one `{}`.
+    /// Templates, each with one `{}`. One that is listed twice has twice the weight.
     pub templates: Vec<String>,
     /// States of a good part, each with one `{}`.
     pub normal: Vec<String>,
@@ -79,10 +79,11 @@ pub struct Dataset {
 }
 
 /// The built-in ensembles and their files.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: &[(&str, &str)] = &[
     ("clip-ad", include_str!("../../prompts/clip-ad.toml")),
     ("clip-ad-medical", include_str!("../../prompts/clip-ad-medical.toml")),
     ("aa-clip", include_str!("../../prompts/aa-clip.toml")),
+    ("winclip", include_str!("../../prompts/winclip.toml")),
 ];
 
 /// The only version of the file format.
@@ -279,7 +280,7 @@ fn parse(path: &Path, text: &str) -> Result<PromptSet, AnchorError> {
     if file.name.get_ref().trim().is_empty() {
         return Err(at(file.name.span().start, "the name is empty".to_owned()));
     }
-    let check = |list: Spanned<Vec<Spanned<String>>>, what: &str| {
+    let check = |list: Spanned<Vec<Spanned<String>>>, what: &str, repeats: bool| {
         if list.get_ref().is_empty() {
             return Err(at(list.span().start, format!("the list of {what} is empty")));
         }
@@ -294,7 +295,7 @@ fn parse(path: &Path, text: &str) -> Result<PromptSet, AnchorError> {
                     format!("`{item}` has {places} places `{{}}`; each of the {what} needs one"),
                 ));
             }
-            if texts.contains(&item) {
+            if !repeats && texts.contains(&item) {
                 return Err(at(start, format!("`{item}` stands twice among the {what}")));
             }
             texts.push(item);
@@ -305,9 +306,9 @@ fn parse(path: &Path, text: &str) -> Result<PromptSet, AnchorError> {
         name: file.name.into_inner(),
         description: file.description,
         source: file.source,
-        templates: check(file.templates, "templates")?,
-        normal: check(file.states.normal, "normal states")?,
-        abnormal: check(file.states.abnormal, "abnormal states")?,
+        templates: check(file.templates, "templates", true)?,
+        normal: check(file.states.normal, "normal states", false)?,
+        abnormal: check(file.states.abnormal, "abnormal states", false)?,
         datasets: file.datasets,
     })
 }
@@ -318,16 +319,16 @@ mod tests {
 
     #[test]
     fn built_in_ensembles_have_the_published_sizes() {
-        for (name, normal, abnormal) in
-            [("clip-ad", 198, 220), ("aa-clip", 6, 10), ("clip-ad-medical", 80, 90)]
-        {
+        let sizes =
+            [("clip-ad", 198, 220), ("clip-ad-medical", 80, 90), ("aa-clip", 6, 10), ("winclip", 147, 84)];
+        assert!(PromptSet::builtin_names().eq(sizes.map(|(name, ..)| name)));
+        for (name, normal, abnormal) in sizes {
             let set = PromptSet::load(name).unwrap();
             assert_eq!(set.name, name);
             assert_eq!(set.sentences(Polarity::Normal, "x").len(), normal);
             assert_eq!(set.sentences(Polarity::Abnormal, "x").len(), abnormal);
             assert_eq!(parse(Path::new("again.toml"), &set.to_toml()).unwrap(), set);
         }
-        assert_eq!(PromptSet::builtin_names().count(), 3);
     }
 
     #[test]
@@ -380,6 +381,11 @@ mod tests {
         assert!(error(&[b' '; 2 << 20]).contains("too many"));
         assert!(error(b"version=1\nname='x'\ndescription=''\nsource=''\ntemplates=[]\n[states]\nnormal=['{}']\nabnormal=['{}']")
             .contains(":5: the list of templates is empty"));
+        // Published ensembles repeat templates.
+        let template = "\"a photo of the {}.\",";
+        let repeated = good.replacen("templates = [", &format!("templates = [{template}{template}"), 1);
+        let read = parse(Path::new("p.toml"), &repeated).unwrap();
+        assert_eq!(read.templates[0], read.templates[1]);
         let unknown = PromptSet::load("no-such").unwrap_err().to_string();
         assert!(unknown.contains("clip-ad, clip-ad-medical, aa-clip"), "{unknown}");
         assert!(matches!(PromptSet::load(dir.path().to_str().unwrap()), Err(AnchorError::Io { .. })));

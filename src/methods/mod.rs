@@ -15,6 +15,7 @@ pub mod sdp_plus;
 pub mod trained;
 #[cfg(feature = "train")]
 pub mod training;
+pub mod winclip;
 
 use std::sync::Arc;
 
@@ -33,7 +34,8 @@ pub use options::{MethodOption, OptionValues};
 pub use trained::{Trained, TrainedError, TrainedFormat};
 
 /// All methods, in the order of listings.
-pub static METHODS: &[&Method] = &[&sdp::METHOD, &sdp_plus::METHOD, &aa_clip::METHOD, &aa_sdp::METHOD];
+pub static METHODS: &[&Method] =
+    &[&sdp::METHOD, &sdp_plus::METHOD, &aa_clip::METHOD, &aa_sdp::METHOD, &winclip::METHOD];
 
 /// The description of a method, known before weights are read.
 #[non_exhaustive]

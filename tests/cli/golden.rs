@@ -64,3 +64,50 @@ fn maps_and_scores_of_the_mini_data_set() {
         }
     }
 }
+
+#[test]
+fn winclip_on_the_mini_data_set() {
+    let (golden, model) = (support::golden(), support::golden_model());
+    let (expected, case) = (support::tensors("winclip"), support::case("data"));
+    let files = case["files"].as_array().unwrap();
+    let here = Workplace::new();
+    for (class, first) in [("bottle", 0), ("metal_nut", 6)] {
+        let paths: Vec<String> = (first..first + 6)
+            .map(|i| {
+                golden.join("data/mvtec_mini").join(files[i].as_str().unwrap()).to_str().unwrap().to_owned()
+            })
+            .collect();
+        let folder = golden.join("data/mvtec_mini").join(class).join("test");
+        for (case, references) in [("zero", 0), ("few1", 1), ("few2", 2)] {
+            let out = format!("out-{case}-{class}");
+            let mut arguments = vec!["detect", folder.to_str().unwrap(), "--model", model.to_str().unwrap()];
+            arguments.extend(["--method", "winclip", "--class", class, "--save", "raw", "--out", &out]);
+            arguments.extend(["--format", "jsonl"]);
+            for path in &paths[..references] {
+                arguments.extend(["--reference", path]);
+            }
+            let records = here.run(&arguments).ok().json_lines();
+            assert_eq!(records.len(), 6);
+            let of = |part: &str| &expected[&format!("{case}.{class}.{part}")];
+            // Pictures that are compared with the first ones begin at the third.
+            let queries = if references == 0 { &paths[..] } else { &paths[2..] };
+            assert_eq!(of("image_score").dims1().unwrap(), queries.len());
+            for (i, path) in queries.iter().enumerate() {
+                let record =
+                    records.iter().find(|r| r["path"] == path.as_str()).expect("a record per picture");
+                let score = of("image_score").get(i).unwrap().to_scalar::<f32>().unwrap();
+                for found in [&record["score"], &record["components"]["image"]] {
+                    let found = found.as_f64().unwrap() as f32;
+                    assert!((found - score).abs() < 1e-5, "{case} {path}: {found} {score}");
+                }
+                // The maps of two queries are stored.
+                if i < of("pixel_map").dim(0).unwrap() {
+                    let raw: Array2<f32> =
+                        ndarray_npy::read_npy(here.path(record["files"]["raw"].as_str().unwrap())).unwrap();
+                    let map = difference(raw.as_slice().unwrap(), &of("pixel_map").get(i).unwrap());
+                    assert!(map < 1e-4, "{case} {path}: {map}");
+                }
+            }
+        }
+    }
+}

@@ -16,3 +16,4 @@ mod posembed;
 mod preprocess;
 mod tokenizer;
 mod training;
+mod winclip;

@@ -18,6 +18,8 @@ pub use kde::log_density as kde_log_density;
 pub enum Representative {
     /// The mean.
     Mean,
+    /// The mean of the vectors as they are, not normalised first: longer ones have more weight.
+    RawMean,
     /// The first principal component, where each sentence is centred over its own coordinates.
     Pca,
     /// The mean, weighted by a Gaussian kernel density estimate.
@@ -46,6 +48,7 @@ impl std::fmt::Display for Representative {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Mean => write!(f, "mean"),
+            Self::RawMean => write!(f, "mean, not normalised"),
             Self::Pca => write!(f, "pca"),
             Self::Kde { bandwidth } => write!(f, "kde, bandwidth {bandwidth}"),
             Self::Dbscan { eps, min_samples } => write!(f, "dbscan, eps {eps}, min-samples {min_samples}"),
@@ -72,7 +75,8 @@ impl Representative {
         Self::MeanShift { bandwidth: 2.0, max_iterations: 300 }
     }
 
-    /// The unit vector `[D]` that stands for `embeddings` `[N, D]`, whose rows are normalised first.
+    /// The unit vector `[D]` that stands for `embeddings` `[N, D]`, whose rows are normalised first except for
+    /// [`Representative::RawMean`].
     ///
     /// Arithmetic is in f64.
     ///
@@ -83,6 +87,7 @@ impl Representative {
         let rows = unit_rows(embeddings)?;
         let vector = match self {
             Self::Mean => mean::vector(&rows),
+            Self::RawMean => mean::vector(&embeddings.mapv(f64::from)),
             Self::Pca => pca::vector(&rows),
             Self::Kde { bandwidth } => kde::vector(&rows, bandwidth),
             Self::Dbscan { eps, min_samples } => {
@@ -116,7 +121,7 @@ impl Representative {
             _ => Ok(()),
         };
         match self {
-            Self::Mean | Self::Pca => Ok(()),
+            Self::Mean | Self::RawMean | Self::Pca => Ok(()),
             Self::Kde { bandwidth } => positive("the bandwidth", bandwidth),
             Self::Dbscan { eps, min_samples } => positive("eps", eps).and(some("min_samples", min_samples)),
             Self::MeanShift { bandwidth, max_iterations } => {
@@ -159,8 +164,9 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    const ALL: [Representative; 5] = [
+    const ALL: [Representative; 6] = [
         Representative::Mean,
+        Representative::RawMean,
         Representative::Pca,
         Representative::Kde { bandwidth: 0.3 },
         Representative::Dbscan { eps: 0.5, min_samples: 1 },
@@ -179,6 +185,12 @@ mod tests {
             let v = method.vector(same.view()).unwrap();
             assert!((v.dot(&v) - 1.0).abs() < 1e-6 && v[1] > 0.7, "{method:?}: {v}");
         }
+    }
+
+    #[test]
+    fn the_raw_mean_weighs_by_length() {
+        let v = Representative::RawMean.vector(array![[3.0f32, 0.0], [0.0, 4.0]].view()).unwrap();
+        assert!((&v - &array![0.6, 0.8]).iter().all(|d| d.abs() < 1e-6), "{v}");
     }
 
     #[test]

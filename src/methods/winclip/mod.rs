@@ -1,0 +1,243 @@
+//! WinCLIP and, with pictures of good parts, WinCLIP+ (arXiv 2303.14814), without training.
+//!
+//! Its authors published no code. Numbers are those of anomalib's implementation with attention among the tokens of a
+//! window, which are also those of Accurate-WinCLIP, whose figures are the ones usually quoted:
+//!
+//! * Text anchors are plain means of the sentences' embeddings, not normalised first. A vector's probability of
+//!   "abnormal" is the softmax of its two cosines over a temperature of 0.07.
+//! * The picture as a whole, and every window of 2 x 2 and of 3 x 3 patches, has such a probability; a window's
+//!   embedding comes from a pass of the class token and its own patches alone. A patch's value for a scale is the
+//!   harmonic mean over the windows that contain it, the map the harmonic mean over the scales and the whole picture.
+//! * With references, half of the cosine distance to the nearest one stands beside it: of each patch, and of each
+//!   window to all windows of its scale. The mean over patches and scales, and the map, are averaged.
+//!
+//! Scales count patches, so their share of the picture depends on the grid: 13 % and 20 % of its side on the 15 x 15
+//! patches of ViT-B-16-plus-240, for which alone figures are published.
+
+mod references;
+mod windows;
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use ndarray::Array2;
+
+use super::options::{self, MethodOption};
+use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, unit};
+use crate::anchors::{AnchorRequest, ClassName, PlainText, PromptSet, Representative, text_anchors};
+use crate::clip::{Activation, SpecialTokens, VisionTower};
+use crate::image::{Chain, Preprocess};
+use crate::map::{Alignment, Curve, Evidence, PatchGrid, Smoothing, sigmoid};
+use crate::{Provenance, Result};
+
+pub use references::{Memory, nearest};
+pub use windows::Windows;
+use windows::harmonic_mean;
+
+/// WinCLIP, as published.
+pub static METHOD: Method = Method {
+    name: "winclip",
+    about: "WinCLIP: windows of patches against text and, if there are any, pictures of good parts",
+    paper: "arXiv 2303.14814",
+    prompts: Some("winclip"),
+    describes_classes: false,
+    options: &[&options::PROMPTS, &SCALES],
+    trained: None,
+    references: References::Optional,
+    scope: Scope::Picture,
+    image_value: "the official image score: the probability of \"abnormal\" for the picture as a whole; with \
+                  references its mean with the largest distance of a patch to them",
+    score: "components.image",
+    load: |setup| Ok(Arc::new(WinClip::new(setup)?)),
+    #[cfg(feature = "train")]
+    trainer: None,
+};
+
+/// Sides of the windows.
+pub static SCALES: MethodOption = MethodOption {
+    name: "scales",
+    value: "2,3",
+    help: "Sides of winclip's windows, in patches [default: 2,3]",
+    list: true,
+    check: |text| match text.parse::<usize>() {
+        Ok(1..) => Ok(()),
+        _ => Err("expected a number of patches, at least 1".to_owned()),
+    },
+    ..MethodOption::TEXT
+};
+
+/// What a cosine is divided by before the softmax.
+const TEMPERATURE: f64 = 0.07;
+
+/// The anchors' representative vector: only the direction of the mean matters.
+pub const ANCHORS: Representative = Representative::RawMean;
+
+/// What the image tower sees in a picture.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// `[1, D]`: the picture as a whole.
+    pub image: Tensor,
+    /// `[L, W]`: its patches after `ln_post`.
+    pub patches: Tensor,
+    /// `[windows, D]` for each scale.
+    pub windows: Vec<Tensor>,
+}
+
+impl Features {
+    /// The features of a picture `[1, 3, S, S]`, not normalised.
+    ///
+    /// # Errors
+    /// A picture of another size, or windows of another grid.
+    pub fn of(tower: &VisionTower, picture: &Tensor, windows: &[Windows]) -> candle_core::Result<Self> {
+        let tokens = tower.embed(picture)?;
+        let mut x = tokens.clone();
+        for block in tower.blocks() {
+            x = block.forward(&x, false)?;
+        }
+        let (x, tokens) = (x.get(0)?, tokens.get(0)?);
+        Ok(Self {
+            image: tower.project(&x.narrow(0, 0, 1)?)?,
+            patches: tower.ln_post(&x.narrow(0, 1, x.dim(0)? - 1)?)?,
+            windows: windows.iter().map(|w| w.embed(tower, &tokens)).collect::<candle_core::Result<_>>()?,
+        })
+    }
+}
+
+/// The probability of "abnormal" for each of `embeddings`, `[N, D]`, 0..1. `anchors` is `[D, 2]`: the normal and the
+/// abnormal anchor, of unit length.
+///
+/// # Errors
+/// Anchors of another width.
+pub fn probabilities(embeddings: &Tensor, anchors: &Tensor) -> candle_core::Result<Vec<f32>> {
+    let cosines = unit(embeddings)?.matmul(anchors)?;
+    let difference =
+        (cosines.narrow(1, 1, 1)? - cosines.narrow(1, 0, 1)?)?.flatten_all()?.to_vec1::<f32>()?;
+    Ok(difference.into_iter().map(|d| sigmoid(f64::from(d) / TEMPERATURE) as f32).collect())
+}
+
+/// The method with its weights.
+struct WinClip {
+    setup: Setup,
+    activation: Activation,
+    preprocess: Preprocess,
+    prompts: PromptSet,
+    extractor: Arc<Extractor>,
+}
+
+/// What sees pictures; classes share it.
+struct Extractor {
+    tower: ImageTower,
+    windows: Vec<Windows>,
+}
+
+impl Extractor {
+    fn features(&self, picture: &Tensor) -> Result<Features> {
+        Ok(Features::of(self.tower.get()?, picture, &self.windows)?)
+    }
+}
+
+impl WinClip {
+    fn new(setup: &Setup) -> Result<Self> {
+        let size = setup.image_size(setup.clip.config().vision.image_size)?;
+        let activation = setup.activation(None);
+        let tower = ImageTower::new(setup, size, activation);
+        let mut scales = setup.options.list(&SCALES)?.unwrap_or_else(|| vec![2, 3]);
+        scales.sort_unstable();
+        scales.dedup();
+        let windows = scales.iter().map(|&scale| Windows::new(scale, tower.grid())).collect::<Result<_>>()?;
+        Ok(Self {
+            activation,
+            preprocess: setup.preprocess(size, Chain::ResizeThenRgb),
+            prompts: setup.prompts()?,
+            extractor: Arc::new(Extractor { tower, windows }),
+            setup: setup.clone(),
+        })
+    }
+}
+
+impl Model for WinClip {
+    fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    fn grid(&self) -> usize {
+        self.extractor.tower.grid()
+    }
+
+    fn class(&self, class: &ClassName) -> Result<Arc<dyn ClassModel>> {
+        let Setup { clip, cache, device, progress, .. } = &self.setup;
+        let request = AnchorRequest {
+            prompts: &self.prompts,
+            class: &class.text,
+            representative: ANCHORS,
+            activation: self.activation,
+            encoder: &PlainText,
+            special: SpecialTokens::ClipAd,
+            progress: *progress,
+        };
+        let anchors = text_anchors(clip, &request, cache, device)?.columns(device)?;
+        Ok(Arc::new(OfClass { extractor: Arc::clone(&self.extractor), anchors, memory: None }))
+    }
+
+    fn prepare(&self) -> Result<()> {
+        self.extractor.tower.get().map(drop)
+    }
+
+    fn provenance(&self, into: &mut Provenance) {
+        into.set("prompts", self.prompts.digest());
+        into.set("anchors", ANCHORS);
+        let scales: Vec<usize> = self.extractor.windows.iter().map(|windows| windows.scale()).collect();
+        into.set("scales", format!("{scales:?}"));
+        into.set("activation", self.activation.name());
+    }
+}
+
+/// The same for one class.
+struct OfClass {
+    extractor: Arc<Extractor>,
+    /// `[D, 2]`
+    anchors: Tensor,
+    memory: Option<Memory>,
+}
+
+impl ClassModel for OfClass {
+    fn look(&self, picture: &Tensor) -> Result<Evidence> {
+        let (seen, windows) = (self.extractor.features(picture)?, &self.extractor.windows);
+        let mut image = probabilities(&seen.image, &self.anchors)?.first().copied().unwrap_or(f32::NAN);
+        let side = self.extractor.tower.grid();
+        let mut scales = vec![Array2::from_elem((side, side), image)];
+        for (windows, embeddings) in windows.iter().zip(&seen.windows) {
+            scales.push(windows.spread(&probabilities(embeddings, &self.anchors)?));
+        }
+        let mut values = harmonic_mean(&scales);
+        if let Some(memory) = &self.memory {
+            let distance = memory.association(&seen, windows)?;
+            image = (image + distance.iter().copied().fold(0.0, f32::max)) / 2.0;
+            values = (values + distance) / 2.0;
+        }
+        let grid = PatchGrid { values, alignment: Alignment::HalfPixel, curve: Curve::Linear };
+        Ok(Evidence { image: Some(image), grids: vec![grid] })
+    }
+
+    fn smoothing(&self) -> Smoothing {
+        Smoothing::None
+    }
+
+    fn score(&self, image: Option<f32>, _: f32) -> f32 {
+        image.unwrap_or(f32::NAN)
+    }
+
+    fn probability(&self, map_value: f32) -> f32 {
+        map_value.clamp(0.0, 1.0)
+    }
+
+    fn official_scores(&self, pictures: &[Components]) -> Vec<f32> {
+        pictures.iter().map(|c| c.image.unwrap_or(f32::NAN)).collect()
+    }
+
+    fn with_references(&self, pictures: &[Tensor]) -> Result<Arc<dyn ClassModel>> {
+        let good = pictures.iter().map(|p| self.extractor.features(p)).collect::<Result<Vec<_>>>()?;
+        let memory = Some(Memory::new(&good)?);
+        Ok(Arc::new(Self { extractor: Arc::clone(&self.extractor), anchors: self.anchors.clone(), memory }))
+    }
+}
