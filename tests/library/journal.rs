@@ -6,14 +6,16 @@ use aaclip::journal::{Journal, JournalError};
 use aaclip::lines::{Line, Lines};
 use aaclip::{Error, Result};
 
-fn open(path: &Path) -> Result<(Journal<(String, u32)>, Vec<(String, u32)>)> {
+type Entry = (String, u32);
+
+fn open(path: &Path) -> Result<(Journal<Entry>, Vec<Entry>)> {
     let mut journal = Journal::lock(path, |line| serde_json::from_slice(line).map_err(|e| e.to_string()))?;
     let mut entries = Vec::new();
     journal.read(|_, entry| entries.push(entry))?;
     Ok((journal, entries))
 }
 
-fn entry(name: &str, value: u32) -> (String, u32) {
+fn entry(name: &str, value: u32) -> Entry {
     (name.to_owned(), value)
 }
 
