@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-/// Finds relative paths from one folder to files.
+/// Finds the relative way from one folder to files.
 pub(super) struct Links {
     from: PathBuf,
     /// Folders in their canonical form; `None` where there is none.

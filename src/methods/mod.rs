@@ -32,7 +32,7 @@ pub use model::{ClassModel, Components, ImageTower, Model, Setup};
 pub use options::{MethodOption, OptionValues};
 pub use trained::{Trained, TrainedError, TrainedFormat};
 
-/// All methods, in the order of listings.
+/// Every method, in the order in which they are listed.
 pub static METHODS: &[&Method] = &[&sdp::METHOD, &sdp_plus::METHOD, &aa_clip::METHOD, &aa_sdp::METHOD];
 
 /// The description of a method, known before weights are read.
