@@ -92,7 +92,7 @@ struct Known {
 }
 
 pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
-    // Before an hour of work rather than after it.
+    // Checked before an hour of work, not after it.
     let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)
         .and_then(|()| temporary_beside(folder).map(drop))
