@@ -92,7 +92,7 @@ struct Known {
 }
 
 pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
-    // Checked before an hour of work, not after it.
+    // Before an hour of work rather than after it.
     let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)
         .and_then(|()| temporary_beside(folder).map(drop))

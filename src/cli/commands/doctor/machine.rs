@@ -81,7 +81,7 @@ fn devices() -> Vec<Device> {
     for n in 0..16 {
         let gpu = device(format!("cuda:{n}"), DeviceChoice::Cuda(n));
         let is_last = gpu.problem.is_some();
-        // The first error is reported; the first number after the last GPU fails.
+        // The first says why it cannot be used; the one after the last does not exist.
         if n == 0 || !is_last {
             found.push(gpu);
         }
@@ -93,7 +93,7 @@ fn devices() -> Vec<Device> {
     found
 }
 
-/// The reason for the model used without `--model`.
+/// Why a run without `--model` takes the model it takes.
 pub fn why_default(is_builtin: bool) -> &'static str {
     if is_builtin {
         "comes with the program; no model of `aaclip models list` is here"
@@ -133,7 +133,7 @@ pub struct Folder {
     pub writable: bool,
 }
 
-/// Largest number of counted files, so that the answer is fast.
+/// Files that are counted, at most: the answer should come at once.
 const MOST_FILES: usize = 50_000;
 
 impl Folder {

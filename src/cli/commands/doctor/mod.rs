@@ -57,9 +57,9 @@ struct Report {
     settings: Vec<String>,
     detect: Vec<Choice>,
     trial: Option<Trial>,
-    /// Remarks that prevent nothing.
+    /// What is worth knowing and stops nothing.
     notes: Vec<String>,
-    /// Problems that make `detect` fail.
+    /// What makes `detect` fail.
     problems: Vec<String>,
 }
 
@@ -178,7 +178,7 @@ fn detect_args(flags: &[&str], selection: &Selection) -> Result<Box<DetectArgs>>
         Ok(Cli { command: Command::Detect(args), .. }) => Ok(args),
         Ok(_) => Err(Error::Setting("`detect` is another command".to_owned())),
         Err(problem) => {
-            // The parser's advice is only for typed command lines.
+            // The parser's advice is for a person who typed the line.
             let lines = problem.lines().filter(|line| !line.starts_with("For more information"));
             Err(Error::Setting(lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()))
         }
@@ -223,7 +223,7 @@ impl Trial {
     }
 }
 
-/// Stripes with a bright spot, as a PNG.
+/// Stripes with a bright blot, as a PNG.
 fn picture() -> Result<Vec<u8>> {
     let picture = RgbImage::from_fn(240, 180, |x, y| {
         let stripe = if (x / 6 + y / 9) % 2 == 0 { 96 } else { 120 };
