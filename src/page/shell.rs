@@ -32,7 +32,7 @@ impl Shell {
         Self { style, script, policy }
     }
 
-    /// The content security policy: no other script runs, and only allowed sources are loaded.
+    /// The content security policy: no other script runs, and nothing is loaded but what is allowed.
     pub(crate) fn policy(&self) -> &str {
         &self.policy
     }
