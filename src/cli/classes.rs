@@ -1,4 +1,4 @@
-//! What the prompts call the classes of a data set.
+//! The class texts of a data set's prompts.
 
 use std::collections::BTreeMap;
 
@@ -18,16 +18,16 @@ pub struct ClassArgs {
     pub dataset_names: Option<String>,
 }
 
-/// Class to its name in the prompts, and the data set that is known to have these classes.
+/// The text of each class, and the data set that is known to have these classes.
 pub struct Named {
     pub classes: BTreeMap<String, ClassName>,
     pub dataset: Option<String>,
 }
 
-/// Names the classes: as the references do, AA-CLIP's by their descriptions, CLIP-AD's as they are.
+/// Names the classes as the references do: AA-CLIP's by their descriptions, CLIP-AD's unchanged.
 ///
 /// # Errors
-/// A data set or class that is not described.
+/// A data set or class has no description.
 pub fn name(data: &Dataset, args: &ClassArgs, detectors: &Detectors) -> Result<Named> {
     let keys = data.classes();
     let dataset = args.dataset_names.clone().or_else(|| detectors.prompts().dataset_of(&keys));

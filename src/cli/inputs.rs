@@ -1,4 +1,4 @@
-//! From what was typed to a listing of pictures: files, folders, patterns and a list on stdin.
+//! From arguments to a listing of pictures: files, folders, patterns and a list on stdin.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,8 @@ pub fn many(arguments: &[PathBuf]) -> bool {
     }
 }
 
-/// Expands arguments: `-` is a list of paths on `stdin`, a folder all pictures below it in a stable order, a name
-/// that does not exist but has `*`, `?` or `[` in it a pattern, anything else one file.
+/// Expands arguments: `-` is a list of paths on `stdin`; a folder means all pictures below it in a stable
+/// order; a name that does not exist but contains `*`, `?` or `[` is a pattern; anything else is one file.
 pub fn expand(arguments: &[PathBuf], stdin: impl Read) -> Inputs {
     let mut inputs = Inputs::default();
     let mut stdin = Some(stdin);

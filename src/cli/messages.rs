@@ -13,17 +13,17 @@ use crate::cli::args::global::Verbosity;
 
 static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
 
-/// Decides for the whole run how much it says. Only the first call counts.
+/// Sets the verbosity of the whole run. Only the first call counts.
 pub fn set(verbosity: Verbosity) {
     let _ = VERBOSITY.set(verbosity);
 }
 
-/// How much the run says: what the command line and the settings files asked for.
+/// The verbosity given by the command line and the settings file.
 pub fn verbosity() -> Verbosity {
     VERBOSITY.get().copied().unwrap_or_default()
 }
 
-/// How long work shows its progress.
+/// Whether long tasks show their progress.
 pub fn progress() -> Progress {
     verbosity().progress()
 }
@@ -49,7 +49,7 @@ pub fn note(message: impl FnOnce() -> String) {
     }
 }
 
-/// An error with what the command line knows about it: the library states facts.
+/// An error with the command line's advice; the library's errors state only facts.
 pub fn advised(error: &Error) -> String {
     let Error::Trained(trained) = error else { return error.to_string() };
     let TrainedError::OtherModel { image_width: Some(width), .. } = &**trained else {
@@ -61,7 +61,8 @@ pub fn advised(error: &Error) -> String {
     if names.is_empty() { error.to_string() } else { format!("{error} (as {} has)", names.join(", ")) }
 }
 
-/// An error about results of an earlier run with its remedies; `restart` is the flag that removes them.
+/// An error about results of an earlier run with its remedies; `restart` is the flag that removes these
+/// results.
 pub fn advise(error: Error, restart: &str) -> Error {
     if !matches!(error, Error::Journal(_)) {
         return error;

@@ -19,13 +19,14 @@ use clap::Parser;
 
 use commands::Command;
 
-/// Exit code of a run in which anything failed: usage, set-up or at least one input.
+/// Exit code of a run with any failure: usage, set-up or at least one input.
 pub const EXIT_ERROR: u8 = 2;
 
 /// Pictures that are worked on at a time, at most: each needs the memory of one pass through the tower.
 const IN_FLIGHT: usize = 4;
 
-/// Pictures to work on at a time: while one is decoded or written, another has the processors for its tower.
+/// Number of pictures processed at the same time: while one is decoded or written, another uses the
+/// processors.
 fn in_flight() -> usize {
     rayon::current_num_threads().min(IN_FLIGHT)
 }
@@ -57,7 +58,7 @@ pub fn run() -> ExitCode {
     let Cli { command, global } = parsed.cli;
     let costs = !matches!(command, Command::Detect(_) | Command::Eval(_));
     let result = command.run(&global, &parsed.applied);
-    // The others say it themselves, with what they counted.
+    // The other commands print their costs together with their counts.
     if costs {
         messages::note(|| stats::cost(started));
     }
@@ -72,7 +73,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// A picture on which a decoder panics is reported as damaged, like any other: the panic itself is not.
+/// A picture that makes a decoder panic is reported as damaged; the panic itself is not reported.
 fn silence_guarded() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -82,7 +83,7 @@ fn silence_guarded() {
     }));
 }
 
-/// A reader that went away (`aaclip ... | head`) has what it wanted: that is success.
+/// A closed pipe (`aaclip ... | head`) means that the reader has enough: that is success.
 fn is_closed_pipe(e: &aaclip::Error) -> bool {
     matches!(e, aaclip::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
 }

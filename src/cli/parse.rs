@@ -15,15 +15,15 @@ use crate::cli::args::global::ColorName;
 use crate::cli::messages;
 use crate::cli::settings::{Applied, Selection, SettingsFile, apply, is_setting};
 
-/// Commands that must work with a faulty settings file: those that say what is wrong with it, and those that a shell
-/// runs as it starts.
+/// Commands that must work with an invalid settings file: those that report its problems, and those that a
+/// shell runs at its start.
 const WITHOUT_FAIL: [&str; 4] = ["config", "doctor", "completions", "man"];
 
-/// A command line with what the settings file adds.
+/// A command line with the additions of the settings file.
 pub struct Parsed<C> {
-    /// Everything together.
+    /// The complete command line.
     pub cli: C,
-    /// The settings that come from the file.
+    /// The settings from the file.
     pub applied: Vec<Applied>,
     /// The file.
     pub file: Option<PathBuf>,
@@ -44,12 +44,12 @@ impl<C> Parsed<C> {
 /// Parses `arguments`, the program's name first.
 ///
 /// # Errors
-/// The exit code of a run that ends here: after the help or the version, or an error that was printed.
+/// The exit code of a run that ends here: after the help or the version, or after a printed error.
 pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode> {
     if let Some(color) = color(&arguments) {
         color.choose();
     }
-    // Only what is given: a file may have the rest.
+    // Only the given arguments: the file may have the others.
     let given = command::<C>().ignore_errors(true).try_get_matches_from(&arguments).map_err(|e| end(&e))?;
     let (path, leaf) = leaf(&given);
     let (file, applied) = match settings(command::<C>(), &selection(&given), &path, leaf) {
@@ -63,7 +63,7 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
     let completed = complete(arguments, &applied);
     let parsed = command::<C>().try_get_matches_from(completed).and_then(|matches| {
         let cli = C::from_arg_matches(&matches).map_err(|e| e.format(&mut command::<C>()))?;
-        // clap looks for contradictions on each side of the command's name alone.
+        // clap detects contradictions only within one side of the command's name.
         let on = |id| matches.try_get_one::<bool>(id).ok().flatten() == Some(&true);
         if on("quiet") && on("verbose") {
             return Err(command::<C>().error(ErrorKind::ArgumentConflict, "--quiet contradicts --verbose"));
@@ -94,7 +94,7 @@ pub fn explain(message: &str, applied: &[Applied]) {
     }
 }
 
-/// Whether a message is about the file that a setting names.
+/// Whether a message is about the file in a setting.
 fn names_file(message: &str, setting: &Applied) -> bool {
     let start = format!("--{}=", setting.flag);
     let values = setting.arguments.iter().filter_map(|a| a.to_str()?.strip_prefix(&start));
@@ -114,7 +114,7 @@ fn command<C: Parser>() -> Command {
     without_empty(C::command())
 }
 
-/// Where the value of a flag comes from.
+/// The source of a flag's value.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -126,21 +126,21 @@ pub enum Source {
     File(String),
 }
 
-/// A flag that is not on the command line, with the value that is used.
+/// A flag that is not on the command line, with its value.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Effective {
     /// The flag, without its dashes.
     pub flag: String,
-    /// Its value; `None` where it has none.
+    /// Its value; `None` without a value.
     pub value: Option<String>,
-    /// Where that comes from.
+    /// The source of the value.
     pub source: Source,
 }
 
-/// The flags of the command at `path` and their values, if its command line gives none.
+/// The flags of the command at `path` and their values, if its command line has none of them.
 ///
 /// # Errors
-/// A settings file that cannot be used.
+/// The settings file is invalid.
 pub fn effective<C: Parser>(path: &[&str], selection: &Selection) -> Result<Vec<Effective>> {
     let arguments = ["aaclip"].iter().chain(path);
     let Ok(given) = command::<C>().ignore_errors(true).try_get_matches_from(arguments) else {
@@ -180,10 +180,10 @@ pub fn effective<C: Parser>(path: &[&str], selection: &Selection) -> Result<Vec<
     Ok(flags.map(one).collect())
 }
 
-/// Parses `arguments`, the program's name first, as [`parse`] does, for a look at what would run.
+/// Parses `arguments`, the program's name first, as [`parse`] does, without running the command.
 ///
 /// # Errors
-/// What the program would have printed.
+/// The message that the program would have printed.
 pub fn rehearse<C: Parser>(arguments: &[&str], selection: &Selection) -> Result<C, String> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let given =
@@ -210,7 +210,7 @@ fn settings(
     Ok((Some(file.path), applied))
 }
 
-/// The names of the command and its subcommands, and what is given to the last of them.
+/// The names of the command and its subcommands, and the arguments of the last one.
 fn leaf(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
     let mut path = Vec::new();
     let mut leaf = matches;
@@ -228,14 +228,14 @@ fn selection(given: &ArgMatches) -> Selection {
     }
 }
 
-/// Puts the settings of the file behind the flags that were typed, before anything that must not be read as a flag.
+/// Inserts the settings of the file after the given flags, before arguments that must not be read as flags.
 fn complete(mut arguments: Vec<OsString>, applied: &[Applied]) -> Vec<OsString> {
     let end = arguments.iter().position(|a| a == "--").unwrap_or(arguments.len());
     arguments.splice(end..end, applied.iter().flat_map(|setting| setting.arguments.clone()));
     arguments
 }
 
-/// What `--color` says, which the help and clap's errors need before anything is parsed.
+/// The value of `--color`, which the help and clap's errors need before parsing.
 fn color(arguments: &[OsString]) -> Option<ColorName> {
     let flags = arguments.iter().skip(1).take_while(|a| *a != "--");
     let mut after = flags.clone().skip(1);
@@ -251,7 +251,7 @@ fn color(arguments: &[OsString]) -> Option<ColorName> {
     values.filter_map(|value| ColorName::from_str(value, false).ok()).last()
 }
 
-/// Prints what clap ends with: help and version to stdout, errors to stderr.
+/// Prints clap's final output: help and version to stdout, errors to stderr.
 fn end(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     u8::try_from(error.exit_code()).map_or(ExitCode::from(EXIT_ERROR), ExitCode::from)

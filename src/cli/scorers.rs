@@ -12,48 +12,49 @@ use crate::cli::args::detector::DetectorArgs;
 use crate::cli::args::scoring::{ScoringArgs, Threshold};
 use crate::cli::messages;
 
-/// Classes whose anchors are kept: a stranger may name as many as there are words.
+/// Number of classes whose anchors are kept: clients may name any number of classes.
 const KEPT: usize = 256;
 
-/// What is asked of scorers besides their detector.
+/// Options of scorers in addition to their detector.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ScorerOptions {
     pub scale: ColourScale,
-    /// Whether records name the content's SHA-256.
+    /// Whether records have the content's SHA-256.
     pub hash: bool,
 }
 
-/// The scorers of one model. They share the tower; that of a class is made when it is first asked for.
+/// The scorers of one model, which share the tower; the scorer of a class is made on first use.
 pub struct Scorers<'a> {
     detectors: Detectors,
     args: &'a ScoringArgs,
     options: ScorerOptions,
-    /// Those made so far, by what was asked for.
+    /// Scorers made so far, by the requested class.
     made: Mutex<HashMap<String, Arc<Scorer>>>,
-    /// Held while a class is made, so that two that ask for it make it once, and known classes need not wait.
+    /// Locked while a class is made, so that concurrent requests make it once, and known classes need not
+    /// wait.
     making: Mutex<()>,
 }
 
 impl<'a> Scorers<'a> {
-    /// Opens the model; reads no tower yet.
+    /// Opens the model without reading a tower.
     ///
     /// # Errors
-    /// Anything that does not exist or does not fit together.
+    /// Something does not exist or does not match the rest.
     pub fn open(args: &'a ScoringArgs, options: ScorerOptions, progress: Progress) -> Result<Self> {
         let detectors = args.detector.builder(progress)?.open()?;
         messages::note(|| detectors.summary());
         Ok(Self { detectors, args, options, made: Mutex::default(), making: Mutex::default() })
     }
 
-    /// From now on anchors are read from the disk's cache but not added to it.
+    /// Stops writing anchors to the cache on disk; it is still read.
     pub fn write_no_cache(&self) {
         self.detectors.setup().cache.close();
     }
 
-    /// The scorer of the class that the arguments name.
+    /// The scorer of the class in the arguments.
     ///
     /// # Errors
-    /// As [`Scorers::of`].
+    /// Errors of [`Scorers::of`].
     pub fn default_class(&self) -> Result<Arc<Scorer>> {
         self.of(&self.args.class)
     }
@@ -61,7 +62,7 @@ impl<'a> Scorers<'a> {
     /// The scorer of a class.
     ///
     /// # Errors
-    /// A class that is not described, weights that cannot be read, a threshold file for other settings.
+    /// The class has no description, weights cannot be read, or a threshold file is for other settings.
     pub fn of(&self, class: &str) -> Result<Arc<Scorer>> {
         if let Some(scorer) = self.made(class) {
             return Ok(scorer);
@@ -108,7 +109,7 @@ impl<'a> Scorers<'a> {
         provenance(&self.detectors, &self.args.detector)
     }
 
-    /// Everything that records of a scorer depend on besides the picture.
+    /// Everything that a scorer's records depend on, except the picture.
     ///
     /// # Errors
     /// The weights cannot be read.
@@ -123,7 +124,7 @@ impl<'a> Scorers<'a> {
     }
 }
 
-/// Everything that scores depend on besides the picture and the class.
+/// Everything that scores depend on, except the picture and the class.
 ///
 /// # Errors
 /// The weights cannot be read.

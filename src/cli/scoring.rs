@@ -1,4 +1,4 @@
-//! Many pictures through detectors, decoded and prepared ahead of the model.
+//! Scores many pictures, decoded and prepared in advance on other threads.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ pub struct Job<'a> {
     pub detector: &'a Detector,
 }
 
-/// Looks at all pictures, in their order. `each` gets what came of each: a picture that cannot be read is an error of
-/// its own and stops nothing.
+/// Scores all pictures in order. `each` receives the result of each picture; an unreadable picture is an
+/// error for that picture only.
 ///
 /// # Errors
 /// The first error of `each`.

@@ -1,4 +1,4 @@
-//! What the process has used.
+//! The resources used by the process.
 
 use std::time::Instant;
 

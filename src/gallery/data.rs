@@ -1,4 +1,4 @@
-//! What the page's script reads: one JSON text inside the page, short and safe there.
+//! The data of the page's script: one compact JSON text, escaped for HTML.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,21 +12,21 @@ use crate::Components;
 use crate::map::Region;
 use crate::output::{Outcome, Record};
 
-/// Bins of the scores that are counted on the page but not shown.
+/// Number of bins for the scores that are counted on the page but not shown.
 const BINS: usize = 1000;
 
-/// The whole of it. The script of the page reads this by position: see `script/data.js`.
+/// The data of the page. The page's script reads it by position, see `script/data.js`.
 #[derive(Serialize)]
 pub(super) struct PageData<'a> {
     /// The folder of thumbnails, relative to the page.
     thumbs: &'a str,
-    /// The threshold that all scored pictures share.
+    /// The common threshold of all scored pictures.
     threshold: Option<f32>,
     judged: Vec<(&'a str, &'a str, &'a str, Option<f32>)>,
-    /// Sets of names of components.
+    /// Distinct lists of component names.
     components: Vec<Vec<&'static str>>,
     places: Vec<[String; 2]>,
-    /// Scores that are not shown: number of the bin, pictures in it, anomalous ones among them.
+    /// Scores that are not shown: number of the bin, its pictures, its anomalous pictures.
     rest: Vec<(usize, usize, usize)>,
     pictures: Vec<Row<'a>>,
 }
@@ -61,7 +61,7 @@ impl From<&Region> for Flat {
     }
 }
 
-/// A number of which four decimals are enough.
+/// A number rounded to four decimals.
 struct Rounded(f64);
 
 impl Serialize for Rounded {
@@ -79,11 +79,11 @@ impl Serialize for Rounded {
     }
 }
 
-/// The numbers of distinct values, in the order of their first use.
+/// Numbers distinct values in the order of first use.
 struct Table<T>(Vec<T>);
 
 impl<T: PartialEq> Table<T> {
-    /// Few distinct values follow one another: the last ones are looked at first.
+    /// Consecutive values are often equal, so the last values are compared first.
     fn number(&mut self, value: T) -> usize {
         match self.0.iter().rposition(|known| *known == value) {
             Some(at) => at,
@@ -95,7 +95,7 @@ impl<T: PartialEq> Table<T> {
     }
 }
 
-/// The pictures that are shown, and which scores are only counted.
+/// The pictures on the page, and the pictures that are only counted.
 pub(super) struct Selection<'a> {
     /// The highest scores first, then failed pictures.
     pub shown: Vec<&'a ShownPicture>,
@@ -104,7 +104,7 @@ pub(super) struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    /// At most `most` pictures: the highest scores, and failed ones in at most a quarter of the places.
+    /// At most `most` pictures: the highest scores, with at most a quarter of the places for failed pictures.
     pub(super) fn new(pictures: &'a [ShownPicture], most: usize) -> Self {
         let (mut scored, mut failed): (Vec<_>, Vec<_>) = pictures.iter().partition(|p| p.score().is_some());
         scored.sort_by(|a, b| {
@@ -119,7 +119,7 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// The threshold that all scored pictures share.
+/// The common threshold of all scored pictures.
 pub(super) fn common_threshold(run: &DetectRun) -> Option<f32> {
     let mut thresholds = run.pictures.iter().filter(|p| p.score().is_some()).map(|p| p.record.threshold);
     let first = thresholds.next()?;
@@ -127,7 +127,7 @@ pub(super) fn common_threshold(run: &DetectRun) -> Option<f32> {
 }
 
 impl<'a> PageData<'a> {
-    /// The data of the pictures in `selection`, `made` being their thumbnails in the same order.
+    /// The data of the pictures in `selection`; `made` are their thumbnails in the same order.
     pub(super) fn new(
         run: &'a DetectRun,
         selection: &Selection<'a>,
@@ -184,14 +184,14 @@ impl<'a> PageData<'a> {
         }
     }
 
-    /// The JSON text, without any character that means something to HTML or ends a line in a script.
+    /// The JSON text, without characters that have a meaning in HTML or end a line in a script.
     ///
     /// # Errors
-    /// None in practice: every part can be written as JSON.
+    /// A part cannot be written as JSON, which does not occur in practice.
     pub(super) fn to_script(&self) -> serde_json::Result<String> {
         let json = serde_json::to_string(self)?;
         let mut safe = String::with_capacity(json.len() + json.len() / 64);
-        // Outside its strings JSON has none of these.
+        // JSON has these characters only inside strings.
         for c in json.chars() {
             match c {
                 '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
@@ -204,7 +204,7 @@ impl<'a> PageData<'a> {
     }
 }
 
-/// The components that a method has, with the names they have in records.
+/// A method's components, with their names in records.
 fn named(components: &Components) -> Vec<(&'static str, f32)> {
     let Components { image, map_min, map_max, map_mean } = *components;
     let all = [
@@ -220,7 +220,8 @@ fn bins(rest: &[&ShownPicture]) -> Vec<(usize, usize, usize)> {
     let mut bins: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for picture in rest {
         let Some(score) = picture.score() else { continue };
-        // Through the decimals that the page's script reads, so that a score at a threshold falls on its side.
+        // Through the decimals that the page's script reads, so that a score equal to the threshold is
+        // counted correctly.
         let decimal = score.to_string().parse().unwrap_or(0.0f64);
         let bin = ((decimal.clamp(0.0, 1.0) * BINS as f64) as usize).min(BINS - 1);
         let count = bins.entry(bin).or_default();

@@ -1,4 +1,4 @@
-//! The page around the gallery. What can be said without the script is in the document itself.
+//! The HTML document of the gallery. Facts that need no script are in the document.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::results::DetectRun;
 use crate::output::Record;
 use crate::page::{Shell, Text};
 
-/// Distinct values of a fact that are named.
+/// Largest number of listed values of a fact.
 const NAMED: usize = 4;
 
 const STYLE: &str = concat!(include_str!("gallery.css"), include_str!("viewer.css"));
@@ -26,7 +26,7 @@ const SCRIPT: &str = concat!(
     include_str!("script/main.js")
 );
 
-/// The whole document; `data` is JSON that is safe inside a script element.
+/// The whole document; `data` is JSON escaped for a script element.
 pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, data: &str) -> String {
     let body = html! {
         (header(title, run, summary))
@@ -37,7 +37,7 @@ pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, d
         (PreEscaped(include_str!("dialogs.html")))
         script id="data" type="application/json" { (PreEscaped(data)) }
     };
-    // `file:` for a page from disk, where nothing has an origin; 'self' for one from a server.
+    // `file:` for a page on disk, which has no origin; 'self' for a page from a server.
     Shell::new(STYLE, SCRIPT, "img-src 'self' file: data:").page(title, &body).into_string()
 }
 
@@ -86,7 +86,7 @@ fn few(values: &BTreeSet<&str>) -> String {
     }
 }
 
-/// Verdicts, which are filters as well, and the histogram.
+/// The verdicts, which also act as filters, and the histogram.
 fn figures(summary: &GallerySummary) -> Markup {
     let normal = summary.scored - summary.anomalous.min(summary.scored);
     let choices = [

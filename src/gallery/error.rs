@@ -1,15 +1,15 @@
-//! Why a run could not be shown.
+//! The reasons why a run cannot be shown.
 
 use std::path::PathBuf;
 
-/// Why the results of a folder could not be made into a page.
+/// The reason why the results of a folder cannot be shown as a page.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GalleryError {
     /// The folder has no results.
     #[error("{} has no results.jsonl: `aaclip detect FOLDER -o {}` writes one", .0.display(), .0.display())]
     NoResults(PathBuf),
-    /// There are files of results, and no whole line in any of them.
+    /// The files of results have no complete line yet.
     #[error(
         "the results in {} have no finished picture yet: run `aaclip report` again when there is one",
         .0.display()

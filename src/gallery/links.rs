@@ -1,4 +1,4 @@
-//! Addresses from the page to files, relative, and written shortly.
+//! Compact relative addresses from the page to files.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -15,10 +15,10 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// From a folder that exists.
+    /// Paths from `folder`, which exists.
     ///
     /// # Errors
-    /// A folder that cannot be resolved.
+    /// The folder cannot be resolved.
     pub(super) fn from(folder: &Path) -> std::io::Result<Self> {
         Ok(Self { from: folder.canonicalize()?, folders: HashMap::new() })
     }
@@ -30,7 +30,7 @@ impl Links {
         if !self.folders.contains_key(folder) {
             self.folders.insert(folder.to_owned(), folder.canonicalize().ok());
         }
-        // The file itself is not resolved: its name may have an ending that what it points to lacks.
+        // Links to files are not resolved, because their target may have another ending.
         let folder = self.folders.get(folder)?.as_ref()?;
         relative(&self.from, &folder.join(file.file_name()?))
     }
@@ -49,7 +49,7 @@ fn relative(from: &Path, to: &Path) -> Option<String> {
     Some(parts?.join("/"))
 }
 
-/// Texts that mostly are a picture's name with the same text before and after it.
+/// Texts that mostly consist of a picture's name with the same text before and after it.
 #[derive(Default)]
 pub(super) struct Places {
     table: Vec<[String; 2]>,
@@ -65,10 +65,10 @@ pub(super) enum Place {
 }
 
 impl Places {
-    /// More than these would be no saving.
+    /// A larger table would save nothing.
     const MOST: usize = 256;
 
-    /// `text` in its shortest form for a picture called `name`.
+    /// `text` in its shortest form for a picture named `name`.
     pub(super) fn place(&mut self, text: String, name: &str) -> Place {
         let Some((before, after)) = text.rsplit_once(name).filter(|_| !name.is_empty()) else {
             return Place::Whole(text);

@@ -5,8 +5,8 @@
 //! security policy keeps it to files). Pictures are thumbnails that load as they come into view, and the files of the
 //! run where those can be reached from the page.
 //!
-//! Names and paths in records are anybody's: on the page they are text, and nothing is written outside the page's
-//! file and its folder of thumbnails.
+//! Names and paths in records are untrusted: on the page they are text, and only the page's file and its
+//! folder of thumbnails are written.
 
 mod data;
 mod document;
@@ -27,48 +27,48 @@ use data::{PageData, Selection};
 use links::Links;
 use thumbs::ThumbFolder;
 
-/// How the page of a run is made.
+/// How to make the page of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gallery {
     /// The page's file, ending in `.html`. Thumbnails go to a folder beside it: `report.html` has `report-thumbs`.
     pub page: PathBuf,
-    /// The headline; the name of the run's folder without one.
+    /// The title; by default the name of the run's folder.
     pub title: Option<String>,
     /// Longest side of a thumbnail, in pixels; at least 1.
     pub thumbnail: u32,
     /// Most pictures on the page: the highest scores. The others are counted in its figures.
     pub most: usize,
-    /// What decoding a picture may cost.
+    /// Limits for decoding pictures.
     pub decoding: DecodeOptions,
 }
 
-/// What became of a run's page.
+/// A summary of a run's page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GallerySummary {
     /// Pictures with a score.
     pub scored: usize,
-    /// Of these, how many are anomalous by the run's own threshold.
+    /// Scored pictures that are anomalous by the run's own threshold.
     pub anomalous: usize,
     /// Pictures without a score.
     pub failed: usize,
     /// Pictures on the page.
     pub shown: usize,
-    /// Pictures on the page without any thumbnail.
+    /// Pictures on the page without a thumbnail.
     pub without_thumbnail: usize,
-    /// Thumbnails that were made now; the others were there.
+    /// Thumbnails made now; the others already existed.
     pub made: usize,
     /// Size of the page's file.
     pub page_bytes: u64,
 }
 
 impl Gallery {
-    /// Longest side of a thumbnail, in pixels, if nothing else is asked for.
+    /// Default longest side of a thumbnail, in pixels.
     pub const THUMBNAIL: u32 = 256;
 
-    /// Most pictures on a page, if nothing else is asked for: a page of some 10 MB.
+    /// Default number of pictures on a page: about 10 MB.
     pub const MOST: usize = 50_000;
 
-    /// The page of a run at its usual place, `report.html` in the run's folder.
+    /// The page of a run at its default path, `report.html` in the run's folder.
     pub fn of(run: &DetectRun) -> Self {
         Self {
             page: run.folder.join("report.html"),
@@ -79,7 +79,7 @@ impl Gallery {
         }
     }
 
-    /// Writes the page, and the thumbnails that are missing or out of date; removes those no longer used.
+    /// Writes the page and the missing or outdated thumbnails; deletes unused thumbnails.
     ///
     /// # Errors
     /// A page whose name does not end in `.html`, or a file or folder that cannot be written. Pictures that are
@@ -116,14 +116,14 @@ impl Gallery {
         let title = self.title.clone().unwrap_or_else(|| folder_name(&run.folder));
         let page = document::document(&title, run, &summary, &data);
         files::write_atomic(&self.page, page.as_bytes()).map_err(|e| Error::io("write", &self.page, e))?;
-        // Only now: until here the old page may be looked at.
+        // Last, because the old page may be in use until here.
         thumb_folder.prune(&made);
         summary.page_bytes = page.len() as u64;
         Ok(summary)
     }
 }
 
-/// What a folder is called, also where it was named as `.`.
+/// The name of a folder, also if given as `.`.
 fn folder_name(folder: &Path) -> String {
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     whole.file_name().map_or_else(|| "Report".to_owned(), |name| name.to_string_lossy().into_owned())

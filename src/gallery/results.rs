@@ -1,4 +1,4 @@
-//! The records of a run's folder, read back.
+//! Reads the records of a run's folder.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,26 +10,26 @@ use crate::journal::read_entries;
 use crate::output::{Outcome, Record};
 use crate::{Error, Result};
 
-/// Regions of one picture that a page shows, the highest peaks: more would hide the picture.
+/// Largest number of regions shown per picture, those with the highest peaks: more would hide the picture.
 pub const MOST_REGIONS: usize = 32;
 
-/// What `aaclip detect` left in a folder: one picture per name, the last of its records.
+/// The results of `aaclip detect` in a folder: one picture per name, with its last record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectRun {
     /// The folder.
     pub folder: PathBuf,
-    /// The pictures in the order they were first recorded.
+    /// The pictures in the order of their first records.
     pub pictures: Vec<ShownPicture>,
 }
 
-/// What a page shows of one record.
+/// The shown part of one record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShownPicture {
     /// The record, with the first [`MOST_REGIONS`] regions.
     pub record: Record,
-    /// How many regions there are in all.
+    /// Number of all regions.
     pub region_count: usize,
-    /// The picture's file, resolved by the folder the run was started in.
+    /// The picture's file, relative to the folder where the run was started.
     pub file: PathBuf,
 }
 
@@ -52,12 +52,12 @@ impl ShownPicture {
         String::from_utf8_lossy(self.key())
     }
 
-    /// What no other picture of the folder has.
+    /// A unique key of the picture in the folder.
     pub(super) fn key(&self) -> &[u8] {
         &self.record.input.name
     }
 
-    /// A path from the record, with the name in it as the file system has it.
+    /// A path from the record, with the bytes of the picture's name.
     pub(super) fn recorded_path(&self, text: &str) -> PathBuf {
         match (self.name(), text.rsplit_once(&*self.name())) {
             (Cow::Owned(_), Some((before, after))) => {
@@ -67,12 +67,12 @@ impl ShownPicture {
         }
     }
 
-    /// The score; `None` of a failed picture.
+    /// The score; `None` for a failed picture.
     pub fn score(&self) -> Option<f32> {
         Some(self.record.scored()?.score)
     }
 
-    /// The verdict; `None` of a failed picture and without a threshold.
+    /// The verdict; `None` for a failed picture or without a threshold.
     pub fn anomalous(&self) -> Option<bool> {
         self.record.scored()?.anomalous
     }
@@ -81,12 +81,12 @@ impl ShownPicture {
 impl DetectRun {
     /// Reads every `results.jsonl` and `results-I-of-N.jsonl` of `folder` with the manifests beside them.
     ///
-    /// Of several records with one name the last counts, files in the order of their names. A last line without
-    /// its end is a record being written, and ignored.
+    /// Of several records with one name the last counts, with files in the order of their names. An
+    /// incomplete last line is a record being written, and is ignored.
     ///
     /// # Errors
-    /// A folder without results, a damaged line, records or a manifest of another schema, or a file that cannot
-    /// be read.
+    /// The folder has no results, a line is damaged, records or a manifest have another schema, or a file
+    /// cannot be read.
     pub fn read(folder: &Path) -> Result<Self> {
         let sources = sources(folder)?;
         if sources.is_empty() {
@@ -99,7 +99,7 @@ impl DetectRun {
             read_entries(path, Record::parse, |record| {
                 let picture = ShownPicture::new(record, started_in.as_deref());
                 match known.get(picture.key()) {
-                    // The index comes from this very list.
+                    // The index comes from this list.
                     Some(&at) => pictures[at] = picture,
                     None => {
                         known.insert(picture.key().to_owned(), pictures.len());
@@ -126,7 +126,7 @@ fn joined(parts: &[&[u8]]) -> PathBuf {
     String::from_utf8_lossy(&parts.concat()).into_owned().into()
 }
 
-/// The files of results in a folder, each with the manifest that belongs to it, in the order of their parts.
+/// The files of results in a folder, each with its manifest, in the order of their parts.
 fn sources(folder: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let io = |e| Error::io("read", folder, e);
     let mut parts = Vec::new();

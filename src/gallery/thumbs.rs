@@ -1,7 +1,7 @@
 //! Small copies of the pictures, in a folder beside the page.
 //!
-//! A thumbnail's name is a digest of its picture's name, size and time of change: one that exists is up to date,
-//! no index has to be kept, and nothing a record says can lead a file out of the folder.
+//! A thumbnail's name is a digest of its picture's name, size and modification time: an existing thumbnail is
+//! up to date, no index is needed, and no record can cause a file outside the folder.
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -20,7 +20,7 @@ use crate::{Error, Result, files};
 
 const QUALITY: u8 = 82;
 
-/// Bytes of a digest that make a name: 16 characters.
+/// Bytes of a digest used for a name: 16 characters.
 const DIGEST_BYTES: usize = 12;
 
 /// The thumbnails of one picture: names without folder and ending.
@@ -36,7 +36,7 @@ pub(super) struct Thumbs {
     pub has_file: bool,
 }
 
-/// What a thumbnail shows: the first letter of its name.
+/// The content of a thumbnail: the first letter of its name.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Picture,
@@ -52,10 +52,10 @@ pub(super) struct ThumbFolder<'a> {
 }
 
 impl<'a> ThumbFolder<'a> {
-    /// Looks into `folder`, which need not exist.
+    /// Reads the names in `folder`, if it exists.
     ///
     /// # Errors
-    /// A folder that cannot be read.
+    /// The folder cannot be read.
     pub(super) fn open(folder: &'a Path, side: u32, decoding: &'a DecodeOptions) -> Result<Self> {
         let io = |e| Error::io("read", folder, e);
         let mut present = HashSet::new();
@@ -76,7 +76,7 @@ impl<'a> ThumbFolder<'a> {
     /// order of `pictures`, whose files are in `run`.
     ///
     /// # Errors
-    /// A thumbnail that cannot be written. A picture that cannot be read has none.
+    /// A thumbnail cannot be written. Unreadable pictures have no thumbnail.
     pub(super) fn make(
         &self,
         pictures: &[&ShownPicture],
@@ -94,12 +94,12 @@ impl<'a> ThumbFolder<'a> {
         all
     }
 
-    /// Removes thumbnails that none of `used` names; other files in the folder stay.
+    /// Deletes thumbnails that are not in `used`; other files in the folder stay.
     pub(super) fn prune(&self, used: &[Thumbs]) {
         let used: HashSet<&str> =
             used.iter().flat_map(|t| [&t.picture, &t.heat]).flatten().map(String::as_str).collect();
         for old in self.present.iter().filter(|name| !used.contains(name.as_str())) {
-            // Only space is lost where this fails.
+            // A failure only wastes space.
             let _ = std::fs::remove_file(self.path(old));
         }
     }
@@ -108,7 +108,7 @@ impl<'a> ThumbFolder<'a> {
         let mut thumbs = Thumbs::default();
         let found = picture.file.metadata().ok().filter(Metadata::is_file);
         thumbs.has_file = found.is_some();
-        // What could not be decoded then is not tried again.
+        // A picture that could not be decoded by the run is not decoded again.
         if picture.record.scored().is_none() {
             return Ok(thumbs);
         }
@@ -172,7 +172,7 @@ impl<'a> ThumbFolder<'a> {
     }
 }
 
-/// The name a file in the folder was given by this program, without its ending.
+/// The name of a file written by this program in the folder, without its ending.
 fn own_name(file: &str) -> Option<&str> {
     let name = file.strip_suffix(".jpg")?;
     let digest = name.strip_prefix(['p', 'h'])?;
@@ -180,7 +180,7 @@ fn own_name(file: &str) -> Option<&str> {
     (plain && digest.len() == DIGEST_BYTES / 3 * 4).then_some(name)
 }
 
-/// A file that the run saved for a picture; `None` where the record names one outside the run's folder.
+/// The file that the run saved for a picture; `None` if the record names a file outside the run's folder.
 pub(super) fn saved_file(picture: &ShownPicture, kind: &str, run: &Path) -> Option<PathBuf> {
     let relative = picture.recorded_path(picture.record.scored()?.files.get(kind)?);
     let inside = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);

@@ -139,7 +139,7 @@ pub(super) fn to_rgb_samples(samples: &[u8], mode: PixelMode) -> Vec<u8> {
     }
 }
 
-/// Reads and decodes a picture file. The content decides about the format; the EXIF orientation is applied;
+/// Reads and decodes a picture file. The format is detected from the content; the EXIF orientation is applied;
 /// of an animation only the first frame is decoded.
 ///
 /// # Errors

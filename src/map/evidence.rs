@@ -84,7 +84,6 @@ pub fn tile_map(grids: &[PatchGrid], size: usize) -> Array2<f32> {
 /// Up-sampling already spreads a patch by a triangle two patches wide, with a variance of 1/6 patch². A
 /// method that smooths on the patch grid smooths before up-sampling and keeps the peak of a patch; here its
 /// Gaussian is narrowed by the same variance.
-/// smooths on the patch grid smooths first and so keeps a patch's peak; here its Gaussian is narrower by as much.
 pub fn smooth_blend(map: Array2<f32>, smoothing: Smoothing, scale: f64, patch: f64) -> Array2<f32> {
     match smoothing {
         Smoothing::None => map,

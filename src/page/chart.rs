@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::histogram::Histogram;
 
-// The drawing in its own units; the page scales it to its column.
+// The size of the drawing in its own units; the page scales it to its column.
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 290.0;
 const LEFT: f64 = 54.0;
@@ -30,16 +30,16 @@ impl Axis {
         Self { label, end, ticks: ticks.map(|value| (value, format!("{value:.1}"))).collect() }
     }
 
-    /// Values from 0 to `most` or a little more: at most six round steps.
+    /// Values from 0 to at least `most`, in at most six round steps.
     fn value(label: &'static str, most: f64) -> Self {
-        // Round in units of a thousandth of the greatest value's decade.
+        // Rounded in thousandths of the decade of the largest value.
         let most = if most > 0.0 { most } else { 1.0 };
         let decade = (most.log10().floor() as i32).clamp(-30, 12) - 2;
         let unit = 10f64.powi(decade);
         Self::steps(label, (most / unit).ceil() as usize, unit, (-1 - decade).max(0) as usize)
     }
 
-    /// Counts from 0 to `most` or a little more: at most six round steps.
+    /// Counts from 0 to at least `most`, in at most six round steps.
     fn count(label: &'static str, most: usize) -> Self {
         Self::steps(label, most, 1.0, 0)
     }
@@ -65,10 +65,11 @@ fn finite(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
     points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite())
 }
 
-/// Points nearer than this to the last drawn one, as shares of both axes, are left out: less than a pixel.
+/// Points nearer than this to the last drawn point, as a share of both axes, are left out: less than a pixel.
 const NEAR: f64 = 2e-3;
 
-/// The line through the points: those that are not finite are left out, those outside the axes moved to their edge.
+/// The line through the points: points that are not finite are left out, points outside the axes moved to
+/// their edge.
 fn line(points: &[(f64, f64)], x: &Axis, y: &Axis) -> Markup {
     let mut drawn: Vec<(f64, f64)> = Vec::new();
     let mut left_out = None;
@@ -104,7 +105,7 @@ fn round_step(most: usize) -> usize {
     }
 }
 
-/// Which curve a chart shows.
+/// The kind of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CurveKind {
     /// True positive rate over false positive rate.
@@ -116,7 +117,7 @@ pub(super) enum CurveKind {
 }
 
 impl CurveKind {
-    /// What the caption calls it.
+    /// Its name in the caption.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Roc => "ROC curve",
@@ -129,7 +130,7 @@ impl CurveKind {
         match self {
             Self::Roc => [rate("False positive rate"), rate("True positive rate")],
             Self::PrecisionRecall => [rate("Recall"), rate("Precision")],
-            // The curve is integrated up to 0.3 and usually ends there; one that goes on needs the whole axis.
+            // The curve is integrated up to 0.3 and usually ends there; a longer curve needs the whole axis.
             Self::RegionOverlap if furthest <= 0.31 => {
                 [Axis::rate("False positive rate", 0.3, 3), rate("Per-region overlap")]
             }
@@ -171,7 +172,7 @@ pub(super) fn histogram(
                 @let from = at as f64 * bin;
                 g {
                     title { (format!("{:.2} to {:.2}: {good} good, {anomalous} anomalous", from, from + bin)) }
-                    // The whole column answers to the pointer, not only a bar of one pixel.
+                    // The whole column reacts to the pointer, also above a bar of one pixel.
                     rect class="column" x=(across(from)) y=(units(TOP)) width=(units(bin * PLOT_WIDTH))
                         height=(units(PLOT_HEIGHT)) {}
                     (bar("good", from + 0.06 * bin, 0.42 * bin, good, end))
@@ -188,7 +189,7 @@ pub(super) fn histogram(
 }
 
 fn bar(class: &str, from: f64, width: f64, count: usize, end: f64) -> Markup {
-    // One picture among thousands still shows.
+    // One picture among thousands remains visible.
     let height = (count as f64 / end * PLOT_HEIGHT).max(1.0);
     html! {
         @if count > 0 {
@@ -198,7 +199,7 @@ fn bar(class: &str, from: f64, width: f64, count: usize, end: f64) -> Markup {
     }
 }
 
-/// A patch of colour for a legend.
+/// A colour sample for a legend.
 pub(super) fn key(class: &str) -> Markup {
     html! {
         svg class="key" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true" {
@@ -265,7 +266,7 @@ fn up(share: f64) -> String {
     units(TOP + (1.0 - share) * PLOT_HEIGHT)
 }
 
-/// At most two decimals, and none that say nothing.
+/// At most two decimals, without trailing zeros.
 fn units(value: f64) -> String {
     let written = format!("{value:.2}");
     written.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -9,13 +9,13 @@ use super::{
     text::{Text, score},
 };
 
-/// Where the contents line leads to for the class at `at`. It is inside the folded part: browsers unfold what
-/// they are sent to.
+/// The anchor of the contents entry for the class at `at`. It is inside the folded part, because browsers
+/// unfold the target of a link.
 pub(super) fn id(at: usize) -> String {
     format!("class-{at}")
 }
 
-/// The class's section, open when it is the first.
+/// The section of a class, open for the first class.
 pub(super) fn class(at: usize, class: &PageClass) -> Markup {
     html! {
         details open=[(at == 0).then_some("open")] {

@@ -1,12 +1,12 @@
-//! An evaluation as one HTML page that needs nothing else: no network, no second file, no script.
+//! An evaluation as one self-contained HTML page, without network access or a second file.
 //!
-//! Everything is in the one string that [`EvaluationPage::render`] returns: the style sheet, the charts as
-//! inline SVG, the pictures as `data:` addresses, and a script that only adds sorting by column. Its content security
-//! policy forbids the browser to load anything or to run another script.
-//! It follows the reader's light or dark scheme, prints, and can be read at the width of a telephone.
+//! The string returned by [`EvaluationPage::render`] contains everything: the style sheet, the charts as
+//! inline SVG, the pictures as `data:` addresses, and a script that only adds sorting by column. Its content
+//! security policy forbids the browser to load anything or to run another script. The page follows the
+//! reader's light or dark scheme, can be printed, and is readable at the width of a phone.
 //!
-//! Every string is escaped, values that are not finite are left out of the drawings, and points of a curve that cannot
-//! be told apart are drawn as one.
+//! Every string is escaped, values that are not finite are not drawn, and indistinguishable points of a curve
+//! are drawn as one.
 
 mod chart;
 mod class;
@@ -22,18 +22,18 @@ pub(crate) use shell::Shell;
 pub(crate) use text::Text;
 pub use training::{TrainingPage, TrainingSeries};
 
-/// What the page of one evaluation shows.
+/// The content of an evaluation's page.
 #[derive(Debug, Clone, Copy)]
 pub struct EvaluationPage<'a> {
-    /// The headline: "sdp on mvtec".
+    /// The title: "sdp on mvtec".
     pub title: &'a str,
-    /// Model, adapters, settings, versions: a name and a value each.
+    /// Model, adapters, settings, versions: pairs of name and value.
     pub facts: &'a [(String, String)],
     /// Warnings, shown at the top: "3 pictures could not be read".
     pub notes: &'a [String],
     /// The metrics of every class.
     pub table: &'a PageTable,
-    /// Published figures beside ours.
+    /// Published figures beside those of this program.
     pub comparison: Option<&'a PageTable>,
     /// The curves of every class; the first is shown open and may be "all classes".
     pub classes: &'a [PageClass],
@@ -41,12 +41,12 @@ pub struct EvaluationPage<'a> {
     pub worst: &'a [WorstPicture],
 }
 
-/// A table as the page shows it. Rows shorter than the longest one are filled with empty cells.
+/// A table on the page. Short rows are filled with empty cells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageTable {
-    /// What the table shows and in which unit.
+    /// The content of the table and its unit.
     pub caption: String,
-    /// The names of the columns, the row's name included.
+    /// The names of the columns, including the column of row names.
     pub head: Vec<String>,
     /// The first cell is the row's name; the last row is the mean.
     pub rows: Vec<Vec<String>>,
@@ -65,7 +65,7 @@ pub struct PageClass {
     pub good_scores: Vec<f32>,
     /// Scores of the anomalous pictures, in 0..1.
     pub anomalous_scores: Vec<f32>,
-    /// The score from which a picture counts as anomalous: a line in the histogram.
+    /// The lowest score of an anomalous picture: a line in the histogram.
     pub threshold: Option<f32>,
 }
 
@@ -78,11 +78,11 @@ pub struct PageCurves {
     pub pr: Vec<(f64, f64)>,
     /// False positive rate (commonly up to 0.3) and mean overlap per region.
     pub pro: Option<Vec<(f64, f64)>>,
-    /// The figures that go with them: "AUROC 91.2 · AP 95.3 · F1 93.0".
+    /// Their figures: "AUROC 91.2 · AP 95.3 · F1 93.0".
     pub summary: String,
 }
 
-/// How the detector was wrong about a picture.
+/// The kind of a wrong verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mistake {
     /// A good picture with a high score.
@@ -91,10 +91,10 @@ pub enum Mistake {
     FalseNegative,
 }
 
-/// A picture the detector was wrong about.
+/// A picture with a wrong verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorstPicture {
-    /// In which way.
+    /// The kind of mistake.
     pub mistake: Mistake,
     /// The picture's class.
     pub class: String,

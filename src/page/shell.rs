@@ -1,4 +1,4 @@
-//! What every page has: its head, its style, its script, and the policy that lets nothing else in.
+//! The common frame of all pages: head, style, script, and a content security policy.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -9,7 +9,7 @@ use super::Text;
 /// The style of all pages: colours, light and dark, and plain text.
 const STYLE: &str = include_str!("base.css");
 
-/// A kind of page: everything but its title and its content.
+/// A kind of page: everything except its title and its content.
 pub(crate) struct Shell {
     style: String,
     script: String,
@@ -17,10 +17,10 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// Pages with this script, and with this style after that of all pages; `allow` is the part of the content security
-    /// policy that says what may be loaded.
+    /// Pages with this script, and this style after the common style; `allow` is the part of the content
+    /// security policy with the allowed sources.
     pub(crate) fn new(style: &str, script: &str, allow: &str) -> Self {
-        // A checkout may have changed the line ends; a browser changes them back before it compares the hash.
+        // A checkout may have changed the line ends; browsers normalise them before they compare the hash.
         let unix_lines = |text: &str| text.replace("\r\n", "\n");
         let (style, script) = (unix_lines(&[STYLE, style].concat()), unix_lines(script));
         let hash = |text: &str| format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())));
@@ -38,7 +38,7 @@ impl Shell {
         &self.policy
     }
 
-    /// A whole page; `body` is everything in its body but the script.
+    /// A whole page; `body` is its body without the script.
     pub(crate) fn page(&self, title: &str, body: &Markup) -> Markup {
         html! {
             (DOCTYPE)
@@ -49,7 +49,7 @@ impl Shell {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="generator" content={ "aaclip " (env!("CARGO_PKG_VERSION")) };
                     meta name="referrer" content="no-referrer";
-                    // Without it a browser asks the server for one.
+                    // Without it, browsers request an icon from the server.
                     link rel="icon" href="data:,";
                     title { (Text(title)) }
                     style { (PreEscaped(&self.style)) }

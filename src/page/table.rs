@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{PageTable, text::Text};
 
-/// The table in a box that scrolls sideways where the screen is narrow; the last row, the mean, is its foot.
+/// The table in a box that scrolls horizontally on narrow screens; the last row, the mean, is its footer.
 pub(super) fn table(table: &PageTable) -> Markup {
     let columns = table.rows.iter().map(Vec::len).chain([table.head.len()]).max().unwrap_or(0);
     let Some((mean, rows)) = table.rows.split_last() else {

@@ -21,7 +21,7 @@ fn refused(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// JPEG bytes as a `data:` address: the page carries its pictures.
+/// JPEG bytes as a `data:` address, embedded in the page.
 pub(super) struct JpegAddress<'a>(pub &'a [u8]);
 
 impl Render for JpegAddress<'_> {
@@ -31,7 +31,7 @@ impl Render for JpegAddress<'_> {
     }
 }
 
-/// A score with three decimals, or words where it is not a number.
+/// A score with three decimals, or words if it is not a number.
 pub(super) fn score(value: f32) -> String {
     if value.is_finite() { format!("{value:.3}") } else { "not a number".to_owned() }
 }

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use super::{chart, document, text::Text};
 
-/// Most points of a curve: a longer one is drawn as the means of so many parts.
+/// Largest number of points of a curve: a longer curve is drawn as the means of this many parts.
 const MOST_POINTS: usize = 300;
 
-/// A value that was noted step by step.
+/// A value recorded step by step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingSeries {
     /// Its name: "image: total loss".
@@ -19,7 +19,7 @@ pub struct TrainingSeries {
 /// The losses of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingPage<'a> {
-    /// The headline.
+    /// The title.
     pub title: &'a str,
     /// One chart each.
     pub series: &'a [TrainingSeries],

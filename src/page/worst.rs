@@ -1,4 +1,4 @@
-//! The pictures the detector was wrong about.
+//! The pictures with wrong verdicts.
 
 use maud::{Markup, html};
 
@@ -16,7 +16,7 @@ impl Mistake {
     }
 }
 
-/// Where the contents line leads to.
+/// The anchor of the contents entry.
 pub(super) fn id(mistake: Mistake) -> &'static str {
     match mistake {
         Mistake::FalsePositive => "false-positives",
@@ -24,7 +24,7 @@ pub(super) fn id(mistake: Mistake) -> &'static str {
     }
 }
 
-/// All pictures of one kind, in the order given.
+/// All pictures of one kind, in the given order.
 pub(super) fn section(mistake: Mistake, worst: &[WorstPicture]) -> Markup {
     let (heading, lead) = match mistake {
         Mistake::FalsePositive => {

@@ -1,4 +1,4 @@
-//! The answer about one picture, made by a worker.
+//! A worker's answer for one picture.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::files::Stamp;
 use crate::output::{Artefact, Outcome, Record, Scored};
 use crate::{Error, PictureName, Result, Scorer, ScorerSettings, Source};
 
-/// What a worker made of a picture.
+/// A worker's result for a picture.
 pub struct Answer {
-    /// The record of it.
+    /// The record.
     pub scored: Scored,
     content_type: &'static str,
     body: Vec<u8>,
 }
 
-/// A record with pictures, as it is written: theirs are fields of their own, each a `data:` address.
+/// A record with images, as written: every image is a field with a `data:` address.
 #[derive(Serialize)]
 struct Illustrated<'a> {
     #[serde(flatten)]

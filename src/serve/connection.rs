@@ -1,4 +1,4 @@
-//! Connections: accepted up to a number, closed when the client is too slow, finished when the server stops.
+//! Connections: limited in number, closed if the client is too slow, finished when the server stops.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,16 +20,16 @@ use tokio::time::Sleep;
 
 use super::ServeSettings;
 
-/// A request's head, and the rest between two requests, may take this long at most.
+/// Time limit for a request's head, and for the pause between two requests.
 const HEAD: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
 const LARGEST_HEAD: usize = 32 << 10;
-/// Bytes that are read from a connection at a time.
+/// Bytes read from a connection at once.
 const BUFFER: usize = 64 << 10;
-/// Rest after the system refused a connection: it is out of something.
+/// Pause after the system refused a connection because it lacks a resource.
 const REST: Duration = Duration::from_millis(50);
 
-/// Answers until `stop` is done; then waits for requests in flight as long as the settings allow.
+/// Answers requests until `stop` is done; then waits for requests in flight, as long as the settings allow.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -48,7 +48,7 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     loop {
         let accept = async {
-            // Never closed, so there is always a permit in the end.
+            // The semaphore is never closed, so this returns a permit.
             let place = Arc::clone(&room).acquire_owned().await.ok();
             (listener.accept().await, place)
         };
@@ -67,7 +67,7 @@ pub async fn serve(
         let open = open.clone();
         open.inc();
         tokio::spawn(async move {
-            // What goes wrong with a connection is its client's loss alone.
+            // An error of a connection concerns only its client.
             let _ = connection.await;
             open.dec();
             drop(place);
@@ -77,11 +77,11 @@ pub async fn serve(
     let _ = tokio::time::timeout(settings.grace, graceful.shutdown()).await;
 }
 
-/// A connection that does not wait forever for its client to take an answer.
+/// A connection that limits the time its client takes to receive an answer.
 struct Patient {
     stream: TokioIo<TcpStream>,
     patience: Duration,
-    /// Runs from the first time that the client was not quick enough until all is written.
+    /// Runs from the client's first delay until everything is written.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -126,7 +126,7 @@ impl Write for Patient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Called when everything has been written: the next answer gets all the patience again.
+        // Called when everything has been written: the time limit starts again for the next answer.
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         match flushed {
             Poll::Ready(_) => {

@@ -1,7 +1,8 @@
-//! Who may ask: a web page from elsewhere, open in a browser on this machine, may not.
+//! Refuses requests of foreign web pages, open in a browser on this machine.
 //!
-//! A page can make its own name point to this machine (DNS rebinding) and then reads what it likes; its requests carry
-//! that name as `Host`. It can also send forms here without reading the answer; those carry its address as `Origin`.
+//! A page can make its own name point to this machine (DNS rebinding) and then read any answer; its requests
+//! have that name as `Host`. It can also send forms to this server without reading the answer; these requests
+//! have its address as `Origin`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,12 +10,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 
 use super::refusal::Refusal;
 
-/// The names that requests may call the server by.
+/// The names by which clients may address the server.
 #[derive(Debug, Clone)]
 pub struct Names {
-    /// Any name will do: the server was put on a network, where it may have names it does not know.
+    /// Accepts any name: the server is on a network, where it may have unknown names.
     any: bool,
-    /// Names besides those of the loopback.
+    /// Names in addition to the loopback names.
     others: Vec<String>,
 }
 
@@ -24,12 +25,12 @@ impl Names {
         Self { any: !address.ip().is_loopback() && others.is_empty(), others }
     }
 
-    /// Refuses requests that were meant for another server or sent by another server's page.
+    /// Refuses requests for another server name, or from a page of another server.
     pub fn check(&self, version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => text(host)?,
-            // Older than the header; no browser sends it.
+            // Older than this header; browsers do not use it.
             (None, _) if version == Version::HTTP_10 => "localhost".to_owned(),
             _ => return Err(Refusal::bad_request("exactly one Host header is needed")),
         };

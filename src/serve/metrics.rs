@@ -1,4 +1,4 @@
-//! What a server counts, for Prometheus.
+//! The counters of a server, for Prometheus.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use prometheus::{
 use crate::output::Scored;
 use crate::{Error, Result, Scorer};
 
-/// The form of [`Metrics::text`].
+/// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The counters of one server.
@@ -22,11 +22,11 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// Open connections.
     pub connections: IntGauge,
-    /// Pictures that wait for a worker.
+    /// Pictures waiting for a worker.
     pub queued: IntGauge,
-    /// Pictures that are worked on.
+    /// Pictures being scored.
     pub busy: IntGauge,
-    /// Requests refused for want of room.
+    /// Requests refused because the queue was full.
     pub rejected: IntCounter,
     /// Pictures that could not be scored.
     pub failed: IntCounter,
@@ -37,7 +37,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Counters at zero, with what the server runs as a label.
+    /// Counters at zero; the server's model and method are labels.
     pub fn new(scorer: &Scorer) -> Result<Self> {
         let metrics = Self::empty().map_err(failed)?;
         let about = Opts::new("aaclip_build_info", "What this server runs; always 1");
@@ -77,17 +77,17 @@ impl Metrics {
         })
     }
 
-    /// A request was answered.
+    /// Counts an answered request.
     pub fn answered(&self, route: &'static str, status: u16) {
         self.requests.with_label_values(&[route, &status.to_string()]).inc();
     }
 
-    /// A picture spent time in a stage.
+    /// Adds the time of a picture in a stage.
     pub fn stage(&self, stage: &'static str, time: Duration) {
         self.stages.with_label_values(&[stage]).observe(time.as_secs_f64());
     }
 
-    /// A picture was scored.
+    /// Counts a scored picture.
     pub fn scored(&self, scored: &Scored) {
         self.scores.observe(f64::from(scored.score));
         self.anomalous.inc_by(u64::from(scored.anomalous == Some(true)));
@@ -104,7 +104,7 @@ impl Metrics {
         }
     }
 
-    /// All of it, as Prometheus reads it.
+    /// All counters in Prometheus' text format.
     pub fn text(&self) -> prometheus::Result<String> {
         if let Some(bytes) = resident_bytes() {
             self.resident.set(bytes);

@@ -1,19 +1,19 @@
 //! A local HTTP server around scorers: a picture in a request, its record in the answer.
 //!
-//! | route | what it does |
+//! | route | effect |
 //! | --- | --- |
 //! | `POST /v1/detect` | scores one picture |
 //! | `GET /` | a page to drop a picture on |
-//! | `GET /healthz` | says that the server runs, and what with |
+//! | `GET /healthz` | reports that the server runs, with its model and method |
 //! | `GET /metrics` | counts and times, in Prometheus' text format |
 //! | `GET /openapi.json` | describes the routes |
 //!
-//! What a request can cost is bounded. At most [`ServeSettings::workers`] pictures are scored at a time, on threads of
-//! their own, and [`ServeSettings::queue`] more may wait; one request beyond that is refused with 503 before its body is
-//! read. So bodies take at most `(workers + queue) * max_body` bytes. A client that is slow to send or to take its
-//! answer loses its connection after [`ServeSettings::timeout`].
+//! The cost of requests is bounded. At most [`ServeSettings::workers`] pictures are scored at the same time,
+//! on separate threads, and [`ServeSettings::queue`] more may wait; further requests are refused with 503
+//! before their body is read. So bodies need at most `(workers + queue) * max_body` bytes. A client that is
+//! slow to send a request or to receive its answer loses its connection after [`ServeSettings::timeout`].
 //!
-//! Nothing a request says names a file: pictures come and go in memory, and the names in it are labels.
+//! Requests cannot name files: pictures are only in memory, and names in requests are labels.
 
 mod answer;
 mod connection;
@@ -38,53 +38,53 @@ use metrics::Metrics;
 use routes::{About, App};
 use workers::{Queue, Worker};
 
-/// Gives the scorer of each class.
+/// Provides the scorer of each class.
 pub trait Classes: Sync {
-    /// The scorer of `class`; without one, that of the class the server was started for.
+    /// The scorer of `class`; without a class, the scorer of the server's own class.
     ///
     /// # Errors
-    /// A class that cannot be scored.
+    /// The class cannot be scored.
     fn scorer(&self, class: Option<&str>) -> Result<Arc<Scorer>>;
 }
 
-/// Something worth a line in a log.
+/// An event for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// A request was answered: method, path, status and time.
     Answered(String),
-    /// Something failed that the client was told only roughly.
+    /// A failure that the client was told only in general terms.
     Failed(String),
 }
 
-/// Where a server's events go.
+/// The receiver of a server's events.
 pub type Log = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// What a server may spend.
+/// Limits and options of a server.
 #[derive(Clone)]
 pub struct ServeSettings {
-    /// Pictures that are scored at a time.
+    /// Pictures scored at the same time.
     pub workers: usize,
-    /// Requests that may wait for a worker.
+    /// Number of requests that may wait for a worker.
     pub queue: usize,
-    /// Bytes of a request's body.
+    /// Largest body of a request, in bytes.
     pub max_body: usize,
-    /// Seconds a client may take to send a request, and to take its answer.
+    /// Time limit for sending a request, and for receiving its answer.
     pub timeout: Duration,
-    /// Seconds that requests in flight get when the server is to stop.
+    /// Time limit for requests in flight when the server stops.
     pub grace: Duration,
-    /// Connections at a time; more wait until one is closed.
+    /// Connections at the same time; further clients wait until one is closed.
     pub max_connections: usize,
-    /// Names besides the machine's loopback names that requests may call the server by (their `Host` header).
+    /// Allowed names of the server in `Host` headers, in addition to the machine's loopback names.
     pub hosts: Vec<String>,
     /// Whether requests may name a class.
     pub any_class: bool,
-    /// Where events go.
+    /// The receiver of events.
     pub log: Log,
 }
 
 impl Default for ServeSettings {
-    /// One worker, 16 requests waiting, 64 MB, 30 seconds, 256 connections; events are dropped.
+    /// One worker, 16 waiting requests, 64 MB, 30 seconds, 256 connections; events are dropped.
     fn default() -> Self {
         Self {
             workers: 1,
@@ -108,10 +108,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes an address; with port 0 the system chooses one.
+    /// Binds an address; with port 0 the system chooses a port.
     ///
     /// # Errors
-    /// An address that cannot be had.
+    /// The address cannot be bound.
     pub fn bind(address: SocketAddr, settings: ServeSettings) -> Result<Self> {
         let failed = |e| Error::io("listen on", address.to_string(), e);
         let listener = TcpListener::bind(address).map_err(failed)?;
@@ -120,16 +120,16 @@ impl Server {
         Ok(Self { listener, address, settings })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers requests until `stop` is done, then finishes those in flight. `ready` is called once, as soon as
-    /// requests are answered.
+    /// Answers requests until `stop` is done, then finishes those in flight. `ready` is called once, as soon
+    /// as requests are answered.
     ///
     /// # Errors
-    /// The default class cannot be scored, or the system gives no threads.
+    /// The default class cannot be scored, or the system provides no threads.
     pub fn run(
         self,
         classes: &dyn Classes,

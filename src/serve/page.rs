@@ -1,4 +1,4 @@
-//! The page to drop a picture on: one file, no network but this server.
+//! The page to drop a picture on: one file that uses only this server.
 
 use std::sync::LazyLock;
 
@@ -8,13 +8,13 @@ use maud::PreEscaped;
 
 use crate::page::Shell;
 
-/// The page and the policy that its browser follows.
+/// The page and its content security policy.
 static PAGE: LazyLock<(String, HeaderValue)> = LazyLock::new(|| {
     let allow = "img-src data: blob:; connect-src 'self'";
     let script = concat!(include_str!("../page/base.js"), include_str!("page/script.js"));
     let shell = Shell::new(include_str!("page/style.css"), script, allow);
     let page = shell.page("aaclip", &PreEscaped(include_str!("page/body.html").to_owned()));
-    // A page cannot say itself who may put it into a frame.
+    // A page cannot forbid frames by itself; a header can.
     let policy = format!("{}; frame-ancestors 'none'", shell.policy());
     let nothing = HeaderValue::from_static("default-src 'none'");
     (page.into_string(), HeaderValue::from_str(&policy).unwrap_or(nothing))

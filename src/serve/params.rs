@@ -1,37 +1,37 @@
-//! What a request asks for, from its address or its form.
+//! The parameters of a request, from its query or its form.
 
 use axum::http::{HeaderMap, header};
 
 use super::refusal::Refusal;
 use crate::output::Artefact;
 
-/// Characters of a text in a request. A class is a few words, a name a file's name.
+/// Characters of a text in a request: a class of a few words, or a file name.
 const LONGEST_TEXT: usize = 256;
-/// Bytes that such a text can have.
+/// Largest number of bytes of such a text.
 pub const LONGEST_UTF8: usize = 4 * LONGEST_TEXT;
 
-/// What a record calls a picture that came without a name.
+/// The name in the record for a picture without a name.
 const UNNAMED: &str = "upload";
 
-/// Parameters that are texts; the others are pictures to send along.
+/// Text parameters; the others are images to return.
 const TEXTS: [&str; 3] = ["class", "name", "threshold"];
 
-/// What is asked of one picture.
+/// The options for one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
-    /// What it shows; `None`: what the server was started for.
+    /// The class; `None`: the server's own class.
     pub class: Option<String>,
-    /// What the record calls it.
+    /// The picture's name in the record.
     pub name: String,
-    /// The score from which it is anomalous; `None`: the server's.
+    /// The lowest score of an anomalous picture; `None`: the server's threshold.
     pub threshold: Option<f32>,
-    /// Pictures to send along.
+    /// Images to return with the record.
     pub pictures: Vec<Artefact>,
-    /// The one picture that is the answer, instead of a record.
+    /// The one image to return instead of a record.
     pub only: Option<Artefact>,
 }
 
-/// The parameters of a request, as they come.
+/// The parameters of a request, as received.
 #[derive(Debug, Clone, Default)]
 pub struct Params {
     class: Option<String>,
@@ -57,9 +57,9 @@ impl Params {
         Err(Refusal::bad_request(message))
     }
 
-    /// Takes one parameter.
+    /// Sets one parameter.
     pub fn set(&mut self, key: &str, value: String) -> Result<(), Refusal> {
-        // Programs that write a form out of files leave their line ends in it.
+        // Programs that fill a form from files leave line ends in it.
         let value = value.trim_end_matches(['\r', '\n']).to_owned();
         if is_too_long(&value) {
             return Err(Refusal::bad_request(format!("`{}` is too long", shown(key))));
@@ -91,7 +91,7 @@ impl Params {
         }
     }
 
-    /// Takes the name a form gives its file, which counts where no other name is given.
+    /// Sets the name of a form's file, used if there is no other name.
     pub fn set_file_name(&mut self, name: &str) -> Result<(), Refusal> {
         if is_too_long(name) {
             return Err(Refusal::bad_request("the file's name is too long"));
@@ -139,12 +139,12 @@ fn is_too_long(text: &str) -> bool {
     text.chars().nth(LONGEST_TEXT).is_some()
 }
 
-/// A name out of a request, fit for a message.
+/// A parameter name of a request, shortened for a message.
 fn shown(key: &str) -> String {
     key.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
-/// Whether PNG is preferred to JSON.
+/// Whether the client prefers PNG to JSON.
 fn wants_png(headers: &HeaderMap) -> bool {
     let (mut json, mut png) = (Preference::default(), Preference::default());
     let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -169,7 +169,7 @@ fn wants_png(headers: &HeaderMap) -> bool {
     png.quality > json.quality
 }
 
-/// How much a client likes a media type, from the most exact range that covers it.
+/// A client's preference for a media type, from the most specific matching range.
 #[derive(Default)]
 struct Preference {
     exactness: u8,

@@ -1,4 +1,4 @@
-//! From a request to a picture and what is asked of it.
+//! From a request to a picture and its options.
 
 use std::pin::Pin;
 
@@ -10,7 +10,7 @@ use super::params::{LONGEST_UTF8, Params, Wanted};
 use super::refusal::Refusal;
 use super::upload::Upload;
 
-/// A picture and what is asked of it.
+/// A picture and its options.
 pub struct Ask {
     pub image: Vec<u8>,
     pub wanted: Wanted,
@@ -69,7 +69,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     media.eq_ignore_ascii_case("multipart/form-data")
 }
 
-/// The whole body. `length` was promised, and is within the limits.
+/// The whole body. `length` is the announced length, within the limits.
 async fn raw(mut upload: Upload, length: usize) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::with_capacity(length);
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut upload).poll_frame(cx)).await {

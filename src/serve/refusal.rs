@@ -1,4 +1,4 @@
-//! Answers that say no.
+//! Refusals and other error answers.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::clip::TokenizerError;
 use crate::evaluation::EvaluationError;
 use crate::image::ImageError;
 
-/// Why a request gets no result: `{"error": {"kind", "message"}}`.
+/// The reason why a request has no result: `{"error": {"kind", "message"}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub status: StatusCode,
@@ -20,7 +20,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Seconds after which a client that was refused for want of room may try again.
+/// Seconds after which a client may try again when the queue was full.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 impl Refusal {
@@ -32,7 +32,7 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// No picture came.
+    /// The request has no picture.
     pub fn empty(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "empty", message)
     }
@@ -57,14 +57,14 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// What a client is told about a picture that could not be scored.
+    /// The client's message for a picture that could not be scored.
     pub fn of_picture(error: &Error) -> Self {
         let Error::Image(reason) = error else { return Self::internal() };
         let status = match reason {
             ImageError::Empty { .. } => StatusCode::BAD_REQUEST,
             ImageError::NotAPicture { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ImageError::TooLarge { .. } | ImageError::FileTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            // Some decoders find out before the size can be read that there is too much of it.
+            // Some decoders exceed their memory limit before the size of the picture is known.
             ImageError::Damaged { reason, .. } if *reason == too_much() => {
                 let message = "the picture, or what is packed in it, takes more memory than any may";
                 return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message);
@@ -75,7 +75,7 @@ impl Refusal {
         Self { status, kind: reason.kind().into(), message: reason.to_string() }
     }
 
-    /// What a client is told about a class that cannot be scored: nothing that names the server's files.
+    /// The client's message for a class that cannot be scored, without the names of the server's files.
     pub fn of_class(class: &str, error: &Error) -> Self {
         let message = match error {
             Error::Anchors(AnchorError::UnknownDataset { dataset, known, .. }) => {
@@ -97,7 +97,7 @@ impl Refusal {
     }
 }
 
-/// How a decoder says that its limit of memory does not do.
+/// A decoder's message for its exceeded memory limit.
 fn too_much() -> String {
     LimitError::from_kind(LimitErrorKind::InsufficientMemory).to_string()
 }

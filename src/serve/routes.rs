@@ -1,4 +1,4 @@
-//! The routes, and what every request goes through.
+//! The routes, and the common handling of all requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use super::{Event, ServeSettings, page};
 use crate::Scorer;
 use crate::output::SCHEMA_VERSION;
 
-/// The description of the routes; its version is put in when it is asked for.
+/// The description of the routes; the version is inserted on request.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// How long the rest of a refused request is read.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What the server runs, for `GET /healthz`.
+/// The server's facts for `GET /healthz`.
 #[derive(Debug, Clone, Serialize)]
 pub struct About {
     status: &'static str,
@@ -58,7 +58,7 @@ impl About {
     }
 }
 
-/// What all requests share.
+/// The shared state of all requests.
 pub struct App {
     about: About,
     queue: Queue,
@@ -90,19 +90,19 @@ pub fn router(app: App) -> Router {
         .route("/openapi.json", get(openapi))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        // The body is counted where it is read.
+        // The body is limited where it is read.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(&app), through))
         .with_state(app)
 }
 
-/// The route as it is counted: strangers must not make new counters.
+/// The route's label for counters: unknown paths must not create new counters.
 fn route(path: &str) -> &'static str {
     let known = ["/", "/v1/detect", "/healthz", "/metrics", "/openapi.json"];
     known.into_iter().find(|route| *route == path).unwrap_or("other")
 }
 
-/// What every request goes through.
+/// The common handling of all requests.
 async fn through(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let _counted = Counted::new(&app);
@@ -139,7 +139,7 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// A request in flight, also if its client goes away in the middle.
+/// A request in flight, counted even if its client disconnects.
 struct Counted(Arc<Metrics>);
 
 impl Counted {

@@ -12,21 +12,21 @@ use axum::BoxError;
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-/// A request's body. Clones are the same body.
+/// A request's body. Clones share it.
 #[derive(Clone)]
 pub struct Upload(Arc<Mutex<State>>);
 
 struct State {
     body: Body,
-    /// Bytes that may still come.
+    /// Bytes that are still allowed.
     left: usize,
-    /// More came than may.
+    /// More bytes came than allowed.
     over: bool,
     /// No part of it was read yet.
     untouched: bool,
-    /// All of it came.
+    /// It has been read completely.
     ended: bool,
-    /// The rest is not worth waiting for.
+    /// The rest is not read.
     hopeless: bool,
 }
 
@@ -49,12 +49,12 @@ impl Upload {
         self.state().over
     }
 
-    /// Nothing more of it is worth waiting for.
+    /// Stops reading the rest of the body.
     pub fn give_up(&self) {
         self.state().hopeless = true;
     }
 
-    /// Reads what is left and throws it away: at most `limit` bytes, at most for `time`. Tells whether the end was
+    /// Reads and discards the rest: at most `limit` bytes, for at most `time`. Returns whether the end was
     /// reached, so that the connection can be used again.
     pub async fn drain(mut self, limit: usize, time: Duration, waits_for_leave: bool) -> bool {
         {
@@ -62,7 +62,7 @@ impl Upload {
             if state.ended {
                 return true;
             }
-            // A client that asked for leave to send, and did not get it, sends nothing.
+            // A client that waits for `100 Continue` and does not get it sends nothing.
             if state.hopeless || (waits_for_leave && state.untouched) {
                 return false;
             }

@@ -1,7 +1,7 @@
-//! The threads that score, and the queue before them.
+//! The threads that score pictures, and their queue.
 //!
-//! They are as many as were asked for and live as long as the server: buffers that threads keep do not grow with the
-//! number of requests.
+//! Their number is fixed and they run as long as the server, so that the buffers kept by threads do not grow
+//! with the number of requests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::{Classes, Event, Log};
 use crate::guard::caught;
 
-/// A picture on its way to a worker.
+/// A picture in the queue.
 pub struct Job {
     ask: Ask,
     reply: oneshot::Sender<Result<Answer, Refusal>>,
@@ -25,10 +25,10 @@ pub struct Job {
     queued: Instant,
 }
 
-/// The right to have one body in memory.
+/// The permission to have one body in memory.
 pub struct Place(#[allow(dead_code, reason = "it counts for as long as it lives")] OwnedSemaphorePermit);
 
-/// The way to the workers.
+/// The queue of the workers.
 pub struct Queue {
     jobs: Sender<Job>,
     room: Arc<Semaphore>,
@@ -36,12 +36,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue for `room` requests, those that are worked on included.
+    /// A queue for `room` requests, including those being scored.
     pub fn new(jobs: Sender<Job>, room: usize, metrics: Arc<Metrics>) -> Self {
         Self { jobs, room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))), metrics }
     }
 
-    /// A place, to be had before a body is read.
+    /// A place in the queue, needed before a body is read.
     pub fn place(&self) -> Result<Place, Refusal> {
         Arc::clone(&self.room).try_acquire_owned().map(Place).map_err(|_| {
             self.metrics.rejected.inc();
@@ -49,7 +49,7 @@ impl Queue {
         })
     }
 
-    /// Has a picture scored.
+    /// Scores a picture on a worker.
     pub async fn score(&self, ask: Ask, place: Place) -> Result<Answer, Refusal> {
         let (reply, answered) = oneshot::channel();
         self.metrics.queued.inc();
@@ -57,7 +57,7 @@ impl Queue {
             self.metrics.queued.dec();
             return Err(Refusal::stopping());
         }
-        // A worker that drops a job unanswered was told to stop.
+        // A worker drops jobs without an answer when the server stops.
         answered.await.unwrap_or_else(|_| Err(Refusal::stopping()))
     }
 }
@@ -93,7 +93,7 @@ impl Worker<'_> {
                 Ok(answer) => self.metrics.scored(&answer.scored),
                 Err(_) => self.metrics.failed.inc(),
             }
-            // The place is free before the client can know.
+            // Frees the place before the client receives the answer.
             drop((ask, place));
             let _ = reply.send(answered);
         }
@@ -145,7 +145,7 @@ mod tests {
                 let refused = runtime.block_on(queue.score(ask(class), place)).err().unwrap();
                 assert_eq!(refused, Refusal::internal());
             }
-            // Two places, and both are free again.
+            // Both places are free again.
             let places = [queue.place().unwrap(), queue.place().unwrap()];
             assert_eq!(queue.place().err().unwrap().status.as_u16(), 503);
             drop(places);

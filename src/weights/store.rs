@@ -118,7 +118,7 @@ pub trait TensorStore: Send + Sync {
     }
 }
 
-/// Opens a checkpoint. The content decides about the format: safetensors (one file, or the JSON index of
+/// Opens a checkpoint. The format is detected from the content: safetensors (one file, or the JSON index of
 /// several), a PyTorch archive (a state dict or TorchScript) or a PyTorch file from before version 1.6.
 ///
 /// # Errors

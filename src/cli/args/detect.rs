@@ -1,4 +1,4 @@
-//! The arguments of `aaclip detect`, and what they mean.
+//! The arguments of `aaclip detect`, and their meaning.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,7 +80,7 @@ pub struct DetectArgs {
     pub many: ManyArgs,
 }
 
-/// What concerns runs over many pictures.
+/// Arguments for runs over many pictures.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Many pictures")]
 pub struct ManyArgs {
@@ -167,7 +167,7 @@ impl DetectArgs {
         Ok(())
     }
 
-    /// Whether the run goes on until it is stopped.
+    /// Whether the run continues until it is stopped.
     pub fn watching(&self) -> bool {
         self.many.watch || self.many.poll.is_some()
     }
@@ -177,7 +177,7 @@ impl DetectArgs {
         self.many.poll.map_or(WatchBy::Events, |seconds| WatchBy::Poll(Duration::from_secs(seconds)))
     }
 
-    /// The folder files go to; `None` if none are wanted.
+    /// The folder for files; `None` if no files are written.
     pub fn output_folder(&self) -> Option<PathBuf> {
         let default = || (!self.save.is_empty()).then(crate::cli::commands::detect::default_out);
         self.out.clone().or_else(default)

@@ -1,4 +1,4 @@
-//! The arguments that shape a detector, shared by every command that runs one.
+//! The arguments of a detector, shared by all commands that use one.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::cli::args::method::MethodArgs;
 use crate::cli::args::names;
 use crate::cli::inputs;
 
-/// What a detector is made of.
+/// The arguments of a detector.
 #[derive(Debug, clap::Args)]
 pub struct DetectorArgs {
     /// The model: a name of `aaclip models list`, or a folder with a configuration and weights [default: the first of
@@ -128,7 +128,7 @@ impl DetectorArgs {
     /// The settings of a detector.
     ///
     /// # Errors
-    /// Flags that contradict each other or have no effect, or a device that is not there.
+    /// Flags contradict each other or have no effect, or the device does not exist.
     pub fn builder(&self, progress: Progress) -> Result<DetectorBuilder> {
         let builder = DetectorBuilder::new(self.model.as_deref())
             .image_size(self.image_size)
@@ -165,10 +165,10 @@ impl DetectorArgs {
         Ok(pictures)
     }
 
-    /// How large pictures are looked at in parts.
+    /// How large pictures are split into tiles.
     ///
     /// # Errors
-    /// Flags that contradict each other, or have no effect.
+    /// Flags contradict each other or have no effect.
     pub fn tiling(&self) -> Result<Option<Tiling>> {
         let side = match (self.tile, self.fit) {
             (Some(_), FitName::Tile) => {
@@ -200,7 +200,7 @@ fn parse_overlap(text: &str) -> Result<Overlap, String> {
     text.parse().ok().and_then(Overlap::new).ok_or_else(refused)
 }
 
-/// The smallest tile that is worth a look: a patch or so.
+/// The smallest useful tile: about one patch.
 const SMALLEST_TILE: usize = 16;
 
 fn parse_tile(text: &str) -> Result<NonZeroUsize, String> {

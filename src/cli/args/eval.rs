@@ -125,7 +125,7 @@ pub enum PixelsName {
     None,
 }
 
-/// What figures are compared with.
+/// The figures to compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CompareName {
     /// The papers' figures
@@ -133,10 +133,10 @@ pub enum CompareName {
 }
 
 impl EvalArgs {
-    /// Refuses flags that would have no effect.
+    /// Checks that every given flag has an effect.
     ///
     /// # Errors
-    /// The first such flag.
+    /// A flag has no effect; the first such flag is named.
     pub fn check(&self) -> Result<()> {
         if self.compare.is_some() && self.format == TableFormatName::Csv {
             return Err(Error::Setting("--compare has no effect with --format csv".to_owned()));
@@ -144,7 +144,7 @@ impl EvalArgs {
         Ok(())
     }
 
-    /// How pixel figures are computed; `None` if they are not wanted.
+    /// The options of pixel figures; `None` if they are not wanted.
     pub fn pixel_options(&self) -> Option<PixelOptions> {
         let resolution = match self.pixels {
             PixelsName::Exact => Resolution::Exact,

@@ -1,4 +1,4 @@
-//! The flags that every command takes.
+//! The flags of all commands.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use clap::ValueEnum;
 use crate::cli::messages;
 use crate::cli::settings::Selection;
 
-/// Its heading in the help.
+/// Their heading in the help.
 pub const HEADING: &str = "Global options";
 
-/// More threads than any machine has processors; each costs memory.
+/// More threads than any machine has processors; each needs memory.
 const MOST_THREADS: usize = 4096;
 
-/// What every command takes.
+/// The flags of all commands.
 #[derive(Debug, clap::Args)]
 pub struct Global {
     /// Threads to compute with [default: what this process may use]. Scores do not depend on it
@@ -38,7 +38,7 @@ pub struct Global {
     pub no_config: bool,
 }
 
-/// How much a run says.
+/// How many messages a run prints.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Verbosity {
     /// Say nothing but errors: no progress, no warnings
@@ -83,7 +83,7 @@ impl Global {
     /// Puts the flags into effect.
     ///
     /// # Errors
-    /// Threads that the system does not give.
+    /// The system provides no threads.
     pub fn start(&self) -> aaclip::Result<()> {
         messages::set(self.verbosity);
         self.color.choose();
@@ -92,7 +92,7 @@ impl Global {
         pool.build_global().map_err(|e| aaclip::Error::Setting(format!("--threads {threads}: {e}")))
     }
 
-    /// What the flags say about the settings file.
+    /// The flags about the settings file.
     pub fn selection(&self) -> Selection {
         Selection { only: self.config.clone(), none: self.no_config }
     }

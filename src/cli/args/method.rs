@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
-/// A method and what was said for methods' options.
+/// A method and the values of methods' options.
 #[derive(Debug, Clone, Default)]
 pub struct MethodArgs {
     method: Option<String>,
@@ -14,7 +14,7 @@ pub struct MethodArgs {
 }
 
 impl MethodArgs {
-    /// Puts what was said into a detector's settings.
+    /// Adds the values to a detector's settings.
     pub fn apply(&self, mut builder: DetectorBuilder) -> DetectorBuilder {
         if let Some(name) = &self.method {
             builder = builder.method(name);
@@ -23,7 +23,7 @@ impl MethodArgs {
     }
 }
 
-/// The name that stands for "as the trained weights say".
+/// The name for the method of the trained weights.
 const AUTO: &str = "auto";
 
 impl clap::Args for MethodArgs {
@@ -57,12 +57,12 @@ impl FromArgMatches for MethodArgs {
     }
 }
 
-/// What was said for options, by name.
+/// The given values of options, by name.
 #[derive(Debug, Clone, Default)]
 pub struct OptionArgs(pub Vec<(&'static str, String)>);
 
 impl OptionArgs {
-    /// Reads the flags that [`argument`] made.
+    /// Reads the flags made by [`argument`].
     pub fn of(options: impl Iterator<Item = &'static MethodOption>, matches: &ArgMatches) -> Self {
         let said = options.filter_map(|option| {
             if matches.value_source(option.name) == Some(ValueSource::DefaultValue) {
@@ -90,7 +90,7 @@ pub fn argument(option: &'static MethodOption) -> Arg {
         .help_heading(option.heading)
         .allow_negative_numbers(true);
     let arg = match option.bare {
-        // The only options that need no value are switches.
+        // Only switches need no value.
         Some(bare) => arg
             .num_args(0..=1)
             .require_equals(true)

@@ -1,4 +1,4 @@
-//! What can be given on the command line: one file per group of flags.
+//! The arguments of the command line: one file per group of flags.
 
 pub mod detect;
 pub mod detector;

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// A parser of whole numbers that says which ones there are.
+/// A parser of whole numbers whose error names the allowed range.
 pub fn whole<T: TryFrom<u64>>(
     range: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::args::detector::DetectorArgs;
 
-/// A detector, what it looks for, and from where on that is an anomaly.
+/// A detector, its class, and the thresholds.
 #[derive(Debug, clap::Args)]
 pub struct ScoringArgs {
     #[command(flatten)]
@@ -27,10 +27,10 @@ pub struct ScoringArgs {
     pub region_threshold: Option<f32>,
 }
 
-/// Where the threshold of the score comes from.
+/// The source of the score's threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Threshold {
-    /// It was said.
+    /// A number.
     Score(f32),
     /// A file of `aaclip calibrate`.
     File(PathBuf),

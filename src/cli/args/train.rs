@@ -37,7 +37,7 @@ pub struct TrainArgs {
     pub action: Action,
 }
 
-/// A method to train, or what else there is to do with a run.
+/// A method to train, or another action on a run.
 #[derive(Debug)]
 pub enum Action {
     /// Train a method.
@@ -46,7 +46,7 @@ pub enum Action {
     Plot(PlotArgs),
 }
 
-/// A method with what was said about its training.
+/// A method with its training options.
 #[derive(Debug)]
 pub struct Chosen {
     pub method: &'static Method,
@@ -113,7 +113,7 @@ impl FromArgMatches for Action {
     }
 }
 
-/// What every method needs.
+/// The arguments common to all methods.
 #[derive(Debug, clap::Args)]
 pub struct CommonArgs {
     /// Labelled pictures: what `aaclip eval` takes, or DATASET:ROOT for a data set whose classes AA-CLIP describes

@@ -59,7 +59,7 @@ enum Action {
     },
 }
 
-/// Options of methods that a header records: what the weights were trained with.
+/// Options of methods that a header records from training.
 #[derive(Debug)]
 struct Recorded(OptionArgs);
 

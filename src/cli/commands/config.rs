@@ -62,7 +62,7 @@ pub struct ConfigArgs {
     format: AnswerName,
 }
 
-/// How an answer is written.
+/// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum AnswerName {
     /// Aligned columns

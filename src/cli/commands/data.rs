@@ -92,19 +92,19 @@ pub fn run(args: DataArgs) -> Result<ExitCode> {
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
 }
 
-/// What was found.
+/// The result of a check.
 #[derive(Serialize)]
 struct Report<'a> {
     root: String,
     layout: Layout,
-    /// Whether the pictures were decoded, or only their names looked at.
+    /// Whether the pictures were decoded, not only listed.
     decoded: bool,
     classes: Vec<Counts<'a>>,
     total: Counts<'a>,
     problems: &'a [Problem],
 }
 
-/// The samples of a class, counted.
+/// Counts of the samples of a class.
 #[derive(Default, Serialize)]
 struct Counts<'a> {
     class: &'a str,
@@ -153,7 +153,7 @@ impl<'a> Report<'a> {
         };
         let mut text = format!("{:width$}  pictures   good  anomalous  masks  kinds\n", "class");
         let rows = self.classes.iter().map(|c| (c, kinds(c)));
-        // The kinds of all classes together say little.
+        // The kinds of all classes together are not informative.
         for (counts, kinds) in rows.chain([(&self.total, String::new())]) {
             let Counts { pictures, good, anomalous, masks, .. } = counts;
             let name = name(counts);

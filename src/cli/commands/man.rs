@@ -48,7 +48,7 @@ pub fn run(args: ManArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command of these names.
+/// The command with these names.
 pub fn find<'a>(root: &'a Command, path: &[String]) -> Result<&'a Command> {
     path.iter().try_fold(root, |command, name| {
         let names = || subcommands(command).map(Command::get_name).collect::<Vec<_>>().join(", ");
@@ -62,7 +62,7 @@ pub fn find<'a>(root: &'a Command, path: &[String]) -> Result<&'a Command> {
     })
 }
 
-/// A command and all within it.
+/// A command and all its subcommands.
 fn all(command: &Command) -> Vec<&Command> {
     let mut found = vec![command];
     found.extend(subcommands(command).flat_map(all));
@@ -74,7 +74,7 @@ fn name(command: &Command) -> String {
     command.get_display_name().unwrap_or(command.get_name()).to_owned()
 }
 
-/// What clap_mangen puts before every section: how an apostrophe is written. Once is enough.
+/// clap_mangen's definition of an apostrophe before every section, needed only once.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 fn page(command: &Command) -> Result<String> {
@@ -86,7 +86,7 @@ fn page(command: &Command) -> Result<String> {
 
 fn render(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     let man = Man::new(command.clone());
-    // Not clap_mangen's title: it leaves out an empty date, and what follows moves into its place.
+    // Replaces clap_mangen's title, which leaves out an empty date and so shifts the next fields.
     let title = escaped(&name(command).to_uppercase());
     writeln!(page, ".TH {title} 1 \"\" \"aaclip {}\" \"aaclip manual\"", env!("CARGO_PKG_VERSION"))?;
     man.render_name_section(page)?;
@@ -103,7 +103,7 @@ fn render(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     after.map_or(Ok(()), |text| sections(&text.to_string(), page))
 }
 
-/// The text behind the help: lines that begin at the margin and end with a colon are headings.
+/// The text after the help: lines that begin at the margin and end with a colon are headings.
 fn sections(text: &str, page: &mut impl Write) -> std::io::Result<()> {
     let mut open = false;
     for line in text.lines() {
@@ -129,7 +129,7 @@ fn sections(text: &str, page: &mut impl Write) -> std::io::Result<()> {
     if open { writeln!(page, ".fi") } else { Ok(()) }
 }
 
-/// A line of text in roff, which gives a meaning to backslashes, and to dots and quotes at the start.
+/// A line of text for roff, which interprets backslashes, and dots and quotes at the start.
 fn escaped(line: &str) -> String {
     let text = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
     if text.starts_with('.') { format!("\\&{text}") } else { text }

@@ -26,16 +26,16 @@ pub struct MethodsArgs {
     json: bool,
 }
 
-/// A method, for a person or a program.
+/// A method, as text or JSON.
 #[derive(Serialize)]
 struct Entry {
     name: &'static str,
     about: &'static str,
     paper: &'static str,
     prompts: Option<&'static str>,
-    /// What a checkpoint of it is; null if it needs none.
+    /// A description of its checkpoint; null if it needs none.
     checkpoint: Option<&'static str>,
-    /// Whether the built-in model brings one.
+    /// Whether the built-in model has one.
     checkpoint_built_in: bool,
     references: &'static str,
     scope: &'static str,

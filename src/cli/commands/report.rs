@@ -72,7 +72,7 @@ pub fn run(args: ReportArgs) -> Result<ExitCode> {
             "{bare} scored pictures are gone or cannot be read, and have no overlay: the page shows their figures alone"
         ));
     }
-    // The one thing a script wants to know.
+    // The only output that a script needs.
     messages::print(format!("{}\n", gallery.page.display()))?;
     Ok(ExitCode::SUCCESS)
 }

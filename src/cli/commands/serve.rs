@@ -96,11 +96,11 @@ pub struct ServeArgs {
     pub fixed_class: bool,
 }
 
-/// More workers than this only take memory.
+/// More workers only need memory.
 const MOST_WORKERS: u64 = 256;
 /// More waiting requests than this would time out.
 const LONGEST_QUEUE: u64 = 100_000;
-/// More connections than systems give a process.
+/// More connections than systems allow a process.
 const MOST_CONNECTIONS: u64 = 1_000_000;
 
 fn parse_address(text: &str) -> Result<String, String> {
@@ -196,7 +196,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     }
 }
 
-/// Requests are worth a line each with `--verbose`, failures always.
+/// Logs requests with `--verbose`, and failures always.
 fn log() -> Log {
     Arc::new(|event| match event {
         Event::Answered(line) => messages::note(|| line),
@@ -210,7 +210,7 @@ fn announce(address: SocketAddr) -> Result<()> {
     messages::print(format!("listening on http://{address}\n"))
 }
 
-/// The command line's scorers as the server asks for them.
+/// The command line's scorers as the server's classes.
 struct Served<'a>(Scorers<'a>);
 
 impl Classes for Served<'_> {

@@ -91,7 +91,7 @@ fn stdout(error: io::Error) -> Error {
 
 struct Worker<'a> {
     scorers: Scorers<'a>,
-    /// That of the worker's own class.
+    /// The scorer of the worker's own class.
     scorer: Scorer,
     max_line: u64,
 }

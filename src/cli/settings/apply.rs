@@ -1,4 +1,4 @@
-//! The settings of a file for the command that runs.
+//! The settings of a file for the current command.
 
 use std::cmp::Reverse;
 use std::ffi::OsString;
@@ -16,19 +16,19 @@ use super::{Entry, SettingsFile};
 pub struct Applied {
     /// The flag, without its dashes.
     pub flag: String,
-    /// Its value as the file has it.
+    /// Its value in the file.
     pub value: String,
-    /// What is put among the arguments; nothing for a switch that is off.
+    /// The resulting arguments; empty for a switch that is off.
     pub arguments: Vec<OsString>,
     /// File and line.
     pub origin: String,
 }
 
-/// The settings for the command at `path` of the command line `root`, which is built; `given` is what the command line
-/// and the environment say to that command.
+/// The settings for the command at `path` of the command line `root`, which is built; `given` are the values
+/// from the command line and the environment.
 ///
-/// For each flag the table that is nearest to the command decides. A setting gives way to anything it contradicts on
-/// the command line, in the environment or in a nearer table.
+/// For each flag the nearest table of the command decides. A setting is ignored if it contradicts the command
+/// line, the environment or a nearer table.
 ///
 /// # Errors
 /// A value that this command does not take, or two entries of one table that contradict each other.
@@ -77,7 +77,7 @@ pub fn apply(file: &SettingsFile, root: &Command, path: &[&str], given: &ArgMatc
     Ok(applied.into_iter().map(|(.., setting)| setting).collect())
 }
 
-/// All entries about flags of the command, the nearest table first.
+/// All entries for flags of the command, the nearest table first.
 fn entries<'a>(
     file: &'a SettingsFile,
     command: &'a Command,
@@ -90,7 +90,7 @@ fn entries<'a>(
             Some((entry, flags.find(|a| a.get_long() == Some(&entry.key))?))
         })
         .collect();
-    // Stable: within a table the file's order stays.
+    // Stable: the order within a table is kept.
     found.sort_by_key(|(entry, _)| Reverse(entry.table.len()));
     found.into_iter()
 }

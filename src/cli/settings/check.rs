@@ -1,4 +1,4 @@
-//! Whether every entry of a file is a flag of some command.
+//! Checks that every entry of a file is a flag of some command.
 
 use aaclip::Result;
 use clap::{Arg, Command};
@@ -7,7 +7,7 @@ use super::apply::contradict;
 use super::value::arguments;
 use super::{Entry, SettingsFile, Value};
 
-/// Flags that choose the settings file, or end the program.
+/// Flags that select the settings file, or end the program.
 const NOT_SETTINGS: [&str; 4] = ["config", "no-config", "help", "version"];
 
 /// Whether a flag can be set in a file.
@@ -18,7 +18,7 @@ pub fn is_setting(arg: &Arg) -> bool {
 /// Checks all entries of a file.
 ///
 /// # Errors
-/// The first entry that no command takes.
+/// No command accepts an entry; the first such entry is named.
 pub fn check(file: &SettingsFile, root: &Command) -> Result<()> {
     for entry in &file.entries {
         check_entry(entry, file, root).map_err(|problem| file.at(entry.line, problem))?;
@@ -26,7 +26,7 @@ pub fn check(file: &SettingsFile, root: &Command) -> Result<()> {
     check_globals(file, root)
 }
 
-/// Refuses what every command would: flags of all commands that contradict each other in one table.
+/// Refuses flags of all commands that contradict each other in one table.
 fn check_globals(file: &SettingsFile, root: &Command) -> Result<()> {
     let global = |entry: &Entry| {
         let mut flags = root.get_arguments().filter(|arg| arg.is_global_set() && is_setting(arg));
@@ -62,7 +62,7 @@ fn check_entry(entry: &Entry, file: &SettingsFile, root: &Command) -> Result<(),
     if flags.is_empty() {
         return Err(unknown_flag(entry, command, root));
     }
-    // A setting for every command need not suit all of them: the one that runs says so then.
+    // A setting for all commands need not suit each of them: the command that runs reports it.
     let mut problem = None;
     for flag in flags {
         match arguments(flag, &entry.value, file) {
@@ -73,7 +73,7 @@ fn check_entry(entry: &Entry, file: &SettingsFile, root: &Command) -> Result<(),
     problem.map_or(Ok(()), |problem| Err(format!("`{}`: {problem}", entry.key)))
 }
 
-/// The command a table is for.
+/// The command of a table.
 fn inner<'a>(command: &'a Command, name: &str) -> Result<&'a Command, String> {
     if let Some(found) = subcommands(command).find(|c| c.get_name() == name) {
         return Ok(found);
@@ -89,12 +89,12 @@ fn inner<'a>(command: &'a Command, name: &str) -> Result<&'a Command, String> {
     })
 }
 
-/// Every command within, without clap's own `help`.
+/// All subcommands, without clap's own `help`.
 pub fn subcommands(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|c| c.get_name() != "help")
 }
 
-/// The flags of this name of a command and of all within it.
+/// The flags with this name of a command and all its subcommands.
 fn flags<'a>(command: &'a Command, key: &str) -> Vec<&'a Arg> {
     let own = command.get_arguments().filter(|arg| is_setting(arg) && arg.get_long() == Some(key));
     own.chain(subcommands(command).flat_map(|c| flags(c, key))).collect()
@@ -123,10 +123,10 @@ fn collect<'a>(command: &'a Command, all: &mut Vec<&'a str>) {
     subcommands(command).for_each(|c| collect(c, all));
 }
 
-/// The name that `word` most likely stands for, if it was misspelt.
+/// The most likely intended name for `word`, if it was misspelt.
 fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.len().div_ceil(3)).clamp(1, 3);
-    // No flag is longer, and a file's key can be.
+    // No flag is longer, but a file's key can be.
     let names = names.filter(|_| word.len() <= 64);
     let near = names.map(|name| (strsim::levenshtein(word, name), name)).filter(|(d, _)| *d <= allowed);
     near.min_by_key(|(d, _)| *d).map(|(_, name)| name)

@@ -1,4 +1,4 @@
-//! The settings file: the user's `aaclip.toml`, or the file that `--config` names, with the names of the flags.
+//! The settings file: the user's `aaclip.toml`, or the file given by `--config`, with flag names as keys.
 //!
 //! The file is checked as a whole against the command line's own definition ([`check`]), for any command. Its
 //! settings for that command are then put among the arguments ([`apply`]), for every flag that neither the command line
@@ -18,7 +18,7 @@ pub use apply::{Applied, apply};
 pub use check::{is_setting, subcommands};
 pub use read::{Entry, Value};
 
-/// What the command line says about the settings file.
+/// The command line's selection of the settings file.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     /// `--config`: this file.
@@ -28,7 +28,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The file to read: one that was named must exist, the user's need not.
+    /// The file to read: a named file must exist, the user's file need not.
     fn file(&self) -> Option<PathBuf> {
         if self.none {
             return None;
@@ -40,7 +40,7 @@ impl Selection {
     }
 }
 
-/// The user's settings file, where `AACLIP_CONFIG` names no other one.
+/// The user's settings file, unless `AACLIP_CONFIG` names another one.
 pub fn user_path() -> Option<PathBuf> {
     Some(aaclip::files::config_dir()?.join("aaclip").join("aaclip.toml"))
 }
@@ -50,7 +50,7 @@ pub fn user_path() -> Option<PathBuf> {
 pub struct SettingsFile {
     /// The file.
     pub path: PathBuf,
-    /// Its entries, in its order.
+    /// Its entries in order.
     pub entries: Vec<Entry>,
 }
 
@@ -58,7 +58,7 @@ impl SettingsFile {
     /// Reads and checks the settings file, if there is one; `command` is the whole command line, built.
     ///
     /// # Errors
-    /// A file that cannot be read, or an entry that no command takes.
+    /// The file cannot be read, or no command accepts an entry.
     pub fn load(selection: &Selection, command: &Command) -> Result<Option<Self>> {
         let Some(path) = selection.file() else { return Ok(None) };
         let file = Self { entries: read::read(&path)?, path };
@@ -66,12 +66,12 @@ impl SettingsFile {
         Ok(Some(file))
     }
 
-    /// The folder that its relative paths start from.
+    /// The base folder of its relative paths.
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// An error about a line of it.
+    /// An error about a line of the file.
     fn at(&self, line: usize, problem: impl std::fmt::Display) -> Error {
         at(&self.path, line, problem)
     }

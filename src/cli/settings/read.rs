@@ -1,4 +1,4 @@
-//! A settings file's text as entries.
+//! Reads the entries of a settings file.
 
 use std::fmt;
 use std::path::Path;
@@ -8,13 +8,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::at;
 
-/// The largest file that is read, in bytes: no set of flags comes near it.
+/// The largest file in bytes; far more than any set of flags needs.
 const LARGEST: u64 = 1_000_000;
 
 /// One key with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The command it is for: the names of its table, none for every command.
+    /// The command: the names of its table, empty for all commands.
     pub table: Vec<String>,
     /// The key.
     pub key: String,
@@ -25,13 +25,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The key with its table, as a person would write it in one line.
+    /// The key with its table, as written in one line.
     pub fn name(&self) -> String {
         self.table.iter().chain([&self.key]).map(String::as_str).collect::<Vec<_>>().join(".")
     }
 }
 
-/// A value, as the command line would have it.
+/// A value in the form of the command line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `true` or `false`.
@@ -40,9 +40,9 @@ pub enum Value {
     Number(String),
     /// A string.
     Text(String),
-    /// Several.
+    /// Several values.
     List(Vec<Value>),
-    /// A table or an array of tables, where only a command has those.
+    /// A table or an array of tables at a place for values.
     Table,
     /// A date or time: no flag takes one.
     Date(String),
@@ -66,14 +66,14 @@ impl fmt::Display for Value {
 /// Reads a file.
 ///
 /// # Errors
-/// One that cannot be read, is too large, or is not TOML.
+/// The file cannot be read, is too large, or is not TOML.
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
     let bytes = files::read_limited(path, LARGEST).map_err(|e| {
         Error::Setting(format!("cannot read {}: {e}; --no-config goes on without it", path.display()))
     })?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|e| at(path, line_of(&bytes, e.valid_up_to()), "not UTF-8: expected a text file in TOML"))?;
-    // Some editors begin a file with a mark of its encoding.
+    // Some editors write a byte order mark.
     parse(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|(line, problem)| at(path, line, problem))
 }
 
@@ -143,7 +143,7 @@ mod tests {
                 "7 train.aa-clip.relu true"
             ]
         );
-        // The same in TOML's other ways of writing it, and tables without a key.
+        // The same with TOML's other forms, and tables without a key.
         let inline = parse("detect = { levels = [3] }\neval.pixels = \"none\"\n[models]\n").unwrap();
         let names: Vec<String> = inline.iter().map(Entry::name).collect();
         assert_eq!(names, ["detect.levels", "eval.pixels", "models"]);

@@ -1,4 +1,4 @@
-//! What a file's value is as an argument of a flag.
+//! Converts a file's values to arguments of flags.
 
 use std::any::TypeId;
 use std::error::Error as _;
@@ -10,10 +10,10 @@ use clap::{Arg, ArgAction, Command};
 
 use super::{SettingsFile, Value};
 
-/// The arguments (`--key`, `--key=value`) that `value` stands for. None for `false` and for an empty list.
+/// The arguments (`--key`, `--key=value`) for `value`; empty for `false` and for an empty list.
 ///
 /// # Errors
-/// A value of the wrong type or one the flag refuses: what was found and what is expected.
+/// The value has the wrong type, or the flag refuses it: the found value and the expected one.
 pub fn arguments(arg: &Arg, value: &Value, file: &SettingsFile) -> Result<Vec<OsString>, String> {
     let key = arg.get_long().unwrap_or_default();
     let takes_values = arg.get_action().takes_values();
@@ -48,7 +48,7 @@ pub fn arguments(arg: &Arg, value: &Value, file: &SettingsFile) -> Result<Vec<Os
     Ok(found)
 }
 
-/// Whether values of the flag are of this type.
+/// Whether values of the flag have this type.
 fn is<T: 'static>(arg: &Arg) -> bool {
     arg.get_value_parser().type_id() == TypeId::of::<T>()
 }
@@ -58,14 +58,14 @@ fn is_list(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
 }
 
-/// What the flag takes, as its help calls it.
+/// The flag's placeholder in its help.
 fn placeholder(arg: &Arg) -> String {
     let names = arg.get_value_names().unwrap_or_default();
     let name = names.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
     if name.is_empty() { "a value".to_owned() } else { format!("a value ({name})") }
 }
 
-/// A path in a file starts from that file's folder.
+/// A path in a file is relative to the file's folder.
 ///
 /// Where a flag takes a name or a path, what begins with a dot is a path, and so is what has a dot or a slash in it
 /// and exists there: `my.toml`, but not `ViT-L/14@336`.
@@ -82,11 +82,11 @@ fn located(arg: &Arg, text: &str, file: &SettingsFile) -> OsString {
     let is_path = is::<PathBuf>(arg)
         || number_or_file && text.parse::<f64>().is_err()
         || may_be_path && !number_or_file && looks_like_path();
-    // `-` is stdin or stdout; nothing is for the flag to refuse.
+    // `-` is stdin or stdout; the flag itself refuses an empty text.
     if is_path && !matches!(text, "" | "-") { there.into() } else { text.into() }
 }
 
-/// Has the flag's own parser look at a value.
+/// Checks a value with the flag's own parser.
 fn try_value(arg: &Arg, raw: &OsString) -> Result<(), String> {
     let mut probe = Arg::new(arg.get_id().clone())
         .long("value")

@@ -92,7 +92,6 @@ impl Default for Fusion {
 ///
 /// # Errors
 /// The features have no surgery path, or the anchors have another width.
-/// Features without a surgery path, or anchors of another width.
 pub fn fuse(adapted: &Tensor, level: &LevelFeatures, anchors: &Tensor, fusion: Fusion) -> Result<Tensor> {
     let similarity = sdp::similarity(std::slice::from_ref(level), anchors)?;
     let surgery = similarity.patches()?.affine(LOGIT_SCALE * fusion.share(), 0.5 * fusion.share())?;

@@ -23,7 +23,7 @@ use crate::cli::scorers::{ScorerOptions, Scorers};
 use crate::cli::stats;
 use crate::cli::stop::{self, EXIT_STOPPED};
 
-/// Exit code of a run that found an anomaly, if `--fail-on-anomaly` asks for one.
+/// Exit code of a run that found an anomaly, with `--fail-on-anomaly`.
 const EXIT_ANOMALY: u8 = 1;
 
 pub fn run(args: DetectArgs) -> Result<ExitCode> {
@@ -34,7 +34,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     found.listing.shard = args.many.shard;
     let tally = Tally::default();
     found.problems.iter().for_each(|problem| tally.problem(problem));
-    // Everything that can be wrong with names and folders is said before any work.
+    // All problems of names and folders are reported before any work.
     if let Some(out) = args.output_folder() {
         found.listing.keep_out(&out)?;
     }
@@ -46,7 +46,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     if count == 0 && !args.watching() {
         found.listing.iter().filter_map(Result::err).for_each(|problem| tally.problem(&problem.to_string()));
         if tally.counts().problems > 0 {
-            // A form that has a beginning has one without a picture, too.
+            // Formats with a header or brackets print them even without a picture.
             writer(&args, many).finish().map_err(|e| Error::io("write to", "stdout", e))?;
             return Ok(tally.exit_code(&args));
         }
@@ -114,7 +114,7 @@ impl Run<'_> {
                             looked.record.input.path
                         ));
                     }
-                    // A picture that cannot be read is reported; the others are finished.
+                    // An unreadable picture is reported; the others are finished.
                     tally.take(&looked.record, looked.old);
                     results.write(&looked)
                 })?;
@@ -136,7 +136,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The pictures, until a signal ends it; what cannot be searched is reported on the way.
+    /// The pictures, until a signal ends the run; problems of the search are reported.
     fn inputs<'a>(
         &'a self,
         stop: &'a AtomicBool,
@@ -157,18 +157,18 @@ impl Run<'_> {
     }
 }
 
-/// What came of the inputs so far.
+/// Counts of the results so far.
 #[derive(Default)]
 struct Tally(Mutex<Counts>);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     scored: usize,
-    /// Of those, from an earlier run.
+    /// Results of an earlier run.
     old: usize,
     anomalous: usize,
     failed: usize,
-    /// What could not even be listed.
+    /// Inputs that could not be listed.
     problems: usize,
     stopped: bool,
 }
@@ -235,7 +235,7 @@ fn cost(counts: &Counts, started: Instant) -> String {
     )
 }
 
-/// The output folder if only the kinds of files are named.
+/// The output folder if only the kinds of files are given.
 pub fn default_out() -> PathBuf {
     PathBuf::from("aaclip-out")
 }

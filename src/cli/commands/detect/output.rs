@@ -1,4 +1,4 @@
-//! Where the results of `aaclip detect` go: stdout, and the journal of an output folder.
+//! The outputs of `aaclip detect`: stdout, and the journal of an output folder.
 
 use std::io::StdoutLock;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ use crate::cli::args::detect::DetectArgs;
 pub struct Place {
     pub folder: PathBuf,
     artefacts: Vec<Artefact>,
-    /// The folder that relative paths in its journal start from, where it is not the current one.
+    /// The base folder of relative paths in its journal, if it is not the current folder.
     elsewhere: Option<PathBuf>,
 }
 
 impl Place {
-    /// The folder that the arguments ask for, if any; tries whether it can be written to.
+    /// The output folder in the arguments, if any, after checking that it can be written to.
     ///
     /// # Errors
-    /// It cannot.
+    /// It cannot be written to.
     pub fn open(args: &DetectArgs) -> Result<Option<Self>> {
         let Some(folder) = args.output_folder() else { return Ok(None) };
         if folder.exists() && !folder.is_dir() {
@@ -36,14 +36,14 @@ impl Place {
     /// Opens the journal of a run over many pictures.
     ///
     /// # Errors
-    /// Results of other settings; a folder that another process writes to.
+    /// The folder has results of other settings, or another process writes to it.
     pub fn journal(&mut self, args: &DetectArgs, mut settings: Provenance) -> Result<(RunResults, Finished)> {
         let names: Vec<&str> = self.artefacts.iter().map(|a| a.name()).collect();
         settings.set("save", names.join(","));
         settings.set("scale", format!("{:?}", args.scale));
         settings.set("hash", args.many.hash);
         let shard = args.many.shard;
-        // Before anything is removed: another run may use the folder.
+        // Locked before anything is removed, because another run may use the folder.
         let path = self.folder.join(RunResults::file_name(shard));
         let mut journal = RunResults::lock(&path)?;
         if args.many.restart {
@@ -59,7 +59,7 @@ impl Place {
         let has_results = !journal.is_empty()?;
         let started_in = manifest.claim(&self.folder, shard, has_results).inspect_err(|_| {
             if !has_results {
-                // Perhaps made just now.
+                // It may have been created just now.
                 let _ = std::fs::remove_file(&path);
             }
         })?;
@@ -68,10 +68,10 @@ impl Place {
         Ok(read)
     }
 
-    /// Makes sure that no picture of the run has the name of another one whose result is here.
+    /// Checks that no picture of the run has the same name as another picture with a result here.
     ///
     /// # Errors
-    /// The first that has.
+    /// Such a picture exists; the first is named.
     pub fn check(&self, listing: &Listing, finished: &Finished) -> Result<()> {
         if finished.is_empty() {
             return Ok(());
@@ -85,7 +85,7 @@ impl Place {
         Ok(())
     }
 
-    /// Whether every file that is wanted of a picture is there.
+    /// Whether all wanted files of a picture exist.
     fn has_files(&self, input: &Input) -> bool {
         let names = self.names(input);
         self.artefacts.iter().all(|&wanted| names.path(wanted).is_file())
@@ -95,7 +95,7 @@ impl Place {
         ArtefactNames { stem: self.folder.join(input.inside()) }
     }
 
-    /// A picture's path as the journal names it.
+    /// A picture's path as stored in the journal.
     fn kept_path(&self, path: &str) -> String {
         match &self.elsewhere {
             Some(here) if Path::new(path).is_relative() => here.join(path).to_string_lossy().into_owned(),
@@ -103,12 +103,12 @@ impl Place {
         }
     }
 
-    /// `a` as results on stdout name a file of this folder.
+    /// The path of a file in this folder as printed on stdout.
     fn shown(&self, file: &str) -> String {
         self.folder.join(file).to_string_lossy().into_owned()
     }
 
-    /// A file as the journal names it, so that the folder can be moved.
+    /// The path of a file as stored in the journal, so that the folder can be moved.
     fn kept(&self, file: &str) -> String {
         let inside = Path::new(file).strip_prefix(&self.folder);
         let inside = inside.map_or(file.into(), Path::to_string_lossy);
@@ -117,21 +117,21 @@ impl Place {
     }
 }
 
-/// Looks at one picture, unless `finished` has its result already.
+/// Scores one picture, unless `finished` already has its result.
 pub struct Looker<'a> {
     pub scorer: &'a Scorer,
     pub place: Option<&'a Place>,
     pub finished: Option<&'a Finished>,
 }
 
-/// What came of one picture.
+/// The result for one picture.
 pub struct Looked {
     pub record: Record,
-    /// From an earlier run.
+    /// Whether it is from an earlier run.
     pub old: bool,
-    /// The error, where it is one that every other picture will meet as well.
+    /// An error that will also occur for every other picture.
     pub hopeless: Option<Error>,
-    /// 16-bit values were clipped.
+    /// Whether 16-bit values were clipped.
     pub clipped: bool,
 }
 
@@ -139,7 +139,7 @@ impl Looker<'_> {
     pub fn look(&self, input: &Input) -> Looked {
         let name = PictureName { path: input.path.to_string_lossy().into_owned(), name: input.name() };
         if let Some(mut record) = self.finished.and_then(|finished| self.earlier(finished, input, &name)) {
-            // The same run may have been started from elsewhere.
+            // The run may have been started in another folder before.
             record.input.path = name.path;
             return Looked { record, old: true, hopeless: None, clipped: false };
         }
@@ -154,7 +154,7 @@ impl Looker<'_> {
     }
 
     fn earlier(&self, finished: &Finished, input: &Input, name: &PictureName) -> Option<Record> {
-        // What somebody removed is made again.
+        // Deleted files are written again.
         if !finished.has(&name.name) || !self.place.is_none_or(|place| place.has_files(input)) {
             return None;
         }
@@ -177,7 +177,7 @@ impl Looker<'_> {
     }
 }
 
-/// Everything results go to.
+/// The outputs of results.
 pub struct Results<'a> {
     pub stdout: RecordWriter<StdoutLock<'static>>,
     pub place: Option<&'a Place>,
@@ -186,10 +186,10 @@ pub struct Results<'a> {
 }
 
 impl Results<'_> {
-    /// Takes one result: into the journal if it is new, then to stdout.
+    /// Writes one result: to the journal if it is new, then to stdout.
     ///
     /// # Errors
-    /// A journal or an stdout that cannot be written.
+    /// The journal or stdout cannot be written.
     pub fn write(&mut self, looked: &Looked) -> Result<()> {
         let mut shown = looked.record.clone();
         if let (Some(place), Some((journal, before))) = (self.place, &mut self.journal) {
@@ -208,17 +208,17 @@ impl Results<'_> {
         self.stdout.write(&shown).map_err(|e| Error::io("write to", "stdout", e))
     }
 
-    /// Closes what is open.
+    /// Writes the end of the output.
     ///
     /// # Errors
-    /// As [`Results::write`].
+    /// Errors of [`Results::write`].
     pub fn finish(self) -> Result<()> {
         self.stdout.finish().map_err(|e| Error::io("write to", "stdout", e))?;
         self.journal.map_or(Ok(()), |(journal, _)| journal.finish())
     }
 }
 
-/// Why a picture has no score, with its path.
+/// The reason why a picture has no score, with its path.
 pub fn failure(record: &Record) -> Option<String> {
     match &record.outcome {
         Outcome::Scored(_) => None,

@@ -110,7 +110,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// What a run could not use: said as it is found, and kept for the reports.
+/// Unusable files: printed when found, and kept for the reports.
 #[derive(Default)]
 struct Problems(Vec<String>);
 
@@ -121,7 +121,7 @@ impl Problems {
     }
 }
 
-/// What the table is about.
+/// The facts above the table.
 #[derive(Serialize)]
 struct About<'a> {
     #[serde(flatten)]
@@ -137,7 +137,7 @@ fn dataset_name(data: &Dataset) -> String {
     format!("{name} ({})", data.layout.name())
 }
 
-/// Scores what has no result yet and tells how many pictures that were.
+/// Scores the pictures without a result and returns their number.
 fn look(
     data: &Dataset,
     detectors: &BTreeMap<String, Detector>,
@@ -187,7 +187,7 @@ fn look(
     Ok(scored)
 }
 
-/// The results whose masks are known, with their truths at the model's resolution.
+/// The results with known masks, with their ground truths at the model's resolution.
 fn truths<'a>(
     finished: &[(&Sample, &'a PictureResult)],
     detector: &Detector,

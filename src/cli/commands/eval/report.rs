@@ -1,4 +1,4 @@
-//! The page of an evaluation, and the pictures a detector was wrong about.
+//! The page of an evaluation, and the pictures with wrong verdicts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,16 +14,16 @@ use aaclip::{Detector, Error, Result, files};
 use image::{Rgb, RgbImage};
 use ndarray::Array2;
 
-/// Worst pictures of each kind on the page.
+/// Number of pictures of each kind on the page.
 const SHOWN: usize = 12;
 
 /// Longest side of a picture on the page, in pixels.
 const THUMBNAIL: u32 = 320;
 
-/// Colour of a true defect's border.
+/// Colour of the border of true defects.
 const TRUTH: Rgb<u8> = Rgb([0, 230, 160]);
 
-/// Everything the page is made from.
+/// The content of the page.
 pub struct Report<'a> {
     pub data: &'a Dataset,
     pub detectors: &'a BTreeMap<String, Detector>,
@@ -32,7 +32,7 @@ pub struct Report<'a> {
     pub compared: Option<&'a Compared<'a>>,
     pub problems: &'a [String],
     pub decoding: &'a DecodeOptions,
-    /// Where PRO ends.
+    /// Upper limit of the false-positive rate for PRO.
     pub pro_limit: f64,
 }
 
@@ -43,7 +43,7 @@ struct Judged<'a> {
     error: f32,
 }
 
-/// A picture with everything that is painted over it.
+/// A picture with its maps.
 struct Painted {
     rgb: RgbImage,
     /// At the model's resolution.
@@ -72,7 +72,7 @@ impl Judged<'_> {
 }
 
 impl Report<'_> {
-    /// All pictures of classes that have both labels, the worst error first.
+    /// All pictures of classes with both labels, the worst error first.
     fn judged(&self) -> Vec<Judged<'_>> {
         let thresholds: BTreeMap<&str, f32> = (self.table.classes().iter())
             .filter_map(|c| Some((c.class.as_str(), c.image.as_ref()?.f1_threshold)))
@@ -91,14 +91,14 @@ impl Report<'_> {
     /// Writes the page.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let manifest = self.store.manifest();
         let judged = self.judged();
         let mut worst = Vec::new();
         for mistake in [Mistake::FalsePositive, Mistake::FalseNegative] {
             let wrong = judged.iter().filter(|j| j.mistake() == Some(mistake)).take(SHOWN);
-            // A picture that has gone since it was scored is left out of the gallery, not of the figures.
+            // A picture that was deleted after scoring is missing on the page, but not in the figures.
             worst.extend(wrong.filter_map(|j| self.shown(j, mistake).ok()));
         }
         let mut facts: Vec<(String, String)> = vec![
@@ -149,7 +149,7 @@ impl Report<'_> {
         }
     }
 
-    /// A picture with everything that is painted over it.
+    /// A picture with its maps.
     fn picture(&self, judged: &Judged<'_>) -> Result<Painted> {
         let detector = self.detectors.get(&judged.sample.class);
         let detector = detector
@@ -199,7 +199,7 @@ impl Report<'_> {
     /// Writes files for the worst `top` pictures (0: all) into `folder`, numbered by error.
     ///
     /// # Errors
-    /// A file that cannot be written. A picture that cannot be read any more is passed over.
+    /// A file cannot be written. Pictures that cannot be read any more are skipped.
     pub fn save_pictures(
         &self,
         kinds: &[Artefact],
@@ -233,7 +233,7 @@ impl Report<'_> {
     }
 }
 
-/// The curves of a ranking, with PRO and its limit where there is one.
+/// The curves of a ranking, with PRO and its limit if available.
 fn curves(ranking: &Ranking, aupro: Option<(f64, f64)>) -> PageCurves {
     let percent = |v: f64| format!("{:.1}", 100.0 * v);
     let points = |f: fn(&aaclip::metrics::CurvePoint) -> (f64, f64)| ranking.curve.iter().map(f);

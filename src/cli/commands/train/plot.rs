@@ -10,7 +10,7 @@ use aaclip::{Error, Result, files};
 
 const TOTAL: &str = "total loss";
 
-/// Step and value, by the name of what was noted.
+/// Step and value, by the name of the recorded value.
 type Curves = BTreeMap<String, Vec<(f64, f64)>>;
 
 pub fn run(log: &Path, out: &Path) -> Result<ExitCode> {
@@ -19,7 +19,7 @@ pub fn run(log: &Path, out: &Path) -> Result<ExitCode> {
     for (number, line) in text.lines().enumerate() {
         let line: LogLine = match serde_json::from_str(line) {
             Ok(line) => line,
-            // The last line may be torn where a run was killed.
+            // The last line may be incomplete if a run was killed.
             Err(_) if number + 1 == text.lines().count() => break,
             Err(e) => {
                 return Err(Error::Setting(format!("{}: line {}: {e}", log.display(), number + 1)));

@@ -180,7 +180,6 @@ impl<'a> TextStage<'a> {
     /// The official code passes its attention the input in the order (token, batch, channel), but the module
     /// expects (batch, token, channel): for each token separately, the pictures of a batch attend to each
     /// other.
-    /// (batch, token, channel): the pictures of a batch attend to each other, for each token by itself.
     fn value_value(&self, images: &Tensor, levels: &[usize]) -> Result<Vec<Tensor>> {
         self.vision.check_levels(levels)?;
         let mut x = self.vision.embed(images)?;
