@@ -36,7 +36,7 @@ pub fn try_folder(folder: &Path) -> io::Result<()> {
     temporary_beside(folder).map(drop)
 }
 
-/// A file in `folder` that goes away unless it is given a name.
+/// A temporary file in `folder`, deleted on drop unless it is persisted.
 ///
 /// # Errors
 /// Any error of the file system.

@@ -13,10 +13,10 @@ use crate::files::path_of_bytes;
 use crate::output::Record;
 use crate::{PictureName, Source};
 
-/// Characters that the answer to a bad request repeats of its line.
+/// Number of characters of a bad request's line in its answer.
 const SHOWN: usize = 200;
 
-/// The asker's name for a request: any JSON. It comes back as it was written: no number is rounded, no string decoded.
+/// The id of a request: any JSON. It is returned unchanged: numbers are not rounded, strings are not decoded.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct RequestId(Box<RawValue>);

@@ -70,7 +70,7 @@ pub struct AnchorRequest<'a> {
     pub activation: Activation,
     /// How sentences become vectors.
     pub encoder: &'a dyn SentenceEncoder,
-    /// Which literal strings stand for the start and end token.
+    /// The literal strings that mean the start and end token.
     pub special: SpecialTokens,
     /// Whether encoding shows its progress.
     pub progress: Progress,

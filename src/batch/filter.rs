@@ -29,7 +29,7 @@ impl Filter {
     /// Takes names that match a pattern of `include`, if there are any, and no pattern of `exclude`.
     ///
     /// # Errors
-    /// A pattern with a mistake.
+    /// A pattern is invalid.
     pub fn new(include: &[String], exclude: &[String]) -> Result<Self, BatchError> {
         let said = include.iter().map(|p| format!("--include {p}"));
         let said = said.chain(exclude.iter().map(|p| format!("--exclude {p}"))).collect();

@@ -51,8 +51,8 @@ pub enum Root {
     Files(Vec<Input>),
 }
 
-/// The pictures of a run. Every iteration searches the folders again, one at a time: only the names of one folder are in
-/// memory.
+/// The pictures of a run. Every iteration searches the folders again, one at a time, so that only the names
+/// of one folder are in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
     /// Folders and files, in this order.

@@ -83,7 +83,7 @@ impl Manifest {
     /// Reads the manifest of a run; `None` if there is no such file.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not a manifest of this schema.
+    /// The file cannot be read, or is not a manifest of this schema.
     pub fn read(path: &Path) -> Result<Option<Self>, JournalError> {
         match read_manifest::<Self>(path)? {
             Some(there) if there.schema != SCHEMA_VERSION => {

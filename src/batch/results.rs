@@ -53,8 +53,8 @@ impl RunResults {
         Shard::file_name(shard, "results", "jsonl")
     }
 
-    /// Which part of a run a file of this name has the results of (`Some(None)`: of all of it); `None` for any
-    /// other file.
+    /// The part of a run whose results are in a file of this name (`Some(None)`: of a whole run); `None` for
+    /// any other file.
     pub fn part_of(file_name: &str) -> Option<Option<Shard>> {
         Shard::of_file(file_name, "results", "jsonl")
     }

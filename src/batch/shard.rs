@@ -36,8 +36,7 @@ impl Shard {
         part.map_or_else(|| format!("{kind}.{ending}"), |part| format!("{kind}-{part}.{ending}"))
     }
 
-    /// Which part such a file is of (`Some(None)`: of a run that is not split); `None` for any other
-    /// file.
+    /// The part of such a file (`Some(None)`: of a whole run); `None` for any other file.
     pub(super) fn of_file(name: &str, kind: &str, ending: &str) -> Option<Option<Self>> {
         let rest = name.strip_prefix(kind)?.strip_suffix(ending)?.strip_suffix('.')?;
         if rest.is_empty() {

@@ -274,7 +274,7 @@ impl Iterator for Watch<'_> {
     }
 }
 
-/// Whether a file was written so lately that more may follow.
+/// Whether a file was written so recently that more may follow.
 fn is_young(path: &Path) -> bool {
     let modified = std::fs::metadata(path).and_then(|about| about.modified());
     // A time in the future comes from another clock and means nothing.

@@ -10,14 +10,14 @@ use aaclip::lines::{Line, Lines};
 /// Longest line accepted in a list of paths.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// The pictures that the arguments name, and the arguments that name none.
+/// The pictures in the arguments, and the arguments without pictures.
 #[derive(Debug, Default)]
 pub struct Inputs {
     pub listing: Listing,
     pub problems: Vec<String>,
 }
 
-/// Whether the arguments can name more than one picture.
+/// Whether the arguments can mean more than one picture.
 pub fn many(arguments: &[PathBuf]) -> bool {
     match arguments {
         [one] => one.as_os_str() == "-" || one.is_dir() || (is_pattern(one) && !one.exists()),

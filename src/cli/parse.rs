@@ -80,7 +80,7 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
     }
 }
 
-/// Says on stderr which flags of a message come from the settings file, not from the command line.
+/// Prints on stderr which flags of a message come from the settings file instead of the command line.
 pub fn explain(message: &str, applied: &[Applied]) {
     for setting in applied.iter().filter(|s| !s.arguments.is_empty()) {
         if message.contains(&format!("--{}", setting.flag)) || names_file(message, setting) {

@@ -35,7 +35,7 @@ fn check_sample(sample: &Sample, options: &DecodeOptions) -> Vec<Problem> {
         problems.push(problem(ProblemKind::UnreadablePicture, &sample.path, reason(e, &sample.path)));
     }
     let Mask::File(path) = &sample.mask else { return problems };
-    // The numbers of 16-bit masks are small: the high byte would lose them.
+    // The values of 16-bit masks are small: the high byte would lose them.
     let mask = match decode(path, &DecodeOptions { gray16: Gray16::Clip, ..*options }) {
         Ok(mask) => mask,
         Err(e) => {

@@ -30,7 +30,7 @@ pub enum DatasetError {
     /// The requested layout does not match.
     #[error("{path} is not in the layout {1}: expected {expected}", path = .0.display(), expected = .1.expects())]
     WrongLayout(PathBuf, Layout),
-    /// The layout fits, but there is no picture.
+    /// The layout matches, but there is no picture.
     #[error("{} (layout {layout}) has no test picture: expected {}{because}", path.display(), layout.expects())]
     NoPictures {
         /// The given path.

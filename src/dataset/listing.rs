@@ -20,7 +20,8 @@ pub(super) fn is_file(root: &Path) -> Result<bool, DatasetError> {
     }
 }
 
-/// The content of a folder, without hidden names. One level: a link that leads back up cannot make this endless.
+/// The content of a folder, without hidden names. Only one level, so that circular links cannot make it
+/// endless.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     /// Folders and links to folders, sorted.
@@ -92,8 +93,8 @@ pub(super) fn folder_name(folder: &Path) -> String {
     if whole.is_empty() { "object".to_owned() } else { whole }
 }
 
-/// A path that a file gives for another one below its folder, in parts; `None` if it is empty, absolute or leads
-/// out. `\` separates too: some files were written on Windows.
+/// The parts of a path in a metadata file; `None` if it is empty, absolute or leads out of the file's folder.
+/// `\` separates too, because some files were written on Windows.
 pub(super) fn inside(text: &str) -> Option<Vec<String>> {
     let text = text.replace('\\', "/");
     let drive = text.as_bytes().get(1) == Some(&b':');

@@ -42,7 +42,7 @@ pub enum Label {
     Anomalous,
 }
 
-/// Where the defects of a picture are marked. Every sample that is not 0 is defect.
+/// The defects of a picture. Every sample that is not 0 is defective.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Mask {
     /// A normal picture: the mask is zero and no file is read.
@@ -65,7 +65,7 @@ pub struct Sample {
     pub name: String,
     /// Normal or anomalous.
     pub label: Label,
-    /// The folder that tells the kind of defect: "good", "broken"; without such folders, "good" or a word for
+    /// The folder that names the kind of defect: "good", "broken"; without such folders, "good" or a word for
     /// the defect.
     pub kind: String,
     /// The defects.
@@ -93,8 +93,8 @@ impl Dataset {
     /// ignored.
     ///
     /// # Errors
-    /// A root that does not exist, has no known layout or not the one given, or has no picture; a metadata file
-    /// that is too large or not what its ending says; a folder that cannot be listed.
+    /// `root` does not exist, has no known layout or not the given one, or has no picture; a metadata file is
+    /// too large or invalid; a folder cannot be listed.
     pub fn open(root: &Path, layout: Option<Layout>) -> Result<Self, DatasetError> {
         let is_file = listing::is_file(root)?;
         let layout = match layout {

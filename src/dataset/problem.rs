@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::output::printable;
 
-/// What is wrong with a file of a data set. [`fmt::Display`] gives one line that names the file.
+/// A problem of one file of a data set. [`fmt::Display`] gives one line with the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
     /// The file or folder; serialised as text.

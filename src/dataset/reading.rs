@@ -213,7 +213,7 @@ impl Reading {
     /// # Errors
     /// There is no picture.
     pub fn finish(mut self, layout: Layout, given: &Path) -> Result<Dataset, DatasetError> {
-        // A layout that did not settle has masks if any sample has one.
+        // A layout that was not settled has masks if any sample has one.
         let has_masks = self.samples.iter().any(|s| matches!(s.mask, Mask::File(_)));
         self.settle_masks(has_masks);
         if self.samples.is_empty() {
@@ -235,7 +235,7 @@ impl Reading {
     }
 }
 
-/// The folder of a picture, if its name says more than that pictures are in it.
+/// The folder of a picture, if its name describes a kind.
 fn kind_of(parts: &[String], label: Label) -> String {
     const NO_KIND: [&str; 4] = ["img", "image", "images", "test"];
     match parts {

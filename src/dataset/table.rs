@@ -36,7 +36,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The next row, and which line it is; lines that are not rows are problems of the data set.
+    /// The next row and its line number; lines that are not rows are problems of the data set.
     ///
     /// # Errors
     /// Errors of [`Reading::bad_line`].

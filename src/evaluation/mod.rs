@@ -1,7 +1,7 @@
 //! Evaluation on labelled pictures: results that survive an interruption, the references' rules, tables.
 //!
-//! [`Store`] keeps what a detector found, picture by picture; [`evaluate`] turns the results of a class into figures;
-//! [`Table`] puts classes together and [`Published`] has the papers' figures to compare with.
+//! [`Store`] keeps a detector's results for each picture; [`evaluate`] computes the figures of a class; [`Table`]
+//! combines classes, and [`Published`] has the papers' figures for comparison.
 
 mod class;
 mod error;

@@ -195,7 +195,7 @@ struct Document<'a, A> {
     mean: BTreeMap<&'static str, Option<f64>>,
 }
 
-/// A figure in percent with one decimal, as the papers print it; `-` if it is missing.
+/// A figure in percent with one decimal, as in the papers; `-` if it is missing.
 pub(super) fn percent(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |v| format!("{:.1}", v * 100.0))
 }

@@ -70,7 +70,7 @@ impl Serialize for Rounded {
             return serializer.serialize_f64(self.0);
         }
         let rounded = (self.0 * 1e4).round() / 1e4;
-        // Whole numbers without their ".0".
+        // Whole numbers are written without ".0".
         if rounded.fract() == 0.0 {
             serializer.serialize_i64(rounded as i64)
         } else {

@@ -15,7 +15,7 @@ pub enum GalleryError {
         .0.display()
     )]
     NothingFinished(PathBuf),
-    /// A name that another kind of file may have.
+    /// The name of the page does not end in `.html`.
     #[error("the page cannot be written to {}: its name must end in .html", .0.display())]
     PageName(PathBuf),
 }

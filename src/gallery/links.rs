@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::files;
 
-/// Finds the relative way from one folder to files.
+/// Finds relative paths from one folder to files.
 pub(super) struct Links {
     from: PathBuf,
     /// Folders in their canonical form; `None` if a folder does not exist.
@@ -23,8 +23,8 @@ impl Links {
         Ok(Self { from: folder.canonicalize()?, folders: HashMap::new() })
     }
 
-    /// The way to `file`, with `/` and not yet escaped; `None` if no relative way exists (another drive) or
-    /// its text would not be UTF-8.
+    /// The path to `file`, with `/` and not yet escaped; `None` if there is no relative path (another drive)
+    /// or it is not UTF-8.
     pub(super) fn to(&mut self, file: &Path) -> Option<String> {
         let folder = files::folder_of(file);
         if !self.folders.contains_key(folder) {

@@ -1,9 +1,9 @@
 //! The results of a folder as a gallery: one HTML page, with thumbnails in a folder beside it.
 //!
-//! [`DetectRun::read`] reads what `aaclip detect FOLDER -o OUT` wrote, [`Gallery::write`] makes the page of it. The
-//! page has the records in a compact form, its style and its script, and asks no network for anything (a content
-//! security policy keeps it to files). Pictures are thumbnails that load as they come into view, and the files of the
-//! run where those can be reached from the page.
+//! [`DetectRun::read`] reads the output of `aaclip detect FOLDER -o OUT`, [`Gallery::write`] writes its page.
+//! The page contains the records in a compact form, its style and its script, and uses no network (a content
+//! security policy restricts it to files). Pictures are thumbnails, loaded when they become visible, and the
+//! files of the run where the page can reach them.
 //!
 //! Names and paths in records are untrusted: on the page they are text, and only the page's file and its
 //! folder of thumbnails are written.
@@ -36,7 +36,7 @@ pub struct Gallery {
     pub title: Option<String>,
     /// Longest side of a thumbnail, in pixels; at least 1.
     pub thumbnail: u32,
-    /// Most pictures on the page: the highest scores. The others are counted in its figures.
+    /// Largest number of pictures on the page: those with the highest scores. The others are only counted.
     pub most: usize,
     /// Limits for decoding pictures.
     pub decoding: DecodeOptions,
@@ -82,8 +82,8 @@ impl Gallery {
     /// Writes the page and the missing or outdated thumbnails; deletes unused thumbnails.
     ///
     /// # Errors
-    /// A page whose name does not end in `.html`, or a file or folder that cannot be written. Pictures that are
-    /// gone or damaged are not an error: they are shown by their overlay, or by their figures alone.
+    /// The page's name does not end in `.html`, or a file or folder cannot be written. Missing or damaged
+    /// pictures are not an error: they are shown by their overlay, or by their figures alone.
     pub fn write(&self, run: &DetectRun, progress: Progress) -> Result<GallerySummary> {
         let name = self.page.file_name().and_then(|n| n.to_str());
         let stem = name

@@ -47,7 +47,7 @@ impl ShownPicture {
         picture
     }
 
-    /// The picture's name as text. Unique in the folder, unless file names are not Unicode.
+    /// The picture's name as text. Unique in the folder if file names are UTF-8.
     pub fn name(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.key())
     }

@@ -72,8 +72,8 @@ impl<'a> ThumbFolder<'a> {
         Ok(Self { folder, present, side, decoding })
     }
 
-    /// Makes the missing ones, several at a time; each thread has one decoded picture in memory. The result is in the
-    /// order of `pictures`, whose files are in `run`.
+    /// Makes missing thumbnails in parallel; each thread has one decoded picture in memory. The result is in
+    /// the order of `pictures`, whose files are in `run`.
     ///
     /// # Errors
     /// A thumbnail cannot be written. Unreadable pictures have no thumbnail.

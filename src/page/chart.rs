@@ -44,7 +44,7 @@ impl Axis {
         Self::steps(label, most, 1.0, 0)
     }
 
-    /// From 0 to `most` units or a little more, with `digits` decimals.
+    /// From 0 to at least `most` units, with `digits` decimals.
     fn steps(label: &'static str, most: usize, unit: f64, digits: usize) -> Self {
         let step = round_step(most.max(1));
         let steps = most.max(1).div_ceil(step);

@@ -49,7 +49,7 @@ fn cell(cells: &[String], column: usize) -> &str {
     cells.get(column).map_or("", String::as_str)
 }
 
-/// A column of figures: its cells are numbers, or say that a figure is missing.
+/// Whether a column has figures: its cells are numbers or mark missing figures.
 fn is_numeric(table: &PageTable, column: usize) -> bool {
     let mut cells = table.rows.iter().map(|row| cell(row, column).trim());
     column > 0

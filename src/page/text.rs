@@ -1,10 +1,10 @@
-//! Text from outside, made safe for a page.
+//! Escapes untrusted text for a page.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::Render;
 
-/// Text from a user, a folder or a file: escaped, and without the control characters that neither HTML nor
-/// XML allows (a file name may have any of them); each becomes U+FFFD.
+/// Text from a user, a folder or a file: escaped, with U+FFFD for every control character that HTML and XML
+/// do not allow (file names may have any of them).
 pub(crate) struct Text<'a>(pub &'a str);
 
 impl Render for Text<'_> {

@@ -122,7 +122,7 @@ fn failed(e: prometheus::Error) -> Error {
     Error::Setting(format!("the metrics cannot be counted: {e}"))
 }
 
-/// Resident memory of the process; `None` where the system does not say.
+/// Resident memory of the process; `None` if the system does not report it.
 fn resident_bytes() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;

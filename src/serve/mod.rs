@@ -100,7 +100,7 @@ impl Default for ServeSettings {
     }
 }
 
-/// A server that has its address but does not answer yet.
+/// A server bound to its address, before it answers.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -173,8 +173,8 @@ impl Server {
                 connection::serve(listener, routes::router(app), &settings, &metrics.connections, stop).await;
                 Ok(())
             });
-            // Requests that still wait have waited as long as the settings allow. With the runtime goes the last sender
-            // of jobs, and the workers end after the picture they are at.
+            // Remaining requests have waited as long as the settings allow. Dropping the runtime drops the
+            // last sender of jobs, and the workers end after their current picture.
             stopping.store(true, Ordering::Relaxed);
             runtime.shutdown_timeout(Duration::from_millis(200));
             served

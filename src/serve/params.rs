@@ -100,7 +100,7 @@ impl Params {
         Ok(())
     }
 
-    /// The meaning of all parameters. An empty text counts as not given, and so does a class of spaces.
+    /// The options from all parameters. An empty text counts as not given, and so does a class of spaces.
     pub fn wanted(self, headers: &HeaderMap) -> Result<Wanted, Refusal> {
         let given = |text: Option<String>| text.filter(|t| !t.is_empty());
         let trimmed = |text: Option<String>| given(text.map(|t| t.trim().to_owned()));

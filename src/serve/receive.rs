@@ -49,7 +49,7 @@ pub async fn receive(request: Request, upload: &Upload, max_body: usize) -> Resu
     Ok(Ask { image, wanted: params.wanted(&headers)? })
 }
 
-/// Whether a query is UTF-8 once its `%XX` are bytes. A parser of forms replaces bytes that are not.
+/// Whether a query is UTF-8 after its `%XX` are decoded. Parsers of forms replace invalid bytes.
 fn is_utf8(query: &str) -> bool {
     let digit = |at: usize| char::from(*query.as_bytes().get(at)?).to_digit(16);
     let (mut bytes, mut at) = (Vec::with_capacity(query.len()), 0);

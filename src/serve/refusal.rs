@@ -51,7 +51,7 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping")
     }
 
-    /// A failure that only the operator should know about.
+    /// A failure with details only for the operator.
     pub fn internal() -> Self {
         let message = "the server failed on this request; its log says why";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)

@@ -26,7 +26,7 @@ use crate::output::SCHEMA_VERSION;
 /// The description of the routes; the version is inserted on request.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
-/// How long the rest of a refused request is read.
+/// Time limit for reading the rest of a refused request.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The server's facts for `GET /healthz`.
@@ -130,7 +130,7 @@ async fn through(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     response
 }
 
-/// Headers of every answer that does not have its own: for the client alone, of the stated type, running nothing.
+/// Default headers of every answer: not stored, type not guessed, no loading or running of anything.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -1,7 +1,7 @@
 //! The body of a request: counted, limited, and read to its end even if the request is refused.
 //!
-//! A server that answers and closes while the client still sends makes the client's system throw the answer away. So
-//! the rest of a refused request is read, thrown away, and only then answered, within limits.
+//! If a server answers and closes while the client still sends, the client's system discards the answer. So
+//! the rest of a refused request is read and discarded before the answer, within limits.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,7 +22,7 @@ struct State {
     left: usize,
     /// More bytes came than allowed.
     over: bool,
-    /// No part of it was read yet.
+    /// No part of it has been read.
     untouched: bool,
     /// It has been read completely.
     ended: bool,

@@ -72,13 +72,13 @@ pub struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Scores until the last sender of pictures is gone.
+    /// Scores pictures until all senders are dropped.
     pub fn work(&self) {
         loop {
             let next = self.jobs.lock().unwrap_or_else(|e| e.into_inner()).recv();
             let Ok(Job { ask, reply, place, queued }) = next else { return };
             self.metrics.queued.dec();
-            // The client went away.
+            // The client disconnected.
             if self.stopping.load(Ordering::Relaxed) || reply.is_closed() {
                 continue;
             }

@@ -68,7 +68,7 @@ pub enum ColorName {
 }
 
 impl ColorName {
-    /// Applies it to everything that is printed from now on.
+    /// Applies the choice to all further output.
     pub fn choose(self) {
         let choice = match self {
             Self::Auto => anstream::ColorChoice::Auto,

@@ -83,7 +83,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A picture with its class in the prompts, and whether it is damaged.
+/// A picture with its class text and its label.
 struct Known {
     path: PathBuf,
     class: ClassName,
@@ -91,7 +91,7 @@ struct Known {
 }
 
 pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
-    // Before an hour of work rather than after it.
+    // Checked before an hour of work, not after it.
     files::try_folder(files::folder_of(&args.out)).map_err(|e| Error::io("write", &args.out, e))?;
     let opened = args.detector.builder(messages::progress())?.open()?;
     messages::note(|| opened.summary());

@@ -98,7 +98,7 @@ fn render(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     if subcommands(command).next().is_some() {
         man.render_subcommands_section(page)?;
     }
-    // The text behind the help keeps its lines: clap_mangen would fill them into paragraphs.
+    // The text after the help keeps its lines; clap_mangen would fill them into paragraphs.
     let after = command.get_after_long_help().or(command.get_after_help());
     after.map_or(Ok(()), |text| sections(&text.to_string(), page))
 }

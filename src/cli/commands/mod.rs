@@ -52,7 +52,7 @@ impl Command {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// The error that ends it.
+    /// An error ended it.
     pub fn run(self, global: &Global, applied: &[Applied]) -> Result<ExitCode> {
         match self {
             Self::Detect(args) => detect::run(*args),

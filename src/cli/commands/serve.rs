@@ -98,7 +98,7 @@ pub struct ServeArgs {
 
 /// More workers only need memory.
 const MOST_WORKERS: u64 = 256;
-/// More waiting requests than this would time out.
+/// More waiting requests would time out.
 const LONGEST_QUEUE: u64 = 100_000;
 /// More connections than systems allow a process.
 const MOST_CONNECTIONS: u64 = 1_000_000;
@@ -110,7 +110,7 @@ fn parse_address(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name as in a `Host` header, without the port.
+/// A name in the form of a `Host` header, without the port.
 fn parse_host(text: &str) -> Result<String, String> {
     let expected =
         |problem: &str| Err(format!("{problem}: expected a host's name alone, such as scores.example"));
@@ -166,7 +166,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let progress = messages::progress();
     let scorers = Scorers::open(&args.scoring, options, progress)?;
     scorers.default_class()?;
-    // Classes of requests are remembered in memory, not on disk.
+    // The classes of requests are kept in memory, not on disk.
     scorers.write_no_cache();
     let stop = Arc::new(Notify::new());
     let notify = Arc::clone(&stop);

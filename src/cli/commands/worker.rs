@@ -78,7 +78,7 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every answer must be read: a reader that went away is an error here.
+/// Every answer must be read, so a closed pipe is an error here.
 fn stdout(error: io::Error) -> Error {
     let error = match error.kind() {
         io::ErrorKind::BrokenPipe => {

@@ -1,8 +1,8 @@
 //! The settings file: the user's `aaclip.toml`, or the file given by `--config`, with flag names as keys.
 //!
-//! The file is checked as a whole against the command line's own definition ([`check`]), for any command. Its
-//! settings for that command are then put among the arguments ([`apply`]), for every flag that neither the command line
-//! nor the environment gives: one set of parsers, defaults and rules applies to both.
+//! The whole file is checked against the definition of the command line ([`check`]). The settings for the
+//! current command are then inserted into the arguments ([`apply`]), for every flag that neither the command
+//! line nor the environment gives: one set of parsers, defaults and rules applies to both.
 
 mod apply;
 mod check;

@@ -67,8 +67,8 @@ fn placeholder(arg: &Arg) -> String {
 
 /// A path in a file is relative to the file's folder.
 ///
-/// Where a flag takes a name or a path, what begins with a dot is a path, and so is what has a dot or a slash in it
-/// and exists there: `my.toml`, but not `ViT-L/14@336`.
+/// If a flag takes a name or a path, a text that begins with a dot is a path, and so is a text with a dot or
+/// a slash that exists there: `my.toml`, but not `ViT-L/14@336`.
 fn located(arg: &Arg, text: &str, file: &SettingsFile) -> OsString {
     let names = arg.get_value_names().unwrap_or_default();
     let may_be_path =
@@ -77,7 +77,7 @@ fn located(arg: &Arg, text: &str, file: &SettingsFile) -> OsString {
     let looks_like_path = || {
         text.starts_with("./") || text.starts_with("../") || text.contains(['/', '\\', '.']) && there.exists()
     };
-    // A flag that takes a number or a file takes a text that is not a number as a file.
+    // A flag for a number or a file takes a text that is not a number as a file.
     let number_or_file = names.iter().any(|n| n == "X|FILE");
     let is_path = is::<PathBuf>(arg)
         || number_or_file && text.parse::<f64>().is_err()

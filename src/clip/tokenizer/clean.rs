@@ -21,18 +21,18 @@ pub(super) fn clean(text: &str) -> String {
     words.to_lowercase()
 }
 
-/// Repairs of repairs, at most: text is rarely damaged twice.
+/// Largest number of repeated repairs: text is rarely damaged twice.
 const MOST_ROUNDS: usize = 16;
 
 /// Repairs mojibake, entities, quotes, ligatures, widths, control characters and composition, until nothing changes.
 ///
-/// Printable ASCII without entities, which all built-in prompts are, passes unchanged and is not looked at.
+/// Printable ASCII without entities, such as all built-in prompts, is returned unchanged without a search.
 fn repair(text: &str) -> String {
     let mut text = text.to_owned();
     if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'&') {
         return text;
     }
-    // In markup entities are meant.
+    // In markup, entities are intended.
     let is_markup = text.contains('<');
     for _ in 0..MOST_ROUNDS {
         let unescaped = if is_markup { Cow::Borrowed(&*text) } else { htmlize::unescape(&*text) };
@@ -45,7 +45,8 @@ fn repair(text: &str) -> String {
     text
 }
 
-/// Replaces what is only another form of a character, and removes what has none. Line breaks become white space later.
+/// Replaces variant forms of characters, and removes characters without a plain form. Line breaks become white space
+/// later.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars();
@@ -68,7 +69,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// What follows a colour or cursor sequence of a terminal, whose escape character was taken.
+/// The text after a terminal's colour or cursor sequence, whose escape character was already consumed.
 fn after_terminal_sequence(escaped: Chars<'_>) -> Chars<'_> {
     let mut rest = escaped.clone();
     if rest.next() != Some('[') {
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!(clean("\u{1b}[1;31mRed\u{1b}[0m"), "red");
     }
 
-    /// What ftfy 6.3.1 makes of them.
+    /// The results of ftfy 6.3.1.
     #[test]
     fn other_forms_of_characters() {
         for (text, expected) in [

@@ -35,9 +35,9 @@ pub enum TrainedError {
         /// The tensor.
         tensor: String,
         /// The shape this model needs.
-        expected: Vec<usize>,
+        expected: Box<[usize]>,
         /// The shape in the file.
-        found: Vec<usize>,
+        found: Box<[usize]>,
         /// The model of the adapters, as far as known.
         made_for: String,
         /// The width of that model's image tower, if known.

@@ -252,8 +252,8 @@ impl Trained {
             return Err(TrainedError::OtherModel {
                 path: self.path.clone(),
                 tensor: name.to_owned(),
-                expected: expected.to_vec(),
-                found: shape.clone(),
+                expected: expected.into(),
+                found: shape[..].into(),
                 made_for: self.made_for(),
                 image_width: self.shapes().iter().find(|(n, _)| *n == "image_width").map(|(_, width)| *width),
             }

@@ -112,7 +112,7 @@ impl Place {
     fn kept(&self, file: &str) -> String {
         let inside = Path::new(file).strip_prefix(&self.folder);
         let inside = inside.map_or(file.into(), Path::to_string_lossy);
-        // On Windows it separates folders; elsewhere it is part of a name.
+        // On Windows a backslash separates folders; elsewhere it is part of a name.
         if cfg!(windows) { inside.replace('\\', "/") } else { inside.into_owned() }
     }
 }
@@ -181,7 +181,7 @@ impl Looker<'_> {
 pub struct Results<'a> {
     pub stdout: RecordWriter<StdoutLock<'static>>,
     pub place: Option<&'a Place>,
-    /// The journal, and its results at the beginning.
+    /// The journal, and the results it had at the start.
     pub journal: Option<(RunResults, &'a Finished)>,
 }
 

@@ -23,7 +23,7 @@ pub fn processor() -> String {
     )
 }
 
-/// How many threads compute, and why; `asked`: `--threads` or a settings file gave the number.
+/// The number of threads, and its source; `asked`: `--threads` or a settings file gave the number.
 pub fn threads(applied: &[Applied], asked: bool) -> String {
     let file = applied.iter().find(|s| s.flag == "threads").map(|s| s.origin.as_str());
     let environment = std::env::var("RAYON_NUM_THREADS").ok().and_then(|v| v.parse::<usize>().ok());
@@ -36,7 +36,7 @@ pub fn threads(applied: &[Applied], asked: bool) -> String {
     format!("{}: {why}", rayon::current_num_threads())
 }
 
-/// `None` where the system does not say.
+/// `None` if the system does not report it.
 pub fn memory() -> Option<String> {
     let about = std::fs::read_to_string("/proc/meminfo").ok()?;
     let mb = |name: &str| -> Option<u64> {
@@ -46,7 +46,7 @@ pub fn memory() -> Option<String> {
     Some(format!("{} MB, {} MB of it free", mb("MemTotal:")?, mb("MemAvailable:")?))
 }
 
-/// The devices that `--device` can name.
+/// The devices for `--device`.
 pub fn devices() -> Vec<String> {
     let line = |name: &str, choice: DeviceChoice| {
         let problem = choice.open().err().map(|e| e.to_string());
@@ -55,7 +55,7 @@ pub fn devices() -> Vec<String> {
     let mut lines = vec![line("cpu", DeviceChoice::Cpu).0];
     for n in 0..16 {
         let (gpu, usable) = line(&format!("cuda:{n}"), DeviceChoice::Cuda(n));
-        // The first says why it cannot be used; the one after the last does not exist.
+        // The first error is reported; the first number after the last GPU fails.
         if usable || n == 0 {
             lines.push(gpu);
         }
@@ -67,7 +67,7 @@ pub fn devices() -> Vec<String> {
     lines
 }
 
-/// Why a run without `--model` takes the model it takes.
+/// The reason for the model used without `--model`.
 pub fn why_default(is_builtin: bool) -> &'static str {
     if is_builtin {
         "comes with the program; no model of `aaclip models list` is here"
@@ -77,7 +77,7 @@ pub fn why_default(is_builtin: bool) -> &'static str {
 }
 
 impl Report {
-    /// The models, best first, and the caches. Nothing is fetched.
+    /// The models, best first, and the caches. Nothing is downloaded.
     pub fn storage(&mut self) {
         let hub = self.or_problem(Hub::from_env().map_err(Into::into));
         let registry = self.or_problem(Registry::load().map_err(Into::into));
@@ -113,17 +113,17 @@ impl Report {
     }
 }
 
-/// Files that are counted, at most: the answer should come at once.
+/// Largest number of counted files, so that the answer is fast.
 const MOST_FILES: usize = 50_000;
 
 /// A folder with the size of its files, and whether it can be written to.
 fn folder(path: &Path) -> String {
-    // Links are not followed: the hub's cache has every file once, and links to it.
+    // Links are not followed, because the hub's cache has every file once, with links to it.
     let files = walkdir::WalkDir::new(path).into_iter().take(MOST_FILES).flatten();
     let bytes: u64 = files.filter_map(|f| f.metadata().ok().filter(|m| m.is_file()).map(|m| m.len())).sum();
     let size =
         if path.is_dir() { format!("{:.3} MB", bytes as f64 / 1e6) } else { "does not exist yet".to_owned() };
-    // One that is missing is made in the nearest folder that exists.
+    // A missing folder would be created in the nearest existing folder.
     let nearest = path.ancestors().find(|p| p.symlink_metadata().is_ok());
     let writable = nearest.is_some_and(|p| files::temporary_beside(p).is_ok());
     format!("{}: {size}{}", path.display(), if writable { "" } else { ", cannot be written to" })

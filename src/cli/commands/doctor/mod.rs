@@ -46,13 +46,13 @@ pub struct DoctorArgs {
     format: AnswerName,
 }
 
-/// What was found: sections of lines, as a person reads them.
+/// The result: sections of lines for the user.
 #[derive(Default)]
 struct Report {
     sections: Vec<(&'static str, Vec<String>)>,
-    /// What is worth knowing and stops nothing.
+    /// Remarks that prevent nothing.
     notes: Vec<String>,
-    /// What makes `detect` fail.
+    /// Problems that make `detect` fail.
     problems: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ pub fn run(args: DoctorArgs, global: &Global, applied: &[Applied]) -> Result<Exi
     Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
 }
 
-/// A name, and its lines below each other.
+/// A name with its lines below each other.
 fn text(sections: &[(&str, Vec<String>)]) -> String {
     let none = ["none".to_owned()];
     let mut out = String::new();
@@ -134,14 +134,14 @@ impl Report {
             Ok(found) => return Some(found),
             Err(e) => e.to_string(),
         };
-        // A settings file that cannot be used is met more than once.
+        // An invalid settings file is reported more than once.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
         None
     }
 
-    /// Does what `detect` does before its first picture; says what it would use, and why.
+    /// Does the same as `detect` before its first picture; reports its choices and the reasons.
     fn detect(&mut self, selection: &Selection) {
         let opened = detect_args(&[], selection).and_then(|args| {
             args.check()?;
@@ -179,7 +179,7 @@ impl Report {
         self.add("detect", lines);
     }
 
-    /// A generated picture through the built-in model, on the processor and without a cache.
+    /// Scores a generated picture with the built-in model, on the CPU and without a cache.
     fn trial(&mut self) {
         let started = Instant::now();
         let scored = || -> Result<_> {
@@ -214,7 +214,7 @@ impl Report {
 /// The score of [`picture`].
 const EXPECTED: f32 = 0.26363;
 
-/// Sums are made in another order on other processors; a fault moves the score by far more.
+/// The order of sums differs between processors; a bug changes the score by far more.
 const TOLERANCE: f32 = 2e-3;
 
 /// The arguments of `aaclip detect PICTURE` with these flags.
@@ -224,14 +224,14 @@ fn detect_args(flags: &[&str], selection: &Selection) -> Result<Box<DetectArgs>>
         Ok(Cli { command: Command::Detect(args), .. }) => Ok(args),
         Ok(_) => Err(Error::Setting("`detect` is another command".to_owned())),
         Err(problem) => {
-            // The parser's advice is for a person who typed the line.
+            // The parser's advice is only for typed command lines.
             let lines = problem.lines().filter(|line| !line.starts_with("For more information"));
             Err(Error::Setting(lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()))
         }
     }
 }
 
-/// Stripes with a bright blot, as a PNG.
+/// Stripes with a bright spot, as a PNG.
 fn picture() -> Result<Vec<u8>> {
     let picture = RgbImage::from_fn(240, 180, |x, y| {
         let stripe = if (x / 6 + y / 9) % 2 == 0 { 96 } else { 120 };

@@ -36,7 +36,7 @@ pub struct Report<'a> {
     pub pro_limit: f64,
 }
 
-/// A picture and its error: above 0, its score is on the wrong side of its class's best F1 threshold.
+/// A picture and its error: positive if its score is on the wrong side of its class's best F1 threshold.
 struct Judged<'a> {
     sample: &'a Sample,
     result: &'a PictureResult,
