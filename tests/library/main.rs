@@ -6,6 +6,7 @@ mod dataset;
 mod example;
 mod gallery;
 mod journal;
+mod layers;
 mod page;
 #[path = "../support/mod.rs"]
 mod support;
