@@ -24,6 +24,11 @@ use commands::Command;
 /// Exit code of a run in which anything failed: usage, set-up or at least one input.
 pub const EXIT_ERROR: u8 = 2;
 
+/// The exit code of a run: whether everything went well.
+fn exit_code(is_fine: bool) -> ExitCode {
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) }
+}
+
 /// Pictures that are worked on at a time, at most: each needs the memory of one pass through the tower.
 const IN_FLIGHT: usize = 4;
 
