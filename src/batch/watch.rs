@@ -108,43 +108,7 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// The next picture; `None` when the watch was stopped. An empty folder is not a problem here.
-    fn wait(&mut self) -> Option<Result<Input, ListingProblem>> {
-        while !self.stop.load(Ordering::Relaxed) {
-            self.return_to_lost();
-            match self.found.next() {
-                Some(Ok(input)) => match self.look(input) {
-                    None => continue,
-                    found => return found,
-                },
-                Some(Err(ListingProblem::NoPictures { .. })) => continue,
-                Some(problem) => return Some(problem),
-                None => {}
-            }
-            let found = self.settled().and_then(|input| self.hand_out(input));
-            if found.is_some() {
-                return found;
-            }
-            match self.events.recv_timeout(PATIENCE) {
-                Ok(Ok(event)) => {
-                    let found = self.take(&event);
-                    if found.is_some() {
-                        return found;
-                    }
-                }
-                Ok(Err(e)) => {
-                    let folder = e.paths.first().cloned().unwrap_or_default();
-                    let reason = notify::Error { paths: Vec::new(), ..e }.to_string();
-                    return Some(Err(ListingProblem::Search(folder, reason)));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return None,
-            }
-        }
-        None
-    }
-
-    /// Handles a picture found by a search; a very recent file may still be written.
+    /// A picture that a search found: one that was written just now may still be.
     fn look(&mut self, input: Input) -> Option<Result<Input, ListingProblem>> {
         if is_young(&input.path) {
             let path = std::path::absolute(&input.path).unwrap_or_else(|_| input.path.clone());
@@ -269,8 +233,40 @@ impl<'a> Watch<'a> {
 impl Iterator for Watch<'_> {
     type Item = Result<Input, ListingProblem>;
 
+    /// The next picture; `None` when the watch was stopped. An empty folder is not a problem here.
     fn next(&mut self) -> Option<Self::Item> {
-        self.wait()
+        while !self.stop.load(Ordering::Relaxed) {
+            self.return_to_lost();
+            match self.found.next() {
+                Some(Ok(input)) => match self.look(input) {
+                    None => continue,
+                    found => return found,
+                },
+                Some(Err(ListingProblem::NoPictures { .. })) => continue,
+                Some(problem) => return Some(problem),
+                None => {}
+            }
+            let found = self.settled().and_then(|input| self.hand_out(input));
+            if found.is_some() {
+                return found;
+            }
+            match self.events.recv_timeout(PATIENCE) {
+                Ok(Ok(event)) => {
+                    let found = self.take(&event);
+                    if found.is_some() {
+                        return found;
+                    }
+                }
+                Ok(Err(e)) => {
+                    let folder = e.paths.first().cloned().unwrap_or_default();
+                    let reason = notify::Error { paths: Vec::new(), ..e }.to_string();
+                    return Some(Err(ListingProblem::Search(folder, reason)));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        None
     }
 }
 

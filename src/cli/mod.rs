@@ -22,8 +22,12 @@ use commands::Command;
 /// Exit code of a run with any failure: usage, set-up or at least one input.
 pub const EXIT_ERROR: u8 = 2;
 
-/// Largest number of pictures processed at the same time: each needs the memory of one pass through the
-/// tower.
+/// The exit code of a run: whether everything went well.
+fn exit_code(is_fine: bool) -> ExitCode {
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) }
+}
+
+/// Pictures that are worked on at a time, at most: each needs the memory of one pass through the tower.
 const IN_FLIGHT: usize = 4;
 
 /// Number of pictures processed at the same time: while one is decoded or written, another uses the

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-/// Peak memory of the process, in megabytes; `None` if the system does not report it.
-pub fn peak_memory_mb() -> Option<f64> {
+/// Peak memory of the process, in megabytes; `None` where the system does not say.
+fn peak_memory_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -9,8 +9,8 @@ use crate::Result;
 const DROPPED: u32 = 12;
 
 pub(super) fn sweep(pixels: &Pixels<'_>, totals: Totals, options: &PixelOptions) -> Result<(Sweep, Bounds)> {
-    let empty = |bin: u32| Group { value: value(bin << DROPPED), positives: 0, negatives: 0, overlap: 0.0 };
-    let mut bins: Vec<Group> = (0..1 << (32 - DROPPED)).map(empty).collect();
+    let mut bins: Vec<Group> =
+        (0..1 << (32 - DROPPED)).map(|bin: u32| Group::empty(value(bin << DROPPED))).collect();
     let mut buffer = Vec::new();
     for i in 0..pixels.len() {
         pixels.visit(i, &mut buffer, |p| add(&mut bins[(p.key >> DROPPED) as usize], p, &pixels.shares))?;

@@ -119,17 +119,8 @@ fn visit_part(pixels: &Pixels<'_>, part: &Part, sweep: &mut Sweep) -> Result<()>
     // Sorted by region too, so that sums do not depend on the order of threads.
     all.par_sort_unstable_by(|a, b| b.cmp(a));
     for tied in all.chunk_by(|a, b| a >> 32 == b >> 32) {
-        let mut group =
-            Group { value: value((tied[0] >> 32) as u32), positives: 0, negatives: 0, overlap: 0.0 };
-        for &packed in tied {
-            match (packed as u32).checked_sub(1) {
-                Some(region) => {
-                    group.positives += 1;
-                    group.overlap += pixels.shares[region as usize];
-                }
-                None => group.negatives += 1,
-            }
-        }
+        let mut group = Group::empty(value((tied[0] >> 32) as u32));
+        tied.iter().for_each(|&packed| add(&mut group, unpack(packed), &pixels.shares));
         sweep.visit(group);
     }
     Ok(())
@@ -139,11 +130,14 @@ fn pack(pixel: Pixel) -> u64 {
     u64::from(pixel.key) << 32 | pixel.region.map_or(0, |r| u64::from(r) + 1)
 }
 
-/// For a coarse value with more pixels than can be sorted at once: counts its 65,536 fine values.
+fn unpack(packed: u64) -> Pixel {
+    Pixel { key: (packed >> 32) as u32, region: (packed as u32).checked_sub(1) }
+}
+
+/// A coarse value that more pixels share than can be sorted at once: counts its 65,536 fine ones instead.
 fn visit_crowded(pixels: &Pixels<'_>, coarse: u16, sweep: &mut Sweep) -> Result<()> {
     let base = u32::from(coarse) << 16;
-    let empty = |low: u32| Group { value: value(base | low), positives: 0, negatives: 0, overlap: 0.0 };
-    let mut groups: Vec<Group> = (0..COARSE as u32).map(empty).collect();
+    let mut groups: Vec<Group> = (0..COARSE as u32).map(|low| Group::empty(value(base | low))).collect();
     let mut buffer = Vec::new();
     for i in 0..pixels.len() {
         pixels.visit(i, &mut buffer, |p| {

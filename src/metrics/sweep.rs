@@ -26,6 +26,13 @@ pub struct Group {
     pub overlap: f64,
 }
 
+impl Group {
+    /// Nothing with this score yet.
+    pub(super) fn empty(value: f32) -> Self {
+        Self { value, positives: 0, negatives: 0, overlap: 0.0 }
+    }
+}
+
 /// A threshold and the shares at or above it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CurvePoint {

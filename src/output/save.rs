@@ -107,7 +107,7 @@ pub fn save(
         let path = names.path(artefact);
         let bytes = encode(artefact, pictures).map_err(|reason| Error::io("write", &path, reason))?;
         files::write_atomic_again(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
-        written.insert(artefact.name().to_owned(), display(&path));
+        written.insert(artefact.name().to_owned(), path.to_string_lossy().into_owned());
     }
     Ok(written)
 }
@@ -171,10 +171,6 @@ pub fn thumbnail(picture: &RgbImage, longest: u32, quality: u8) -> std::io::Resu
     let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
     small.write_with_encoder(encoder).map_err(std::io::Error::other)?;
     Ok((bytes, small.width(), small.height()))
-}
-
-fn display(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

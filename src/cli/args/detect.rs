@@ -179,8 +179,7 @@ impl DetectArgs {
 
     /// The folder for files; `None` if no files are written.
     pub fn output_folder(&self) -> Option<PathBuf> {
-        let default = || (!self.save.is_empty()).then(crate::cli::commands::detect::default_out);
-        self.out.clone().or_else(default)
+        self.out.clone().or_else(|| (!self.save.is_empty()).then(|| PathBuf::from("aaclip-out")))
     }
 
     /// The kinds of files to write.

@@ -10,9 +10,9 @@ use aaclip::dataset::{ANYTHING, Dataset, DatasetError, Label, Layout};
 use aaclip::{Detector, Detectors, Error, Result, files};
 use clap::ValueEnum;
 
-use crate::cli::EXIT_ERROR;
 use crate::cli::args::detector::DetectorArgs;
 use crate::cli::classes::{self, ClassArgs};
+use crate::cli::exit_code;
 use crate::cli::inputs;
 use crate::cli::messages;
 use crate::cli::scorers::provenance;
@@ -135,7 +135,7 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     ThresholdFile::new(opened.model_name(), provenance(&opened, &args.detector)?, thresholds)
         .write(&args.out)?;
     messages::print(text)?;
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
+    Ok(exit_code(failed == 0))
 }
 
 /// The pictures of a data set, or all pictures of a folder as good ones.

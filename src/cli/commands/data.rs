@@ -11,7 +11,7 @@ use aaclip::image::{DecodeLimits, DecodeOptions};
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::cli::EXIT_ERROR;
+use crate::cli::exit_code;
 use crate::cli::messages;
 
 const EXAMPLES: &str = "\
@@ -89,7 +89,7 @@ pub fn run(args: DataArgs) -> Result<ExitCode> {
     let report = Report::new(&data, &problems, !fast);
     let text = if json { format!("{:#}\n", serde_json::json!(report)) } else { report.table() };
     messages::print(text)?;
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
+    Ok(exit_code(problems.is_empty()))
 }
 
 /// The result of a check.

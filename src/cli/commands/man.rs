@@ -10,7 +10,7 @@ use clap_mangen::Man;
 
 use crate::cli::Cli;
 use crate::cli::messages;
-use crate::cli::settings::subcommands;
+use crate::cli::settings::{inner, subcommands};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,16 +50,7 @@ pub fn run(args: ManArgs) -> Result<ExitCode> {
 
 /// The command with these names.
 pub fn find<'a>(root: &'a Command, path: &[String]) -> Result<&'a Command> {
-    path.iter().try_fold(root, |command, name| {
-        let names = || subcommands(command).map(Command::get_name).collect::<Vec<_>>().join(", ");
-        let found = subcommands(command).find(|c| c.get_name() == name);
-        found.ok_or_else(|| match names() {
-            none if none.is_empty() => {
-                Error::Setting(format!("no command `{name}`: `{}` has none within", command.get_name()))
-            }
-            names => Error::Setting(format!("no command `{name}`: expected one of {names}")),
-        })
-    })
+    path.iter().try_fold(root, |command, name| inner(command, name)).map_err(Error::Setting)
 }
 
 /// A command and all its subcommands.
@@ -105,28 +96,18 @@ fn render(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
 
 /// The text after the help: lines that begin at the margin and end with a colon are headings.
 fn sections(text: &str, page: &mut impl Write) -> std::io::Result<()> {
-    let mut open = false;
-    for line in text.lines() {
-        match line.strip_suffix(':').filter(|heading| !heading.starts_with(' ') && !heading.contains(':')) {
-            Some(heading) => {
-                writeln!(
-                    page,
-                    "{}.SH {}\n.nf",
-                    if open { ".fi\n" } else { "" },
-                    escaped(&heading.to_uppercase())
-                )?;
-                open = true;
-            }
-            None => {
-                if !open {
-                    writeln!(page, ".SH NOTES\n.nf")?;
-                    open = true;
-                }
-                writeln!(page, "{}", escaped(line))?;
-            }
+    let is_heading = |line: &&str| !line.starts_with(' ') && !line.contains(':');
+    let mut lines = text.lines().peekable();
+    let begins = lines.peek().and_then(|line| line.strip_suffix(':')).is_some_and(|line| is_heading(&line));
+    write!(page, "{}", if begins { "" } else { ".SH NOTES\n.nf\n" })?;
+    for (at, line) in lines.enumerate() {
+        let end = if at == 0 { "" } else { ".fi\n" };
+        match line.strip_suffix(':').filter(is_heading) {
+            Some(heading) => writeln!(page, "{end}.SH {}\n.nf", escaped(&heading.to_uppercase()))?,
+            None => writeln!(page, "{}", escaped(line))?,
         }
     }
-    if open { writeln!(page, ".fi") } else { Ok(()) }
+    writeln!(page, ".fi")
 }
 
 /// A line of text for roff, which interprets backslashes, and dots and quotes at the start.

@@ -5,7 +5,7 @@ mod calibrate;
 mod completions;
 mod config;
 mod data;
-pub mod detect;
+mod detect;
 mod doctor;
 mod eval;
 mod man;

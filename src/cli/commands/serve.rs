@@ -171,6 +171,8 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let stop = Arc::new(Notify::new());
     let notify = Arc::clone(&stop);
     stop::call_on_signal("finishing the requests in flight", move || notify.notify_one());
+    // Programs that start the server wait for this line.
+    let announce = |address| messages::print(format!("listening on http://{address}\n"));
     server.run(&Served(scorers), announce, stop.notified())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -205,12 +207,7 @@ fn log() -> Log {
     })
 }
 
-/// Programs that start the server wait for this line.
-fn announce(address: SocketAddr) -> Result<()> {
-    messages::print(format!("listening on http://{address}\n"))
-}
-
-/// The command line's scorers as the server's classes.
+/// The command line's scorers as the server asks for them.
 struct Served<'a>(Scorers<'a>);
 
 impl Classes for Served<'_> {

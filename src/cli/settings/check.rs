@@ -47,10 +47,10 @@ fn check_globals(file: &SettingsFile, root: &Command) -> Result<()> {
 fn check_entry(entry: &Entry, file: &SettingsFile, root: &Command) -> Result<(), String> {
     let mut command = root;
     for name in &entry.table {
-        command = inner(command, name)?;
+        command = table(command, name)?;
     }
     if entry.value == Value::Table {
-        return inner(command, &entry.key).map(drop);
+        return table(command, &entry.key).map(drop);
     }
     if NOT_SETTINGS.contains(&entry.key.as_str()) {
         return Err(format!("`{}` cannot be set in a file", entry.key));
@@ -73,13 +73,20 @@ fn check_entry(entry: &Entry, file: &SettingsFile, root: &Command) -> Result<(),
     problem.map_or(Ok(()), |problem| Err(format!("`{}`: {problem}", entry.key)))
 }
 
-/// The command of a table.
-fn inner<'a>(command: &'a Command, name: &str) -> Result<&'a Command, String> {
+/// The command a table is for.
+fn table<'a>(command: &'a Command, name: &str) -> Result<&'a Command, String> {
+    inner(command, name).map_err(|problem| {
+        if flags(command, name).is_empty() {
+            return problem;
+        }
+        format!("`{name}` is a flag: expected a value, found a table")
+    })
+}
+
+/// The command of this name within another one.
+pub fn inner<'a>(command: &'a Command, name: &str) -> Result<&'a Command, String> {
     if let Some(found) = subcommands(command).find(|c| c.get_name() == name) {
         return Ok(found);
-    }
-    if !flags(command, name).is_empty() {
-        return Err(format!("`{name}` is a flag: expected a value, found a table"));
     }
     let names: Vec<&str> = subcommands(command).map(Command::get_name).collect();
     Err(match (nearest(name, names.iter().copied()), names.is_empty()) {

@@ -15,7 +15,7 @@ use aaclip::{Error, Result};
 use clap::Command;
 
 pub use apply::{Applied, apply};
-pub use check::{is_setting, subcommands};
+pub use check::{inner, is_setting, subcommands};
 pub use read::{Entry, Value};
 
 /// The command line's selection of the settings file.

@@ -2,7 +2,6 @@
 
 mod output;
 use std::io::StdoutLock;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -224,18 +223,12 @@ impl Tally {
 }
 
 fn cost(counts: &Counts, started: Instant) -> String {
-    let seconds = started.elapsed().as_secs_f64();
-    let memory = stats::peak_memory_mb().map_or(String::new(), |mb| format!(", peak memory {mb:.0} MB"));
     let old = if counts.old > 0 { format!(" ({} of them before)", counts.old) } else { String::new() };
     format!(
-        "{} scored{old}, {} anomalous, {} failed in {seconds:.2} s{memory}",
+        "{} scored{old}, {} anomalous, {} failed in {}",
         counts.scored,
         counts.anomalous,
-        counts.failed + counts.problems
+        counts.failed + counts.problems,
+        stats::cost(started)
     )
-}
-
-/// The output folder if only the kinds of files are given.
-pub fn default_out() -> PathBuf {
-    PathBuf::from("aaclip-out")
 }

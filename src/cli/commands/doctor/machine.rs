@@ -67,15 +67,6 @@ pub fn devices() -> Vec<String> {
     lines
 }
 
-/// The reason for the model used without `--model`.
-pub fn why_default(is_builtin: bool) -> &'static str {
-    if is_builtin {
-        "comes with the program; no model of `aaclip models list` is here"
-    } else {
-        "the first of `aaclip models list` that is here"
-    }
-}
-
 impl Report {
     /// The models, best first, and the caches. Nothing is downloaded.
     pub fn storage(&mut self) {

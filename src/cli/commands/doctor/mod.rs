@@ -13,8 +13,6 @@ use aaclip::{Error, Result, Source};
 use clap::CommandFactory;
 use image::{ImageFormat, Rgb, RgbImage};
 
-use crate::cli::Cli;
-use crate::cli::EXIT_ERROR;
 use crate::cli::args::detect::DetectArgs;
 use crate::cli::args::global::Global;
 use crate::cli::commands::Command;
@@ -23,6 +21,7 @@ use crate::cli::messages;
 use crate::cli::parse::{Source as Origin, effective, rehearse};
 use crate::cli::scorers::{ScorerOptions, Scorers};
 use crate::cli::settings::{Applied, Selection, SettingsFile};
+use crate::cli::{Cli, exit_code};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,7 +79,7 @@ pub fn run(args: DoctorArgs, global: &Global, applied: &[Applied]) -> Result<Exi
             format!("{:#}\n", serde_json::json!(sections.into_iter().collect::<BTreeMap<_, _>>()))
         }
     })?;
-    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
+    Ok(exit_code(is_fine))
 }
 
 /// A name with its lines below each other.
@@ -163,8 +162,10 @@ impl Report {
             let said = flag.value.unwrap_or_default();
             let value = match (flag.flag.as_str(), &opened) {
                 ("model", Some((model, _))) => {
-                    if said.is_empty() {
-                        why = machine::why_default(is_builtin).to_owned();
+                    if said.is_empty() && is_builtin {
+                        why = "comes with the program; no model of `aaclip models list` is here".to_owned();
+                    } else if said.is_empty() {
+                        why = "the first of `aaclip models list` that is here".to_owned();
                     }
                     model.clone()
                 }

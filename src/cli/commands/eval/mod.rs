@@ -15,9 +15,9 @@ use aaclip::{Components, Detector, Error, Result, files};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::cli::EXIT_ERROR;
 use crate::cli::args::eval::EvalArgs;
 use crate::cli::classes;
+use crate::cli::exit_code;
 use crate::cli::messages;
 use crate::cli::scorers::provenance;
 use crate::cli::scoring::{self, Job};
@@ -93,17 +93,16 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     print(&table, &about, compared.as_ref(), args.format.into())?;
 
     messages::note(|| {
-        let memory = stats::peak_memory_mb().map_or(String::new(), |mb| format!(", peak memory {mb:.0} MB"));
         format!(
-            "{scored} scored in {:.2} s ({:.2} a second), {} taken from {}, {:.2} s in all{memory}",
+            "{scored} scored in {:.2} s ({:.2} a second), {} taken from {}, in all {}",
             looked.as_secs_f64(),
             scored as f64 / looked.as_secs_f64().max(1e-9),
             data.samples.len().saturating_sub(scored),
             args.out.display(),
-            started.elapsed().as_secs_f64()
+            stats::cost(started)
         )
     });
-    let code = if problems.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) };
+    let code = exit_code(problems.0.is_empty());
     if args.discard_maps {
         store.discard_maps()?;
     }
