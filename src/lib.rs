@@ -64,6 +64,7 @@ pub mod output;
 #[cfg(feature = "report")]
 pub mod page;
 pub mod pipeline;
+mod printable;
 pub mod progress;
 mod provenance;
 #[cfg(feature = "serve")]

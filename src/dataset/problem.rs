@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use crate::output::printable;
+use crate::printable::printable;
 
 /// A problem of one file of a data set. [`fmt::Display`] gives one line with the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]

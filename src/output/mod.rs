@@ -1,13 +1,12 @@
 //! The output of a run: records and images.
 
 mod paint;
-mod printable;
 mod record;
 mod save;
 mod writer;
 
+pub use crate::printable::printable;
 pub use paint::{ColourScale, heatmap, mask, outline, overlay};
-pub use printable::printable;
 pub use record::{Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
 pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save, thumbnail};
 pub use writer::{COLUMNS, RecordFormat, RecordWriter};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, lowest first.
 const LAYERS: [&[&str]; 12] = [
-    &["files", "progress", "guard", "device", "lines", "pipeline", "provenance", "error"],
+    &["files", "progress", "guard", "device", "lines", "pipeline", "printable", "provenance", "error"],
     &["kernels", "image"],
     &["map"],
     &["metrics", "tiles", "weights"],
