@@ -18,6 +18,7 @@ mod formats;
 mod golden;
 mod hard_places;
 mod help;
+mod methods;
 mod mutants;
 mod output_folder;
 mod prompts;

@@ -1,5 +1,6 @@
 //! `aaclip methods`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use aaclip::evaluation::Published;
@@ -28,7 +29,7 @@ pub struct MethodsArgs {
 
 /// A method, as text or JSON.
 #[derive(Serialize)]
-struct Entry {
+struct Entry<'a> {
     name: &'static str,
     about: &'static str,
     paper: &'static str,
@@ -43,21 +44,21 @@ struct Entry {
     components_image: &'static str,
     score: &'static str,
     options: Vec<&'static str>,
-    published: Vec<Figure>,
+    published: Vec<Figures<'a>>,
 }
 
-/// A published mean over a data set's classes, in percent.
+/// Published means over a data set's classes, in percent.
 #[derive(Serialize)]
-struct Figure {
-    dataset: String,
-    image_auroc: Option<f64>,
-    pixel_auroc: Option<f64>,
-    source: String,
+struct Figures<'a> {
+    name: &'a str,
+    dataset: &'a str,
+    mean: &'a BTreeMap<String, f64>,
+    source: &'a str,
 }
 
 pub fn run(args: MethodsArgs) -> Result<ExitCode> {
     let published = Published::load()?;
-    let entries: Vec<Entry> = METHODS.iter().map(|method| entry(method, &published)).collect();
+    let entries: Vec<Entry<'_>> = METHODS.iter().map(|method| entry(method, &published)).collect();
     let text = if args.json {
         format!("{:#}\n", serde_json::json!(entries))
     } else {
@@ -67,7 +68,7 @@ pub fn run(args: MethodsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn entry(method: &'static Method, published: &Published) -> Entry {
+fn entry<'a>(method: &'static Method, published: &'a Published) -> Entry<'a> {
     let figures = published.figures().iter().filter(|f| f.method.as_deref() == Some(method.name));
     Entry {
         name: method.name,
@@ -90,19 +91,17 @@ fn entry(method: &'static Method, published: &Published) -> Entry {
         score: method.score,
         options: method.options.iter().map(|option| option.name).collect(),
         published: figures
-            .map(|f| Figure {
-                dataset: f.dataset.clone(),
-                image_auroc: f.mean.get("image_auroc").copied(),
-                pixel_auroc: f.mean.get("pixel_auroc").copied(),
-                source: f.source.clone(),
-            })
+            .map(|f| Figures { name: &f.name, dataset: &f.dataset, mean: &f.mean, source: &f.source })
             .collect(),
     }
 }
 
-fn describe(entry: &Entry) -> String {
+fn describe(entry: &Entry<'_>) -> String {
     let mut text = format!("{}: {} ({})\n", entry.name, entry.about, entry.paper);
-    let mut line = |name: &str, value: String| text += &format!("  {:<12}{value}\n", format!("{name}:"));
+    let mut line = |name: &str, value: String| {
+        let title = if name.is_empty() { String::new() } else { format!("{name}:") };
+        text += &format!("  {title:<12}{value}\n");
+    };
     let at_hand = if entry.checkpoint_built_in { "; the built-in model brings them" } else { "" };
     line("checkpoint", entry.checkpoint.map_or("none".to_owned(), |about| format!("{about}{at_hand}")));
     if entry.references != "never" {
@@ -115,16 +114,15 @@ fn describe(entry: &Entry) -> String {
     if entry.trainable {
         line("training", format!("aaclip train {}", entry.name));
     }
-    for figure in &entry.published {
-        let shown = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.1}"));
-        let figures = format!(
-            "{} {} image / {} pixel AUROC ({})",
-            figure.dataset,
-            shown(figure.image_auroc),
-            shown(figure.pixel_auroc),
-            figure.source
-        );
-        line("published", figures);
+    let mut source = "";
+    for figures in &entry.published {
+        let of = |(name, value): (&String, &f64)| format!("{} {value:.1}", name.replace('_', " "));
+        let shown: Vec<String> = figures.mean.iter().map(of).collect();
+        line("published", format!("{}, {}: {}", figures.name, figures.dataset, shown.join(", ")));
+        if figures.source != source {
+            line("", format!("in {}", figures.source));
+            source = figures.source;
+        }
     }
     text
 }
