@@ -1,16 +1,29 @@
 //! Zero-shot visual anomaly detection with CLIP: the methods of CLIP-AD and AA-CLIP in plain Rust.
 //!
+//! ```no_run
+//! use aaclip::Detector;
+//! use aaclip::image::{DecodeOptions, decode};
+//!
+//! # fn main() -> aaclip::Result<()> {
+//! let detector = Detector::builder("builtin").class("bottle").build()?;
+//! let picture = decode("bottle.png".as_ref(), &DecodeOptions::default())?;
+//! let found = detector.detect(&picture)?;
+//! println!("{:.4} {:?}", found.score, found.probabilities().dim());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Data flows one way through the modules:
 //!
 //! ```text
 //! image  ->  clip towers  ->  anchors  ->  methods (similarity map, score)  ->  map  ->  output
 //! ```
 //!
-//! | module | what it holds |
+//! | module | content |
 //! | --- | --- |
 //! | [`image`] | decoding with limits, Pillow-exact resampling, normalisation |
 //! | [`clip`] | configuration, tokenizer, vision and text towers |
-//! | [`kernels`] | what the towers compute with on the CPU |
+//! | [`kernels`] | arithmetic of the towers on the CPU |
 //! | [`weights`] | checkpoint readers, tensor names |
 //! | [`models`] | model registry, hub cache, downloads |
 //! | [`anchors`] | prompt ensembles and the vectors that represent them |

@@ -1,17 +1,4 @@
 //! A detector: one model, one method, one class; picture after picture in, detections out.
-//!
-//! ```no_run
-//! use aaclip::Detector;
-//! use aaclip::image::{DecodeOptions, decode};
-//!
-//! # fn main() -> aaclip::Result<()> {
-//! let detector = Detector::builder("builtin").class("bottle").build()?;
-//! let picture = decode("part.png".as_ref(), &DecodeOptions::default())?;
-//! let found = detector.detect(&picture)?;
-//! println!("{:.4}", found.score);
-//! # Ok(())
-//! # }
-//! ```
 
 mod builder;
 mod detection;
