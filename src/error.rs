@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     anchors::AnchorError,
     batch::BatchError,
+    calibration::CalibrationError,
     clip::{ConfigError, TokenizerError},
     dataset::DatasetError,
     evaluation::EvaluationError,
@@ -46,6 +47,9 @@ pub enum Error {
     /// A data set does not exist, has no known layout, or lacks a requested part.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A threshold file is invalid or belongs to other settings.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
     /// The files of an evaluation cannot be used.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),

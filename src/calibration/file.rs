@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::ClassThreshold;
-use crate::evaluation::EvaluationError;
+use super::{CalibrationError, ClassThreshold};
 use crate::{Error, Provenance, Result, files};
 
 const SCHEMA: u32 = 1;
@@ -42,7 +41,7 @@ impl ThresholdFile {
     /// The file cannot be read or is not a threshold file.
     pub fn read(path: &Path) -> Result<Self> {
         let io = |e| Error::io("read", path, e);
-        let bad = |reason: String| EvaluationError::Threshold { path: path.to_owned(), reason };
+        let bad = |reason: String| CalibrationError::Threshold { path: path.to_owned(), reason };
         let length = std::fs::metadata(path).map_err(io)?.len();
         if length > LARGEST_FILE {
             return Err(bad(format!("{length} bytes are too many")).into());
@@ -77,12 +76,12 @@ impl ThresholdFile {
     pub fn threshold(&self, path: &Path, settings: &Provenance, class: &str) -> Result<f32> {
         let differences = settings.differences(&self.settings);
         if !differences.is_empty() {
-            return Err(EvaluationError::OtherSettings { path: path.to_owned(), differences }.into());
+            return Err(CalibrationError::OtherSettings { path: path.to_owned(), differences }.into());
         }
         let known = || self.classes.keys().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
         let found = self.classes.get(class).map(|c| c.threshold);
         found.ok_or_else(|| {
-            EvaluationError::OtherSettings {
+            CalibrationError::OtherSettings {
                 path: path.to_owned(),
                 differences: vec![format!("class: {} there, `{class}` here", known())],
             }

@@ -1,8 +1,10 @@
 //! From scores of labelled pictures to a threshold, with its expected false-alarm rate and the uncertainty of
 //! that rate.
 
+mod error;
 mod file;
 
+pub use error::CalibrationError;
 pub use file::ThresholdFile;
 
 use serde::{Deserialize, Serialize};

@@ -10,26 +10,6 @@ pub enum EvaluationError {
         /// The folder.
         dir: PathBuf,
     },
-    /// A threshold file is invalid.
-    #[error("{} is not a threshold file of `aaclip calibrate` ({reason})", path.display())]
-    Threshold {
-        /// The file.
-        path: PathBuf,
-        /// The problem.
-        reason: String,
-    },
-    /// A threshold belongs to other settings.
-    #[error(
-        "the threshold of {} was found with other settings ({}): calibrate again with these",
-        path.display(),
-        differences.join("; ")
-    )]
-    OtherSettings {
-        /// The file.
-        path: PathBuf,
-        /// The differences.
-        differences: Vec<String>,
-    },
     /// The published figures cannot be read.
     #[error("the published figures cannot be read: {0}")]
     Published(String),

@@ -8,8 +8,8 @@ use image::error::{LimitError, LimitErrorKind};
 
 use crate::Error;
 use crate::anchors::AnchorError;
+use crate::calibration::CalibrationError;
 use crate::clip::TokenizerError;
-use crate::evaluation::EvaluationError;
 use crate::image::ImageError;
 
 /// The reason why a request has no result: `{"error": {"kind", "message"}}`.
@@ -88,7 +88,7 @@ impl Refusal {
             | Error::Tokenizer(TokenizerError::Text { .. }) => {
                 format!("no text anchors can be made for the class `{class}`")
             }
-            Error::Evaluation(EvaluationError::OtherSettings { .. }) => {
+            Error::Calibration(CalibrationError::OtherSettings { .. }) => {
                 format!("the server's threshold file has no threshold for the class `{class}`")
             }
             _ => return Self::internal(),
@@ -124,7 +124,7 @@ mod tests {
         let io = || std::io::Error::other("x");
         let errors = [
             Error::io("read", "/srv/models/secret", io()),
-            Error::Evaluation(EvaluationError::OtherSettings {
+            Error::Calibration(CalibrationError::OtherSettings {
                 path: path(),
                 differences: vec!["/srv".into()],
             }),
