@@ -1,9 +1,10 @@
-//! Data flows one way: no module of the library imports a module of a higher layer.
+//! Data flows one way: no module of the library imports a module of a higher layer, or another one of its own layer
+//! above the shared tools.
 
 use std::path::{Path, PathBuf};
 
 /// The layers, lowest first.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["files", "progress", "guard", "device", "lines", "pipeline", "printable", "provenance", "error"],
     &["kernels", "image"],
     &["map"],
@@ -15,7 +16,8 @@ const LAYERS: [&[&str]; 12] = [
     &["output", "journal"],
     &["detector"],
     &["calibration", "evaluation", "batch", "worker"],
-    &["page", "gallery", "serve"],
+    &["page"],
+    &["gallery", "serve"],
 ];
 
 /// What the crate root re-exports, and from where.
@@ -108,7 +110,7 @@ fn no_module_imports_a_higher_layer() {
             let target = ROOT.iter().find(|(name, _)| *name == import).map_or(import.as_str(), |(_, of)| of);
             let Some(theirs) = layer(target) else { panic!("{}: `crate::{import}`", inside.display()) };
             seen += 1;
-            if theirs > own {
+            if theirs > own || theirs == own && target != module && own > 0 {
                 problems.push(format!("{}: {module} imports {target}", inside.display()));
             }
         }
@@ -116,7 +118,11 @@ fn no_module_imports_a_higher_layer() {
     assert!(seen > 300, "{seen} imports");
     problems.sort();
     problems.dedup();
-    assert!(problems.is_empty(), "imports of a higher layer:\n{}", problems.join("\n"));
+    assert!(
+        problems.is_empty(),
+        "imports of a higher layer, or of another module in the same one:\n{}",
+        problems.join("\n")
+    );
 }
 
 #[test]
