@@ -1,4 +1,4 @@
-//! Zero-shot visual anomaly detection with CLIP: the methods of CLIP-AD and AA-CLIP in plain Rust.
+//! Zero-shot visual anomaly detection with CLIP: the methods of CLIP-AD, AA-CLIP and WinCLIP in plain Rust.
 //!
 //! ```no_run
 //! use aaclip::Detector;
