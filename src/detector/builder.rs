@@ -11,7 +11,7 @@ use super::{Detector, batch};
 use crate::anchors::{AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
 use crate::image::{Fit, Picture};
-use crate::methods::{Method, Model, OptionValues, References, Setup, Trained, aa_clip, sdp};
+use crate::methods::{DEFAULT, METHODS, Method, Model, OptionValues, References, Setup, Trained};
 use crate::models;
 use crate::progress::Progress;
 use crate::tiles::Tiling;
@@ -172,7 +172,7 @@ impl DetectorBuilder {
             }
             (Some(method), _) => method,
             (None, Some(trained)) => trained.method(),
-            (None, None) => &sdp::METHOD,
+            (None, None) => DEFAULT,
         };
         let mut options = OptionValues::default();
         self.options.iter().try_for_each(|(name, value)| options.set_by_name(name, value))?;
@@ -195,7 +195,7 @@ impl DetectorBuilder {
 
     fn asked_method(&self) -> Result<Option<&'static Method>> {
         let Some(name) = &self.method else { return Ok(None) };
-        let known = || crate::methods::METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+        let known = || METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
         match Method::find(name) {
             Some(method) => Ok(Some(method)),
             None => Err(Error::Setting(format!("there is no method `{name}`: the methods are {}", known()))),
@@ -209,9 +209,14 @@ impl DetectorBuilder {
             let wanted = method.filter(|m| m.trained.is_some());
             return Ok(Some(Trained::read(path, wanted)?));
         }
-        let takes = |m: &Method| m.trained.is_some_and(|format| std::ptr::eq(format, &aa_clip::FORMAT));
-        let builtin = model.dir.is_none() && method.is_none_or(takes);
-        Ok(if builtin { Some(Trained::builtin(method)?) } else { None })
+        if model.dir.is_some() || method.is_some_and(|m| m.trained.is_none()) {
+            return Ok(None);
+        }
+        let builtin = Trained::builtin()?;
+        Ok(match method {
+            Some(method) => builtin.of_method(method),
+            None => Some(builtin),
+        })
     }
 }
 

@@ -37,6 +37,9 @@ pub use trained::{Trained, TrainedError, TrainedFormat};
 pub static METHODS: &[&Method] =
     &[&sdp::METHOD, &sdp_plus::METHOD, &aa_clip::METHOD, &aa_sdp::METHOD, &winclip::METHOD];
 
+/// The method without a named method and without trained weights.
+pub static DEFAULT: &Method = &sdp::METHOD;
+
 /// The description of a method, known before weights are read.
 #[non_exhaustive]
 pub struct Method {

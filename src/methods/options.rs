@@ -153,6 +153,33 @@ pub static ANCHOR_ITERATIONS: MethodOption = MethodOption {
     ..MethodOption::TEXT
 };
 
+/// The options of every method that compares with anchors made of prompts, level by level.
+pub const OF_ANCHORED: &[&MethodOption] = &[
+    &PROMPTS,
+    &ANCHORS,
+    &ANCHOR_BANDWIDTH,
+    &ANCHOR_EPS,
+    &ANCHOR_MIN_SAMPLES,
+    &ANCHOR_ITERATIONS,
+    &LEVELS,
+    &SMOOTHING,
+];
+
+/// Two lists of options as one of `N`, the sum of their lengths.
+pub const fn joined<const N: usize>(
+    first: &[&'static MethodOption],
+    second: &[&'static MethodOption],
+) -> [&'static MethodOption; N] {
+    assert!(first.len() + second.len() == N, "N must be the sum of both lengths");
+    let mut all = [&PROMPTS; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = if i < first.len() { first[i] } else { second[i - first.len()] };
+        i += 1;
+    }
+    all
+}
+
 fn number<T: FromStr>(text: &str, expected: &str, fits: impl Fn(&T) -> bool) -> Result<(), String> {
     match text.parse::<T>() {
         Ok(value) if fits(&value) => Ok(()),

@@ -76,7 +76,7 @@ fn entry<'a>(method: &'static Method, published: &'a Published) -> Entry<'a> {
         paper: method.paper,
         prompts: method.prompts,
         checkpoint: method.trained.map(|format| format.about),
-        checkpoint_built_in: method.trained.is_some() && Trained::builtin(Some(method)).is_ok(),
+        checkpoint_built_in: Trained::builtin().is_ok_and(|weights| weights.of_method(method).is_some()),
         references: match method.references {
             References::Never => "never",
             References::Optional => "optional",

@@ -23,7 +23,7 @@ use crate::clip::{Activation, SpecialTokens, VisionTower};
 use crate::image::Chain;
 use crate::map::{Alignment, Curve, Evidence, PatchGrid, Sigma, Smoothing};
 use crate::methods::anchored::{Anchored, Parts, TwoAnchors};
-use crate::methods::options::{self, MethodOption, boolean, share, whole_number};
+use crate::methods::options::{self, MethodOption, boolean, joined, share, whole_number};
 use crate::methods::{Components, Method, References, Scope, Setup, first_grid};
 use crate::{Provenance, Result};
 
@@ -56,22 +56,17 @@ pub(super) const BASE: Method = Method {
 };
 
 /// The options of this method and of methods that extend it.
-pub(super) const OPTIONS: &[&MethodOption] = &[
-    &options::PROMPTS,
-    &options::ANCHORS,
-    &options::ANCHOR_BANDWIDTH,
-    &options::ANCHOR_EPS,
-    &options::ANCHOR_MIN_SAMPLES,
-    &options::ANCHOR_ITERATIONS,
-    &options::LEVELS,
-    &options::SMOOTHING,
-    &options::DOMAIN,
-    &TEXT_ADAPT_UNTIL,
-    &IMAGE_ADAPT_UNTIL,
-    &TEXT_ADAPT_WEIGHT,
-    &IMAGE_ADAPT_WEIGHT,
-    &RELU,
-];
+pub(super) const OPTIONS: &[&MethodOption] = &joined::<14>(
+    options::OF_ANCHORED,
+    &[
+        &options::DOMAIN,
+        &TEXT_ADAPT_UNTIL,
+        &IMAGE_ADAPT_UNTIL,
+        &TEXT_ADAPT_WEIGHT,
+        &IMAGE_ADAPT_WEIGHT,
+        &RELU,
+    ],
+);
 
 pub(super) const HEADING: &str = "AA-CLIP";
 

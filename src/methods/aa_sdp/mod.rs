@@ -20,7 +20,7 @@ use candle_core::{Result, Tensor};
 
 use super::aa_clip::{self, AaClip};
 use super::anchored::{Anchored, TwoAnchors};
-use super::options::{self, MethodOption, share};
+use super::options::{self, MethodOption, joined, share};
 use super::sdp::{self, DualPath, Fidelity, LevelFeatures, Wanted};
 use super::{Components, LOGIT_SCALE, Method};
 use crate::Provenance;
@@ -33,16 +33,7 @@ pub static METHOD: Method = Method {
     name: "aa-sdp",
     about: "AA-CLIP's adapted path and anchors with SDP's staged V-V path, in one pass",
     paper: "neither paper's: AA-CLIP (arXiv 2503.06661) and CLIP-AD (arXiv 2311.00453) together",
-    options: &{
-        let mut all = [&FUSION; aa_clip::OPTIONS.len() + 2];
-        let mut i = 0;
-        while i < aa_clip::OPTIONS.len() {
-            all[i] = aa_clip::OPTIONS[i];
-            i += 1;
-        }
-        all[i] = &options::FIDELITY;
-        all
-    },
+    options: &joined::<16>(aa_clip::OPTIONS, &[&FUSION, &options::FIDELITY]),
     load: |setup| {
         let (parts, base) = AaClip::open(setup)?;
         let asked: Option<f64> = setup.options.get(&FUSION)?;

@@ -13,7 +13,7 @@ use crate::clip::{Activation, SpecialTokens, VisionTower};
 use crate::image::Chain;
 use crate::map::{Alignment, Curve, Evidence, PatchGrid, Sigma, Smoothing};
 use crate::methods::anchored::{Anchored, Parts, TwoAnchors};
-use crate::methods::options::{self, MethodOption, OptionValues};
+use crate::methods::options::{self, MethodOption, OptionValues, joined};
 use crate::methods::{Components, Method, References, Scope, Setup, first_grid, stretched};
 use crate::{Provenance, Result};
 
@@ -45,17 +45,7 @@ pub(super) const BASE: Method = Method {
 };
 
 /// The options of this method and SDP+.
-pub(super) const OPTIONS: &[&MethodOption] = &[
-    &options::PROMPTS,
-    &options::ANCHORS,
-    &options::ANCHOR_BANDWIDTH,
-    &options::ANCHOR_EPS,
-    &options::ANCHOR_MIN_SAMPLES,
-    &options::ANCHOR_ITERATIONS,
-    &options::LEVELS,
-    &options::SMOOTHING,
-    &options::FIDELITY,
-];
+pub(super) const OPTIONS: &[&MethodOption] = &joined::<9>(options::OF_ANCHORED, &[&options::FIDELITY]);
 
 /// Whether the features are those of the reference code or of the paper.
 pub(super) fn fidelity(options: &OptionValues) -> Fidelity {

@@ -112,10 +112,17 @@ impl Trained {
     ///
     /// # Errors
     /// The embedded files are invalid, which a complete build excludes.
-    pub fn builtin(wanted: Option<&'static Method>) -> Result<Self, TrainedError> {
+    pub fn builtin() -> Result<Self, TrainedError> {
         let store: Box<dyn TensorStore> = builtin::adapters()?;
         let path = store.path().to_owned();
-        Self::take(&path, &[store], wanted)
+        Self::take(&path, &[store], None)
+    }
+
+    /// The weights for another method of the same format; `None` if `method` has another format.
+    pub fn of_method(mut self, method: &'static Method) -> Option<Self> {
+        let same = method.trained.is_some_and(|format| std::ptr::eq(format, self.format()));
+        self.method = method;
+        same.then_some(self)
     }
 
     fn take(
