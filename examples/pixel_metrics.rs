@@ -81,7 +81,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pro_limit = rest.first().map_or(Ok(0.3), |l| l.parse())?;
     let resolution =
         if rest.get(1).is_some_and(|r| r == "binned") { Resolution::Binned } else { Resolution::Exact };
-    let options = PixelOptions { pro_limit, resolution, ..PixelOptions::default() };
+    let mut options = PixelOptions::default();
+    (options.pro_limit, options.resolution) = (pro_limit, resolution);
     println!("{}", serde_json::to_string_pretty(&pixel_metrics(&stack, &options)?)?);
     Ok(())
 }

@@ -51,7 +51,7 @@ impl DeviceChoice {
 
 fn unsupported(feature: &str) -> Error {
     Error::Setting(format!(
-        "this build has no {feature} support: build it with `cargo build --release --features {feature}`, or use --device cpu"
+        "this build has no {feature} support: build it with `cargo build --release --features {feature}`, or use the CPU"
     ))
 }
 

@@ -45,7 +45,8 @@
 //! | [`serve`] | a local HTTP server |
 //!
 //! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`], [`lines`] and [`files`] are the only things every module shares.
-#![warn(missing_docs)]
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 // The README's example is compiled with the tests.
 #[cfg(doctest)]

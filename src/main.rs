@@ -1,5 +1,7 @@
 //! The `aaclip` command.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 mod cli;
 
 /// A tower allocates and frees tensors of tens of megabytes in every block. The system's allocator returns

@@ -63,10 +63,7 @@ pub enum AnchorError {
         found: String,
     },
     /// A clustering found no cluster.
-    #[error(
-        "dbscan with eps {eps} and min_samples {min_samples} finds no cluster among {count} sentences: \
-         raise --anchor-eps, lower --anchor-min-samples, or use --anchors mean"
-    )]
+    #[error("dbscan with eps {eps} and min_samples {min_samples} finds no cluster among {count} sentences")]
     NoCluster {
         /// The neighbourhood radius.
         eps: f64,

@@ -29,8 +29,7 @@ pub enum BatchError {
     Pattern(String, String),
     /// The output folder has parts of a run with another number of parts.
     #[error(
-        "{} has results of {there}, this is {here}: the parts of one run have one number; name another folder with \
-         --out, or remove those results",
+        "{} has results of {there}, this is {here}: all parts of a run must have one number of parts",
         folder.display()
     )]
     OtherParts {
@@ -43,8 +42,7 @@ pub enum BatchError {
     },
     /// A result in the output folder belongs to another picture.
     #[error(
-        "{} has the result of {}, which that of {} would replace: name another folder with --out, or start over in \
-         this one with --restart",
+        "{} has the result of {}, which that of {} would replace",
         folder.display(),
         there.display(),
         here.display()
@@ -65,18 +63,17 @@ pub enum BatchError {
     )]
     Collision(PathBuf, PathBuf),
     /// Only folders can be watched.
-    #[error("{} is not a folder: --watch takes folders only", .0.display())]
+    #[error("{} is not a folder: only folders can be watched", .0.display())]
     OnlyFolders(PathBuf),
     /// A folder cannot be watched.
     #[error(
-        "cannot watch {folder}: {1}; --poll SECONDS searches it again and again instead",
+        "cannot watch {folder}: {1}",
         folder = .0.display()
     )]
     Watch(PathBuf, String),
     /// The output folder is the searched folder.
     #[error(
-        "{} is the folder that is searched: results in it would be taken for pictures; name another one with --out (a \
-         folder inside it is fine, it is left out of the search)",
+        "{} is the folder that is searched: results in it would be taken for pictures",
         .0.display()
     )]
     OutputIsInput(PathBuf),

@@ -3,8 +3,12 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
+use aaclip::anchors::AnchorError;
+use aaclip::batch::BatchError;
+use aaclip::dataset::DatasetError;
+use aaclip::evaluation::EvaluationError;
 use aaclip::methods::TrainedError;
-use aaclip::models::Registry;
+use aaclip::models::{HubError, Registry};
 use aaclip::output::printable;
 use aaclip::progress::Progress;
 use aaclip::{Error, Result};
@@ -51,12 +55,50 @@ pub fn note(message: impl FnOnce() -> String) {
 
 /// An error with the command line's advice; the library's errors state only facts.
 pub fn advised(error: &Error) -> String {
-    let Error::Trained(trained) = error else { return error.to_string() };
-    let TrainedError::OtherModel { image_width: Some(width), .. } = &**trained else {
-        return error.to_string();
+    let advice = match error {
+        Error::Trained(trained) => match &**trained {
+            TrainedError::OtherModel { image_width: Some(width), .. } => {
+                return with_models_of_width(error, *width);
+            }
+            TrainedError::Missing { .. } => "name them with --adapters",
+            _ => return error.to_string(),
+        },
+        Error::Hub(HubError::Offline { .. }) => "unset it, or name a folder with --model",
+        Error::Hub(HubError::Unreachable { .. }) => {
+            "check the network, set HF_ENDPOINT to a mirror, or copy the model to this machine and name its folder with \
+             --model"
+        }
+        Error::Batch(BatchError::OtherParts { .. }) => {
+            "name another folder with --out, or remove those results"
+        }
+        Error::Batch(BatchError::OtherPicture { .. }) => {
+            "name another folder with --out, or start over in this one with --restart"
+        }
+        Error::Batch(BatchError::Watch(..)) => "--poll SECONDS searches it regularly instead",
+        Error::Batch(BatchError::OutputIsInput(_)) => {
+            "name another folder with --out; it may be inside this one, as the search omits it"
+        }
+        Error::Evaluation(EvaluationError::Foreign { .. }) => "name another folder with --out",
+        Error::Dataset(DatasetError::UnknownLayout { .. }) => {
+            "name a layout with --layout to see what is missing"
+        }
+        Error::Anchors(AnchorError::NoCluster { .. }) => {
+            "raise --anchor-eps, lower --anchor-min-samples, or use --anchors mean"
+        }
+        _ => return error.to_string(),
     };
+    join(&error.to_string(), advice)
+}
+
+/// A fact and an advice: on one line, or on two if the fact has several.
+fn join(fact: &str, advice: &str) -> String {
+    format!("{fact}{}{advice}", if fact.contains('\n') { "\n" } else { "; " })
+}
+
+/// The error about adapters for another model, with the names of known models that fit.
+fn with_models_of_width(error: &Error, width: usize) -> String {
     let known = Registry::load().ok();
-    let of_width = known.iter().flat_map(Registry::entries).filter(|e| e.width == *width);
+    let of_width = known.iter().flat_map(Registry::entries).filter(|e| e.width == width);
     let names: Vec<&str> = of_width.map(|e| e.name.as_str()).collect();
     if names.is_empty() { error.to_string() } else { format!("{error} (as {} has)", names.join(", ")) }
 }
@@ -67,10 +109,8 @@ pub fn advise(error: Error, restart: &str) -> Error {
     if !matches!(error, Error::Journal(_)) {
         return error;
     }
-    let error = error.to_string();
-    let separator = if error.contains('\n') { "\n" } else { "; " };
     let advice = format!("name another folder with --out, or start over in this one with {restart}");
-    Error::Setting(error + separator + &advice)
+    Error::Setting(join(&error.to_string(), &advice))
 }
 
 /// Writes a result to stdout.

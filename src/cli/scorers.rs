@@ -73,15 +73,12 @@ impl<'a> Scorers<'a> {
         }
         let name = self.detectors.describe(class, self.args.dataset_names.as_deref())?;
         let detector = self.detectors.detector(&name)?;
-        let settings = ScorerSettings {
-            model: self.detectors.model_name().to_owned(),
-            threshold: self.threshold(&name.text)?,
-            class: name.text,
-            region_threshold: self.args.region_threshold,
-            decoding: self.args.detector.decode_options(),
-            scale: self.options.scale,
-            hash: self.options.hash,
-        };
+        let mut settings = ScorerSettings::new(self.detectors.model_name(), &name.text);
+        settings.threshold = self.threshold(&name.text)?;
+        settings.region_threshold = self.args.region_threshold;
+        settings.decoding = self.args.detector.decode_options();
+        settings.scale = self.options.scale;
+        settings.hash = self.options.hash;
         let scorer = Arc::new(Scorer::new(detector, settings));
         let mut made = self.made.lock().unwrap_or_else(|e| e.into_inner());
         if made.len() >= KEPT {

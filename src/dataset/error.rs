@@ -16,7 +16,7 @@ pub enum DatasetError {
     NotAFolder(PathBuf, Layout),
     /// No layout matches.
     #[error(
-        "{} is in no known layout{hint}; what each layout expects:\n{tried}\nName one with --layout to see what is missing",
+        "{} is in no known layout{hint}; what each layout expects:\n{tried}",
         path.display()
     )]
     UnknownLayout {

@@ -165,10 +165,7 @@ impl DetectorBuilder {
         let trained = self.trained(&named, asked)?;
         let method = match (asked, &trained) {
             (Some(method), Some(_)) if method.trained.is_none() => {
-                return Err(Error::Setting(format!(
-                    "--adapters has no effect with --method {}",
-                    method.name
-                )));
+                return Err(Error::Setting(format!("method {} uses no trained weights", method.name)));
             }
             (Some(method), _) => method,
             (None, Some(trained)) => trained.method(),

@@ -19,6 +19,7 @@ use super::{Detection, Detector};
 
 /// Settings of a [`Scorer`].
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ScorerSettings {
     /// The model's name in results.
     pub model: String,
@@ -34,6 +35,21 @@ pub struct ScorerSettings {
     pub scale: ColourScale,
     /// Whether records have the SHA-256 of each picture's content.
     pub hash: bool,
+}
+
+impl ScorerSettings {
+    /// No thresholds, default decoding and colours, no hashes.
+    pub fn new(model: impl Into<String>, class: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            class: class.into(),
+            threshold: None,
+            region_threshold: None,
+            decoding: DecodeOptions::default(),
+            scale: ColourScale::default(),
+            hash: false,
+        }
+    }
 }
 
 /// A detector of one class with the settings common to all pictures: pictures in, records out.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum EvaluationError {
     /// The folder has other content.
-    #[error("{} is not empty and has no evaluation in it: name another folder with --out", dir.display())]
+    #[error("{} is not empty and has no evaluation in it", dir.display())]
     Foreign {
         /// The folder.
         dir: PathBuf,

@@ -15,6 +15,7 @@ const DECODER_TABLES: u64 = 64 << 20;
 
 /// Size limits for pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecodeLimits {
     /// Largest number of pixels.
     pub max_pixels: u64,
@@ -42,6 +43,7 @@ pub enum Gray16 {
 
 /// Settings for decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct DecodeOptions {
     /// Size limits.
     pub limits: DecodeLimits,

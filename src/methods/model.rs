@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::options::{self, OptionValues};
-use super::{Method, Trained, check_levels, quarters};
+use super::{Method, Trained, TrainedError, check_levels, quarters};
 use crate::anchors::{AnchorCache, ClassName, PromptSet, Representative};
 use crate::clip::{Activation, Checkpoint, Compute, Precision, VisionTower};
 use crate::image::{Chain, Fit, Preprocess};
@@ -73,12 +73,7 @@ impl Setup {
     /// # Errors
     /// There are no trained weights.
     pub fn trained(&self) -> Result<&Trained> {
-        self.trained.as_deref().ok_or_else(|| {
-            Error::Setting(format!(
-                "--method {} needs trained adapters: name them with --adapters",
-                self.method.name
-            ))
-        })
+        Ok(self.trained.as_deref().ok_or(TrainedError::Missing { method: self.method.name })?)
     }
 
     /// The compared levels (1-based numbers of blocks): those given, else those in the training of the
@@ -95,7 +90,7 @@ impl Setup {
         };
         match expected {
             Some(trained) if trained != levels.len() => Err(Error::Setting(format!(
-                "the adapters were trained for {trained} levels, these are {} ({levels:?}): name theirs with --levels",
+                "the adapters were trained for {trained} levels, but {} are compared ({levels:?})",
                 levels.len()
             ))),
             _ => Ok(levels),

@@ -343,7 +343,7 @@ pub fn representative(values: &OptionValues) -> Result<Representative> {
         _ => Representative::Mean,
     };
     let unused = |option: &MethodOption| {
-        Error::Setting(format!("--{} has no effect with --anchors {name}", option.name))
+        Error::Setting(format!("`{}` has no effect with `anchors` {name}", option.name))
     };
     if let Some(value) = values.get(&ANCHOR_BANDWIDTH)? {
         match &mut chosen {
@@ -407,6 +407,6 @@ mod tests {
         let kde = with(&[("anchors", "kde"), ("anchor-bandwidth", "0.5")]).unwrap();
         assert_eq!(kde, Representative::Kde { bandwidth: 0.5 });
         let refused = with(&[("anchors", "pca"), ("anchor-eps", "1")]).unwrap_err().to_string();
-        assert!(refused.contains("--anchor-eps has no effect with --anchors pca"), "{refused}");
+        assert!(refused.contains("`anchor-eps` has no effect with `anchors` pca"), "{refused}");
     }
 }

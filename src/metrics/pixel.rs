@@ -39,6 +39,7 @@ pub enum Resolution {
 
 /// Options of the pixel metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct PixelOptions {
     /// Exact or binned.
     pub resolution: Resolution,

@@ -50,7 +50,7 @@ pub enum HubError {
     #[error("no home folder to keep models in: set HF_HOME")]
     NoHome,
     /// A download in offline mode.
-    #[error("HF_HUB_OFFLINE is set, so {name} cannot be downloaded: unset it, or use --model with a folder")]
+    #[error("HF_HUB_OFFLINE is set, so {name} cannot be downloaded")]
     Offline {
         /// The model.
         name: String,
@@ -78,10 +78,7 @@ pub enum HubError {
         status: u16,
     },
     /// No connection.
-    #[error(
-        "cannot reach {endpoint}: {reason}; check the network, set HF_ENDPOINT to a mirror, \
-         or copy the model here and use --model with its folder"
-    )]
+    #[error("cannot reach {endpoint}: {reason}")]
     Unreachable {
         /// The hub.
         endpoint: String,

@@ -62,6 +62,7 @@ pub type Log = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Limits and options of a server.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct ServeSettings {
     /// Pictures scored at the same time.
     pub workers: usize,

@@ -43,8 +43,11 @@ fn every_figure_of_the_metrics_case() {
         let maps = stack(&t[&format!("{tag}.maps")], &t["masks"]);
         // Once in one go and once in many parts.
         for at_once in [PixelOptions::default().pixels_at_once, 7000] {
-            let options =
-                |pro_limit| PixelOptions { pro_limit, pixels_at_once: at_once, ..Default::default() };
+            let options = |pro_limit| {
+                let mut options = PixelOptions::default();
+                (options.pro_limit, options.pixels_at_once) = (pro_limit, at_once);
+                options
+            };
             let found: PixelMetrics = pixel_metrics(&maps, &options(0.3)).unwrap();
             let ranking = found.ranking.unwrap();
             near("pixel auroc", ranking.auroc, &expected["pixel_auroc"], 1e-12);

@@ -131,13 +131,15 @@ fn sixteen_bits() {
         ImageBuffer::from_fn(2, 1, |x, _| Rgb([[0x1234, 0xFF00, 255], [0; 3]][x as usize]));
     for format in [ImageFormat::Png, ImageFormat::Tiff] {
         let read = |bytes: &[u8], gray16| {
-            let options = DecodeOptions { gray16, ..DecodeOptions::default() };
+            let mut options = DecodeOptions::default();
+            options.gray16 = gray16;
             decode_bytes(bytes, Path::new("x"), &options).unwrap().samples().to_vec()
         };
         assert_eq!(read(&encoded(&grey, format), Gray16::Clip), [0, 200, 255, 255]);
         assert_eq!(read(&encoded(&grey, format), Gray16::Scale), [0, 0, 1, 255]);
         let clipped = |gray16| {
-            let options = DecodeOptions { gray16, ..DecodeOptions::default() };
+            let mut options = DecodeOptions::default();
+            options.gray16 = gray16;
             decode_bytes(&encoded(&grey, format), Path::new("x"), &options).unwrap().was_clipped()
         };
         assert!(clipped(Gray16::Clip) && !clipped(Gray16::Scale));

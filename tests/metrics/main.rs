@@ -167,7 +167,8 @@ proptest! {
         let labels = masks.concat();
         prop_assume!(labels.contains(&true) && labels.contains(&false));
         let maps_and_masks = stack(&maps, &masks, width);
-        let options = PixelOptions { pixels_at_once: at_once, pro_limit: limit, ..PixelOptions::default() };
+        let mut options = PixelOptions::default();
+        (options.pixels_at_once, options.pro_limit) = (at_once, limit);
         let found = metrics(&maps_and_masks, options);
         let ranking = found.ranking.as_ref().unwrap();
         let all = maps.concat();
@@ -176,7 +177,7 @@ proptest! {
         near(ranking.f1_max, f1_max(&all, &labels));
         near(found.aupro.unwrap(), aupro(&maps, &masks, width, limit));
 
-        let binned = metrics(&maps_and_masks, PixelOptions { resolution: Resolution::Binned, ..options });
+        let binned = metrics(&maps_and_masks, in_bins(options));
         let rough = binned.ranking.as_ref().unwrap();
         for (exact, rough, bound) in [
             (ranking.auroc, rough.auroc, binned.bounds.auroc),
@@ -189,6 +190,11 @@ proptest! {
     }
 }
 
+fn in_bins(mut options: PixelOptions) -> PixelOptions {
+    options.resolution = Resolution::Binned;
+    options
+}
+
 /// Scores that differ by less than a bin: the bounds are needed, and are not all there is.
 #[test]
 fn bins_hide_what_their_bounds_say() {
@@ -198,8 +204,7 @@ fn bins_hide_what_their_bounds_say() {
     let masks = vec![(0..4096).map(|i| i % 64 > 40 && i / 64 > 40).collect::<Vec<bool>>()];
     let maps_and_masks = stack(&maps, &masks, 64);
     let exact = metrics(&maps_and_masks, PixelOptions::default());
-    let binned =
-        metrics(&maps_and_masks, PixelOptions { resolution: Resolution::Binned, ..PixelOptions::default() });
+    let binned = metrics(&maps_and_masks, in_bins(PixelOptions::default()));
     let difference = (exact.ranking.unwrap().auroc - binned.ranking.unwrap().auroc).abs();
     assert!(difference > 0.0 && difference <= binned.bounds.auroc && binned.bounds.auroc < 0.2);
 }

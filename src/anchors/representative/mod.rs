@@ -220,7 +220,7 @@ mod tests {
     fn no_cluster_and_bad_parameters_say_what_to_do() {
         let spread = array![[1.0f32, 0.0], [0.0, 1.0], [-1.0, 0.0]];
         let error = Representative::dbscan().vector(spread.view()).unwrap_err().to_string();
-        assert!(error.contains("eps 0.5") && error.contains("--anchors mean"), "{error}");
+        assert!(error.contains("eps 0.5") && error.contains("no cluster"), "{error}");
         for bad in [
             Representative::Kde { bandwidth: 0.0 },
             Representative::Kde { bandwidth: f64::NAN },

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use aaclip::anchors::AnchorCache;
 use aaclip::clip::{Activation, PrecisionChoice};
 use aaclip::device::DeviceChoice;
-use aaclip::image::{DecodeLimits, DecodeOptions, Fit, Gray16, Picture, decode};
+use aaclip::image::{DecodeOptions, Fit, Gray16, Picture, decode};
 use aaclip::methods::Setup;
 use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
@@ -190,8 +190,10 @@ impl DetectorArgs {
     }
 
     pub fn decode_options(&self) -> DecodeOptions {
-        let limits = DecodeLimits { max_pixels: self.max_megapixels * 1_000_000, ..DecodeLimits::default() };
-        DecodeOptions { limits, gray16: self.gray16.into() }
+        let mut options = DecodeOptions::default();
+        options.limits.max_pixels = self.max_megapixels * 1_000_000;
+        options.gray16 = self.gray16.into();
+        options
     }
 }
 

@@ -151,7 +151,9 @@ impl EvalArgs {
             PixelsName::Binned => Resolution::Binned,
             PixelsName::None => return None,
         };
-        Some(PixelOptions { resolution, pro_limit: self.pro_limit, ..PixelOptions::default() })
+        let mut options = PixelOptions::default();
+        (options.resolution, options.pro_limit) = (resolution, self.pro_limit);
+        Some(options)
     }
 }
 

@@ -185,17 +185,16 @@ fn address(host: &str, port: u16) -> Result<SocketAddr> {
 }
 
 fn settings(args: &ServeArgs) -> ServeSettings {
-    ServeSettings {
-        workers: args.workers.unwrap_or_else(in_flight),
-        queue: args.queue,
-        max_body: args.max_body as usize * 1_000_000,
-        timeout: args.timeout,
-        max_connections: args.max_connections,
-        hosts: args.allow_host.clone(),
-        any_class: !args.fixed_class,
-        log: log(),
-        ..ServeSettings::default()
-    }
+    let mut settings = ServeSettings::default();
+    settings.workers = args.workers.unwrap_or_else(in_flight);
+    settings.queue = args.queue;
+    settings.max_body = args.max_body as usize * 1_000_000;
+    settings.timeout = args.timeout;
+    settings.max_connections = args.max_connections;
+    settings.hosts = args.allow_host.clone();
+    settings.any_class = !args.fixed_class;
+    settings.log = log();
+    settings
 }
 
 /// Logs requests with `--verbose`, and failures always.

@@ -45,7 +45,7 @@ pub(super) const BASE: Method = Method {
     references: References::Never,
     scope: Scope::Picture,
     image_value: "the image prediction, (cosine to the abnormal anchor + 1) / 2",
-    score: "the mean of components.image and sigmoid(2 * (map_max / levels - 1/2)); with --domain medical the latter \
+    score: "the mean of components.image and sigmoid(2 * (map_max / levels - 1/2)); with `domain` medical the latter \
             alone",
     load: |setup| {
         let (parts, method) = AaClip::open(setup)?;

@@ -106,7 +106,7 @@ pub fn logits(features: &[LevelFeatures], layers: &LinearLayers, anchors: &Tenso
     if features.len() != layers.0.len() {
         candle_core::bail!("{} levels for {} linear layers", features.len(), layers.0.len());
     }
-    let logits = |(level, layer): (&LevelFeatures, &candle_nn::Linear)| {
+    let logits = |(level, layer): (&LevelFeatures, &Linear)| {
         let count = level.original.dim(1)? - 1;
         let tokens = unit(&layer.forward(&level.original.narrow(1, 1, count)?.contiguous()?)?)?;
         let similarity = tokens.broadcast_matmul(anchors)?;

@@ -12,7 +12,7 @@ pub enum TrainedError {
     #[error(transparent)]
     File(#[from] WeightsError),
     /// A file or folder has no adapters.
-    #[error("{} holds no adapters: {found}", path.display())]
+    #[error("{} contains no adapters: {found}", path.display())]
     None {
         /// The file or folder.
         path: PathBuf,
@@ -53,8 +53,14 @@ pub enum TrainedError {
         /// The model of the adapters, as far as known.
         made_for: String,
     },
+    /// The method needs trained weights.
+    #[error("method {method} needs trained weights, and none were given")]
+    Missing {
+        /// The method.
+        method: &'static str,
+    },
     /// The method needs other adapters.
-    #[error("--method {method} needs {needs}, and {} holds {holds}", path.display())]
+    #[error("method {method} needs {needs}, and {} contains {holds}", path.display())]
     Method {
         /// The method.
         method: &'static str,

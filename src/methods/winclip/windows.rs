@@ -25,7 +25,7 @@ impl Windows {
     pub fn new(scale: usize, grid: usize) -> Result<Self> {
         if scale == 0 || scale > grid {
             return Err(Error::Setting(format!(
-                "--scales: a window of {scale} x {scale} patches does not fit this model's grid of {grid} x {grid}"
+                "`scales`: a window of {scale} x {scale} patches does not fit this model's grid of {grid} x {grid}"
             )));
         }
         Ok(Self { grid, scale })

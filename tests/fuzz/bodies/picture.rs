@@ -1,14 +1,16 @@
 use std::path::Path;
 
-use aaclip::image::{Chain, DecodeLimits, DecodeOptions, Fit, Gray16, Picture, Preprocess, decode_bytes};
+use aaclip::image::{Chain, DecodeOptions, Fit, Gray16, Picture, Preprocess, decode_bytes};
 
-/// Pixels of a picture that is decoded.
-const LIMITS: DecodeLimits = DecodeLimits { max_pixels: 1 << 20, max_bytes: 8 << 20 };
+/// Most pixels of a picture that is decoded.
+const MAX_PIXELS: u64 = 1 << 20;
 
 /// A picture file, to the tensor of the vision tower and to a mask.
 pub fn picture(data: &[u8]) {
     for gray16 in [Gray16::Clip, Gray16::Scale] {
-        let options = DecodeOptions { limits: LIMITS, gray16 };
+        let mut options = DecodeOptions::default();
+        (options.limits.max_pixels, options.limits.max_bytes) = (MAX_PIXELS, 8 << 20);
+        options.gray16 = gray16;
         if let Ok(picture) = decode_bytes(data, Path::new("x"), &options) {
             prepare(&picture);
         }
@@ -17,7 +19,7 @@ pub fn picture(data: &[u8]) {
 
 fn prepare(picture: &Picture) {
     let (width, height) = (picture.width(), picture.height());
-    assert!((width * height) as u64 <= LIMITS.max_pixels);
+    assert!((width * height) as u64 <= MAX_PIXELS);
     assert_eq!(picture.samples().len(), width * height * picture.mode().channels());
     let rgb = picture.to_rgb();
     assert_eq!((rgb.width() as usize, rgb.height() as usize), (width, height));

@@ -258,7 +258,7 @@ impl Settings {
 fn train(training: &mut Training) -> crate::Result<Ended> {
     let settings = Settings::of(training)?;
     if settings.text_adapters.is_some() && settings.stage != "image" {
-        return Err(Error::Setting("--text-adapters has no effect without --stage image".to_owned()));
+        return Err(Error::Setting("`text-adapters` has no effect unless `stage` is `image`".to_owned()));
     }
     settings.note(training);
     let method = training.setup.method;
