@@ -73,6 +73,7 @@ impl<'a> Scorers<'a> {
         }
         let name = self.detectors.describe(class, self.args.dataset_names.as_deref())?;
         let detector = self.detectors.detector(&name)?;
+        messages::cautions([&detector]);
         let settings = ScorerSettings {
             model: self.detectors.model_name().to_owned(),
             threshold: self.threshold(&name.text)?,
