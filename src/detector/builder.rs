@@ -80,7 +80,7 @@ impl DetectorBuilder {
     }
 
     /// The class shown in the pictures, as inserted into the prompts; `dataset:class` becomes the data set's
-    /// description of the class. Default: `object`.
+    /// description of the class. Default: `object`. The built-in model ignores it.
     pub fn class(mut self, text: &str) -> Self {
         self.class = text.to_owned();
         self

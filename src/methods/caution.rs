@@ -6,6 +6,11 @@ use crate::Result;
 use crate::anchors::{ANYTHING, Anchors};
 
 /// The least [`Anchors::separation`] from the anchors of [`ANYTHING`] without a caution.
+///
+/// A map is a difference of cosines: its contrast shrinks with the separation, the noise of patches does not. Measured
+/// with the built-in model's text tower before it ignored class words, for the 200 texts in
+/// `tests/data/class-texts.txt`: 48 are below 0.05, none is between 0.05 and 0.37. Pixel AUROC on bottles, 96 with
+/// `object`, is 4 to 42 for six texts tried below 0.03, and 81 to 96 for four tried from 0.37 to 0.55.
 const LEAST_SEPARATION: f32 = 0.25;
 
 /// The anchors of [`ANYTHING`], built for the first class that is compared with them.
@@ -58,7 +63,7 @@ mod tests {
             (free.clone(), 1.0),
             (anchors([0.0, 1.0], [1.0, 0.0]), -1.0),
             (anchors([0.6, 0.8], [0.6, 0.8]), 0.0),
-            (anchors([0.6, 0.8], [-0.6, -0.8]), 0.2),
+            (anchors([0.6, 0.8], [-0.6, -0.8]), -0.2),
             (anchors([0.8, 0.6], [0.6, 0.8]), 0.2),
         ] {
             assert!((pair.separation(&free) - expected).abs() < 1e-6, "{pair:?}");
