@@ -12,6 +12,6 @@ mod text;
 
 pub use cache::{AnchorCache, AnchorKey};
 pub use error::AnchorError;
-pub use prompts::{ClassName, Domain, Polarity, PromptSet};
+pub use prompts::{ANYTHING, ClassName, Domain, Polarity, PromptSet};
 pub use representative::{Representative, kde_log_density};
 pub use text::{AnchorRequest, Anchors, PlainText, SentenceEncoder, text_anchors};

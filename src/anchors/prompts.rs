@@ -40,6 +40,9 @@ impl Domain {
     }
 }
 
+/// The class text that names nothing in particular.
+pub const ANYTHING: &str = "object";
+
 /// A class, as described in prompts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassName {
@@ -174,7 +177,7 @@ impl PromptSet {
         };
         match known.classes.get(class) {
             // The reference does not describe a class of this name, in any data set.
-            None if class == "object" => Ok(ClassName { text: class.to_owned(), domain: Some(known.domain) }),
+            None if class == ANYTHING => Ok(ClassName { text: class.to_owned(), domain: Some(known.domain) }),
             Some(text) => Ok(ClassName { text: text.clone(), domain: Some(known.domain) }),
             None => Err(AnchorError::UnknownClass {
                 dataset: dataset.to_owned(),

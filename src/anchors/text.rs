@@ -21,6 +21,13 @@ pub struct Anchors {
 const BATCH: usize = 64;
 
 impl Anchors {
+    /// How far apart the anchors are in the direction from normal to damaged of `reference`, with the distance of
+    /// `reference` as the unit. 1: as far; 0: no difference; negative: swapped; NaN: `reference` has no direction.
+    pub fn separation(&self, reference: &Self) -> f32 {
+        let direction = &reference.abnormal - &reference.normal;
+        (&self.abnormal - &self.normal).dot(&direction) / direction.dot(&direction)
+    }
+
     /// Both as the columns of `[D, 2]`: the normal anchor first.
     ///
     /// # Errors

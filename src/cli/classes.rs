@@ -9,7 +9,8 @@ use aaclip::{Detectors, Result};
 /// How classes are named.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ClassArgs {
-    /// What the pictures show, for all classes [default: each class's name; `object` for a plain folder]
+    /// What the pictures show, for all classes [default: each class's name; `object` for a plain folder]. With the
+    /// built-in model it is a label of the results and does not change scores
     #[arg(long, value_name = "TEXT")]
     pub class: Option<String>,
 

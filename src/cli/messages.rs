@@ -1,5 +1,6 @@
 //! Messages of a run.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::OnceLock;
 
@@ -11,7 +12,7 @@ use aaclip::methods::TrainedError;
 use aaclip::models::{HubError, Registry};
 use aaclip::output::printable;
 use aaclip::progress::Progress;
-use aaclip::{Error, Result};
+use aaclip::{Detector, Error, Result};
 
 use crate::cli::args::global::Verbosity;
 
@@ -44,6 +45,12 @@ pub fn warn(message: impl std::fmt::Display) {
     if !verbosity().quiet {
         error(message);
     }
+}
+
+/// Warns of the class texts of detectors, once of each.
+pub fn cautions<'a>(detectors: impl IntoIterator<Item = &'a Detector>) {
+    let all: BTreeSet<&str> = detectors.into_iter().filter_map(|d| d.class().caution()).collect();
+    all.into_iter().for_each(|caution| warn(format!("warning: {caution}")));
 }
 
 /// Reports a choice or a cost: on stderr, only with `--verbose`.

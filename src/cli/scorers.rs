@@ -73,6 +73,7 @@ impl<'a> Scorers<'a> {
         }
         let name = self.detectors.describe(class, self.args.dataset_names.as_deref())?;
         let detector = self.detectors.detector(&name)?;
+        messages::cautions([&detector]);
         let mut settings = ScorerSettings::new(self.detectors.model_name(), &name.text);
         settings.threshold = self.threshold(&name.text)?;
         settings.region_threshold = self.args.region_threshold;

@@ -48,6 +48,12 @@ impl Checkpoint {
         Ok(Self { dir: None, config, tensors })
     }
 
+    /// Whether the text tower knows names of things. The built-in model's does not: it takes them for words about the
+    /// state of the part.
+    pub fn knows_class_words(&self) -> bool {
+        self.dir.is_some()
+    }
+
     /// The weights file.
     pub fn weights_file(&self) -> &Path {
         self.tensors.store().path()

@@ -1,10 +1,8 @@
 //! The class texts of a data set's prompts.
 
 use super::Layout;
+pub use crate::anchors::ANYTHING;
 use crate::anchors::{AnchorError, ClassName, PromptSet};
-
-/// The text for a class without a better name.
-pub const ANYTHING: &str = "object";
 
 /// The rule for the class texts of prompts.
 #[derive(Debug, Clone, Copy)]

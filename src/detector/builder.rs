@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::{Detector, batch};
-use crate::anchors::{AnchorCache, ClassName, PromptSet};
+use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
 use crate::image::{Fit, Picture};
 use crate::methods::{DEFAULT, METHODS, Method, Model, OptionValues, References, Setup, Trained};
@@ -46,7 +46,7 @@ impl DetectorBuilder {
             method: None,
             checkpoint: None,
             options: Vec::new(),
-            class: "object".to_owned(),
+            class: ANYTHING.to_owned(),
             dataset: None,
             references: Vec::new(),
             image_size: None,
@@ -80,7 +80,7 @@ impl DetectorBuilder {
     }
 
     /// The class shown in the pictures, as inserted into the prompts; `dataset:class` becomes the data set's
-    /// description of the class. Default: `object`.
+    /// description of the class. Default: `object`. The built-in model ignores it.
     pub fn class(mut self, text: &str) -> Self {
         self.class = text.to_owned();
         self
@@ -335,7 +335,7 @@ impl Detectors {
     fn unprepared(&self, class: &ClassName) -> Result<Detector> {
         Ok(Detector {
             method: self.setup.method,
-            class: self.model.class(class)?,
+            class: self.model.class(&self.setup.named(class))?,
             model: Arc::clone(&self.model),
             tiling: self.tiling,
             device: self.setup.device.clone(),

@@ -239,6 +239,7 @@ impl Scorer {
             threshold: self.settings.threshold,
             region_threshold: self.region_threshold(),
             outcome,
+            warning: self.detector.class().caution().map(str::to_owned),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+use super::caution::ClassFree;
 use super::{ClassModel, Components, ImageTower, Model, Setup, options};
 use crate::anchors::{
     AnchorCache, AnchorRequest, Anchors, ClassName, Domain, PlainText, PromptSet, Representative,
@@ -74,6 +75,7 @@ pub struct Anchored<M> {
     device: Device,
     cache: AnchorCache,
     progress: Progress,
+    class_free: ClassFree,
 }
 
 impl<M: TwoAnchors> Anchored<M> {
@@ -95,13 +97,14 @@ impl<M: TwoAnchors> Anchored<M> {
             device: setup.device.clone(),
             cache: setup.cache.clone(),
             progress: setup.progress,
+            class_free: ClassFree::default(),
         })
     }
 
-    fn anchors(&self, class: &ClassName) -> Result<Anchors> {
+    fn anchors(&self, class: &str) -> Result<Anchors> {
         let request = AnchorRequest {
             prompts: &self.prompts,
-            class: &class.text,
+            class,
             representative: self.representative,
             activation: self.parts.activation,
             encoder: self.method.encoder(),
@@ -122,11 +125,12 @@ impl<M: TwoAnchors> Model for Anchored<M> {
     }
 
     fn class(&self, class: &ClassName) -> Result<Arc<dyn ClassModel>> {
-        let anchors = self.anchors(class)?;
+        let anchors = self.anchors(&class.text)?;
         Ok(Arc::new(OfClass {
             method: Arc::clone(&self.method),
             tower: Arc::clone(&self.tower),
             anchors: anchors.columns(&self.device)?,
+            caution: self.class_free.caution(&class.text, &anchors, |text| self.anchors(text)),
             domain: self.domain.or(class.domain).unwrap_or_default(),
         }))
     }
@@ -152,6 +156,7 @@ struct OfClass<M> {
     tower: Arc<ImageTower>,
     /// `[D, 2]`
     anchors: Tensor,
+    caution: Option<String>,
     domain: Domain,
 }
 
@@ -174,5 +179,9 @@ impl<M: TwoAnchors> ClassModel for OfClass<M> {
 
     fn official_scores(&self, pictures: &[Components]) -> Vec<f32> {
         self.method.official_scores(pictures, self.domain)
+    }
+
+    fn caution(&self) -> Option<&str> {
+        self.caution.as_deref()
     }
 }

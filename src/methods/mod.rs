@@ -7,6 +7,7 @@
 pub mod aa_clip;
 pub mod aa_sdp;
 mod anchored;
+mod caution;
 mod levels;
 mod model;
 pub mod options;

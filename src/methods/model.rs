@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{self, OptionValues};
 use super::{Method, Trained, TrainedError, check_levels, quarters};
-use crate::anchors::{AnchorCache, ClassName, PromptSet, Representative};
+use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet, Representative};
 use crate::clip::{Activation, Checkpoint, Compute, Precision, VisionTower};
 use crate::image::{Chain, Fit, Preprocess};
 use crate::map::{Evidence, Smoothing};
@@ -128,6 +128,14 @@ impl Setup {
         Ok(PromptSet::load(name)?)
     }
 
+    /// The class as the model's prompts name it: with [`ANYTHING`] if the model does not know names of things, else
+    /// unchanged. The domain stays.
+    pub fn named(&self, class: &ClassName) -> ClassName {
+        let known = self.clip.knows_class_words();
+        let text = if known { class.text.clone() } else { ANYTHING.to_owned() };
+        ClassName { text, domain: class.domain }
+    }
+
     /// How sentences are combined into one anchor: as given, else the mean.
     ///
     /// # Errors
@@ -187,6 +195,12 @@ pub trait ClassModel: Send + Sync {
 
     /// The scores of the official evaluation for the pictures of a class, in its own arithmetic.
     fn official_scores(&self, pictures: &[Components]) -> Vec<f32>;
+
+    /// A caution about the class text, for people: its two anchors differ much less than those of
+    /// [`ANYTHING`]. It changes no score.
+    fn caution(&self) -> Option<&str> {
+        None
+    }
 
     /// The same method, which also compares with pictures of good parts, `[1, 3, S, S]` each.
     ///

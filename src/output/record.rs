@@ -33,6 +33,8 @@ pub struct Record {
     pub region_threshold: f32,
     /// The score, or the failure.
     pub outcome: Outcome,
+    /// The caution about the class text, see [`ClassModel::caution`](crate::methods::ClassModel::caution).
+    pub warning: Option<String>,
 }
 
 /// The identity of a picture.
@@ -187,11 +189,13 @@ struct Fields {
     files: BTreeMap<String, String>,
     timing_ms: Option<StageTimes>,
     error: Option<Failure>,
+    #[serde(default)]
+    warning: Option<String>,
 }
 
 impl From<Record> for Fields {
     fn from(record: Record) -> Self {
-        let Record { input, model, method, class, threshold, region_threshold, outcome } = record;
+        let Record { input, model, method, class, threshold, region_threshold, outcome, warning } = record;
         let (name, name_base64) = match String::from_utf8(input.name) {
             Ok(name) => (name, None),
             Err(e) => (String::from_utf8_lossy(e.as_bytes()).into_owned(), Some(BASE64.encode(e.as_bytes()))),
@@ -219,6 +223,7 @@ impl From<Record> for Fields {
             files: BTreeMap::new(),
             timing_ms: None,
             error: None,
+            warning,
         };
         match outcome {
             Outcome::Failed(failure) => fields.error = Some(failure),
@@ -278,6 +283,7 @@ impl TryFrom<Fields> for Record {
             threshold: f.threshold,
             region_threshold: f.region_threshold,
             outcome,
+            warning: f.warning,
         })
     }
 }
@@ -310,6 +316,7 @@ pub mod tests {
                 files: BTreeMap::from([("raw".to_owned(), "out/x.npy".to_owned())]),
                 timing_ms: StageTimes::default(),
             })),
+            warning: None,
         }
     }
 
@@ -327,6 +334,7 @@ pub mod tests {
     fn what_is_written_is_read_back() {
         let mut odd = record("a");
         odd.input.name = b"sub/\xff.png".to_vec();
+        odd.warning = Some("choose a plain name".into());
         for record in [record("ü/\"x\".png"), failed("gone.png"), odd] {
             let text = serde_json::to_string(&record).unwrap();
             assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record, "{text}");
@@ -364,6 +372,10 @@ pub mod tests {
             let error = Record::parse(line.as_bytes()).unwrap_err();
             assert!(error.contains(needle), "{error}");
         }
+        // Records of this schema from before the field.
+        let older = serde_json::to_string(&record("a")).unwrap().replacen(",\"warning\":null", "", 1);
+        assert!(!older.contains("warning"));
+        assert_eq!(Record::parse(older.as_bytes()), Ok(record("a")));
         let newer = serde_json::to_string(&record("a")).unwrap().replacen('{', "{\"hue\": [1],", 1);
         assert_eq!(Record::parse(newer.as_bytes()), Ok(record("a")));
     }

@@ -22,7 +22,7 @@ pub enum RecordFormat {
 }
 
 /// The columns of the CSV form: the fields of the JSON form, with a dot for nested fields; `regions` is JSON.
-pub const COLUMNS: [&str; 35] = [
+pub const COLUMNS: [&str; 36] = [
     "schema",
     "path",
     "name",
@@ -58,6 +58,7 @@ pub const COLUMNS: [&str; 35] = [
     "timing_ms.total",
     "error.kind",
     "error.message",
+    "warning",
 ];
 
 /// Writes records and flushes each, so that readers see a picture's result immediately.

@@ -1,6 +1,7 @@
 //! The library as its users meet it: the example's functions, and what holds for every detection.
 
 mod batch;
+mod class_words;
 mod dataset;
 #[path = "../../examples/detect.rs"]
 mod example;

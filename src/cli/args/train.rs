@@ -132,7 +132,7 @@ pub struct CommonArgs {
     #[arg(long)]
     pub resume: bool,
 
-    /// What the pictures show, for all classes
+    /// What the pictures show, for all classes; the built-in model is trained with `object` whatever it says
     #[arg(long, value_name = "TEXT")]
     pub class: Option<String>,
 

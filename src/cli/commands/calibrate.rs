@@ -105,6 +105,7 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     let mut names: BTreeMap<String, ClassName> = BTreeMap::new();
     pictures.iter().for_each(|p| drop(names.insert(p.class.text.clone(), p.class.clone())));
     let detectors: BTreeMap<String, Detector> = opened.detectors(&names)?;
+    messages::cautions(detectors.values());
     let jobs: Vec<Job<'_>> = (pictures.iter())
         .filter_map(|p| Some(Job { path: &p.path, detector: detectors.get(&p.class.text)? }))
         .collect();

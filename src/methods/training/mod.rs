@@ -99,7 +99,8 @@ impl Training {
         fidelity: TrainingFidelity,
     ) -> Result<Self> {
         let prompts = setup.prompts()?;
-        let data = TrainingData::read(source, &prompts)?;
+        let mut data = TrainingData::read(source, &prompts)?;
+        data.classes.iter_mut().for_each(|class| *class = setup.named(class));
         let levels = levels(&setup)?;
         let (image_size, activation) = (trainer.input)(&setup)?;
         let mut settings = Provenance::default();

@@ -22,9 +22,10 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use ndarray::Array2;
 
+use super::caution::ClassFree;
 use super::options::{self, MethodOption};
 use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, unit};
-use crate::anchors::{AnchorRequest, ClassName, PlainText, PromptSet, Representative, text_anchors};
+use crate::anchors::{AnchorRequest, Anchors, ClassName, PlainText, PromptSet, Representative, text_anchors};
 use crate::clip::{Activation, SpecialTokens, VisionTower};
 use crate::image::{Chain, Preprocess};
 use crate::map::{Alignment, Curve, Evidence, PatchGrid, Smoothing, sigmoid};
@@ -121,6 +122,7 @@ struct WinClip {
     activation: Activation,
     preprocess: Preprocess,
     prompts: PromptSet,
+    class_free: ClassFree,
     extractor: Arc<Extractor>,
 }
 
@@ -149,9 +151,24 @@ impl WinClip {
             activation,
             preprocess: setup.preprocess(size, Chain::ResizeThenRgb),
             prompts: setup.prompts()?,
+            class_free: ClassFree::default(),
             extractor: Arc::new(Extractor { tower, windows }),
             setup: setup.clone(),
         })
+    }
+
+    fn anchors(&self, class: &str) -> Result<Anchors> {
+        let Setup { clip, cache, device, progress, .. } = &self.setup;
+        let request = AnchorRequest {
+            prompts: &self.prompts,
+            class,
+            representative: ANCHORS,
+            activation: self.activation,
+            encoder: &PlainText,
+            special: SpecialTokens::ClipAd,
+            progress: *progress,
+        };
+        text_anchors(clip, &request, cache, device)
     }
 }
 
@@ -165,18 +182,13 @@ impl Model for WinClip {
     }
 
     fn class(&self, class: &ClassName) -> Result<Arc<dyn ClassModel>> {
-        let Setup { clip, cache, device, progress, .. } = &self.setup;
-        let request = AnchorRequest {
-            prompts: &self.prompts,
-            class: &class.text,
-            representative: ANCHORS,
-            activation: self.activation,
-            encoder: &PlainText,
-            special: SpecialTokens::ClipAd,
-            progress: *progress,
-        };
-        let anchors = text_anchors(clip, &request, cache, device)?.columns(device)?;
-        Ok(Arc::new(OfClass { extractor: Arc::clone(&self.extractor), anchors, memory: None }))
+        let anchors = self.anchors(&class.text)?;
+        Ok(Arc::new(OfClass {
+            extractor: Arc::clone(&self.extractor),
+            anchors: anchors.columns(&self.setup.device)?,
+            caution: self.class_free.caution(&class.text, &anchors, |text| self.anchors(text)),
+            memory: None,
+        }))
     }
 
     fn prepare(&self) -> Result<()> {
@@ -193,10 +205,12 @@ impl Model for WinClip {
 }
 
 /// The same for one class.
+#[derive(Clone)]
 struct OfClass {
     extractor: Arc<Extractor>,
     /// `[D, 2]`
     anchors: Tensor,
+    caution: Option<String>,
     memory: Option<Memory>,
 }
 
@@ -235,9 +249,13 @@ impl ClassModel for OfClass {
         pictures.iter().map(|c| c.image.unwrap_or(f32::NAN)).collect()
     }
 
+    fn caution(&self) -> Option<&str> {
+        self.caution.as_deref()
+    }
+
     fn with_references(&self, pictures: &[Tensor]) -> Result<Arc<dyn ClassModel>> {
         let good = pictures.iter().map(|p| self.extractor.features(p)).collect::<Result<Vec<_>>>()?;
         let memory = Some(Memory::new(&good)?);
-        Ok(Arc::new(Self { extractor: Arc::clone(&self.extractor), anchors: self.anchors.clone(), memory }))
+        Ok(Arc::new(Self { memory, ..self.clone() }))
     }
 }

@@ -51,6 +51,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
 
     let started = Instant::now();
     let detectors = opened.detectors(&named.classes)?;
+    messages::cautions(detectors.values());
     let ready = started.elapsed();
     let scored = look(&data, &detectors, &mut store, &args, &mut problems)?;
     let looked = started.elapsed() - ready;
