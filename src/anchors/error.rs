@@ -33,7 +33,7 @@ pub enum AnchorError {
         problem: String,
     },
     /// `dataset:class` with a data set that the ensemble does not describe.
-    #[error("prompt ensemble `{prompts}` describes no data set `{dataset}` (it knows: {known})")]
+    #[error("prompt ensemble `{prompts}` has no data set `{dataset}` (it has: {known})")]
     UnknownDataset {
         /// The ensemble.
         prompts: String,

@@ -10,10 +10,10 @@ pub enum ListingProblem {
     #[error("cannot search {folder}: {1}", folder = .0.display())]
     Search(PathBuf, String),
     /// A picture that appeared in a watched folder has the result name of another picture.
-    #[error("{} is not scored: its results would replace those of its namesake in another folder", .0.display())]
+    #[error("{} is not scored: its results would replace those of a picture with the same name in another folder", .0.display())]
     Namesake(PathBuf),
     /// A watched folder does not exist any more.
-    #[error("{} is gone: waiting for it to come back", .0.display())]
+    #[error("{} does not exist any more: waiting until it exists again", .0.display())]
     Gone(PathBuf),
     /// A folder without a picture.
     #[error("{folder}: no picture in this folder ({1})", folder = .0.display())]
@@ -29,7 +29,7 @@ pub enum BatchError {
     Pattern(String, String),
     /// The output folder has parts of a run with another number of parts.
     #[error(
-        "{} has results of {there}, this is {here}: the parts of one run have one number; name another folder with \
+        "{} has results of {there}, but this is {here}: all parts of a run need the same N; name another folder with \
          --out, or remove those results",
         folder.display()
     )]
@@ -43,7 +43,7 @@ pub enum BatchError {
     },
     /// A result in the output folder belongs to another picture.
     #[error(
-        "{} has the result of {}, which that of {} would replace: name another folder with --out, or start over in \
+        "{} has the result of {}, which the result of {} would replace: name another folder with --out, or start over in \
          this one with --restart",
         folder.display(),
         there.display(),
@@ -59,7 +59,7 @@ pub enum BatchError {
     },
     /// The results of two pictures would have the same name.
     #[error(
-        "{} and {} would write the same files: give a folder that both are in, or use two runs",
+        "{} and {} would write the same files: give a folder that contains both, or use two runs",
         .0.display(),
         .1.display()
     )]
@@ -69,14 +69,14 @@ pub enum BatchError {
     OnlyFolders(PathBuf),
     /// A folder cannot be watched.
     #[error(
-        "cannot watch {folder}: {1}; --poll SECONDS searches it again and again instead",
+        "cannot watch {folder}: {1}; use --poll SECONDS to search it repeatedly instead",
         folder = .0.display()
     )]
     Watch(PathBuf, String),
     /// The output folder is the searched folder.
     #[error(
-        "{} is the folder that is searched: results in it would be taken for pictures; name another one with --out (a \
-         folder inside it is fine, it is left out of the search)",
+        "{} is the searched folder: results in it would be taken for pictures; name another folder with --out (a \
+         folder inside it is allowed: the search leaves it out)",
         .0.display()
     )]
     OutputIsInput(PathBuf),

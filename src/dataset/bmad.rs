@@ -61,7 +61,7 @@ pub(super) fn read(sets: Vec<Class>, reading: &mut Reading) -> Result<(), Datase
             masks.report_orphans(reading);
         }
         if empty {
-            reading.problem(ProblemKind::EmptyClass, &set.folder, "there is no picture in its test folders");
+            reading.problem(ProblemKind::EmptyClass, &set.folder, "its test folders contain no picture");
         }
         // Some sets have no masks at all: each set is settled separately.
         reading.settle_masks(has_masks);

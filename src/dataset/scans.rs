@@ -76,7 +76,7 @@ pub(super) fn read_head_ct(set: HeadCt, reading: &mut Reading) -> Result<(), Dat
     left.sort_by_key(|(id, _)| *id);
     for (id, (_, place)) in left {
         let picture = set.pictures.join(format!("{id:03}.png"));
-        let detail = format!("{place} of {} labels it, but there is no such file", file.display());
+        let detail = format!("{place} of {} labels it, but the file does not exist", file.display());
         reading.problem(ProblemKind::MissingPicture, &picture, detail);
     }
     Ok(())

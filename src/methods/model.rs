@@ -95,7 +95,7 @@ impl Setup {
         };
         match expected {
             Some(trained) if trained != levels.len() => Err(Error::Setting(format!(
-                "the adapters were trained for {trained} levels, these are {} ({levels:?}): name theirs with --levels",
+                "the adapters were trained for {trained} levels, but {} are selected ({levels:?}): name the trained levels with --levels",
                 levels.len()
             ))),
             _ => Ok(levels),
@@ -110,7 +110,7 @@ impl Setup {
         let trained = self.trained.as_ref().and_then(|t| t.header().image_size());
         match self.image_size.or(trained).unwrap_or(native) {
             size if size > Self::LARGEST_IMAGE => Err(Error::Setting(format!(
-                "an image size of {size} is too large: at most {} pixels are looked at",
+                "an image size of {size} is too large: at most {} pixels are allowed",
                 Self::LARGEST_IMAGE
             ))),
             size => Ok(size),

@@ -280,7 +280,7 @@ fn a_signal_ends_it_in_good_order() {
     let ran = Ran::from(child.wait_with_output().unwrap());
     if rest + 1 < all.len() {
         assert_eq!(ran.code, 130, "{}", ran.stderr);
-        assert!(ran.stderr.contains("the same command goes on"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("the same command continues the run"), "{}", ran.stderr);
     }
     assert_eq!(steady(&here.read("out/results.jsonl")).len(), rest + 1);
 }

@@ -57,7 +57,7 @@ fn it_says_what_would_be_used_and_why() {
     assert_eq!(code, 0, "{found:#}");
     let used = line(&found, "detect", "model");
     assert!(used.contains(model) && used.contains("AACLIP_MODEL"), "{used}");
-    assert!(line(&found, "threads", "1: ").ends_with("aaclip.toml:1 says so"));
+    assert!(line(&found, "threads", "1: ").ends_with("aaclip.toml:1"));
     assert!(line(&found, "detect", "precision").contains(" bf16 "));
     assert!(found["settings"][0].as_str().unwrap().ends_with("aaclip.toml"));
     line(&found, "settings", "precision = ");

@@ -54,7 +54,7 @@ impl<'a> Schemas<'a> {
         if let Some(allowed) = schema["enum"].as_array()
             && !allowed.contains(value)
         {
-            faults.push(format!("{at}: {value} is none of {allowed:?}"));
+            faults.push(format!("{at}: {value} is not one of {allowed:?}"));
         }
         let number = value.as_f64().unwrap_or(0.0);
         if schema["minimum"].as_f64().is_some_and(|m| number < m)

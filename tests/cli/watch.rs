@@ -128,7 +128,7 @@ fn a_folder_that_went_and_came_back_is_watched_again() {
     std::fs::copy(here.path("kept.png"), here.path("in/c.png")).unwrap();
     assert_eq!(watching.next()["name"], "c.png");
     let (_, ran) = watching.end();
-    assert!(ran.code == 2 && ran.stderr.contains("in is gone"), "{}", ran.stderr);
+    assert!(ran.code == 2 && ran.stderr.contains("in does not exist any more"), "{}", ran.stderr);
 }
 
 #[test]

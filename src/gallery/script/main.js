@@ -17,8 +17,8 @@ function drawAll() {
   showInGrid(shown);
   byId("empty").hidden = shown.length > 0;
   byId("empty").textContent = rest.length
-    ? "No picture on this page fits these filters; the page holds the highest scores only."
-    : "No picture fits these filters.";
+    ? "No picture on this page matches these filters; the page has the highest scores only."
+    : "No picture matches these filters.";
   byId("count").textContent = shown.length === pictures.length
     ? plural(shown.length, "picture", "pictures")
     : `${count(shown.length)} of ${plural(pictures.length, "picture", "pictures")}`;

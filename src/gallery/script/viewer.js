@@ -29,7 +29,7 @@ function drawViewer() {
   viewer.below.hidden = viewer.above.hidden = true;
   load(viewer.below, below, (loaded) => {
     byId("nothing").hidden = loaded;
-    byId("nothing").textContent = picture.failed ? "This picture could not be scored." : "The picture is not here.";
+    byId("nothing").textContent = picture.failed ? "This picture could not be scored." : "The picture file is missing.";
     fitSheet();
   });
   load(viewer.above, above, () => mixLayers());

@@ -12,7 +12,7 @@ pub enum TrainedError {
     #[error(transparent)]
     File(#[from] WeightsError),
     /// A file or folder has no adapters.
-    #[error("{} holds no adapters: {found}", path.display())]
+    #[error("{} contains no adapters: {found}", path.display())]
     None {
         /// The file or folder.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum TrainedError {
         made_for: String,
     },
     /// The method needs other adapters.
-    #[error("--method {method} needs {needs}, and {} holds {holds}", path.display())]
+    #[error("--method {method} needs {needs}, but {} contains {holds}", path.display())]
     Method {
         /// The method.
         method: &'static str,

@@ -23,7 +23,7 @@ impl RunFolder {
         match (state.exists(), resume) {
             (true, false) => {
                 return Err(Error::Setting(format!(
-                    "{} holds a run already: go on with --resume, or give another folder",
+                    "{} already contains a run: continue it with --resume, or give another folder",
                     folder.display()
                 )));
             }

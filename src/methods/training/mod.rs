@@ -207,7 +207,7 @@ impl Training {
             Ok(Some(state))
         } else {
             let problem =
-                format!("{} was begun with other settings ({})", path.display(), differences.join("; "));
+                format!("{} was started with other settings ({})", path.display(), differences.join("; "));
             Err(Error::Setting(problem))
         }
     }

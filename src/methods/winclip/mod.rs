@@ -37,7 +37,7 @@ use windows::harmonic_mean;
 /// WinCLIP, as published.
 pub static METHOD: Method = Method {
     name: "winclip",
-    about: "WinCLIP: windows of patches against text and, if there are any, pictures of good parts",
+    about: "WinCLIP: windows of patches against text and, optionally, pictures of good parts",
     paper: "arXiv 2303.14814",
     prompts: Some("winclip"),
     describes_classes: false,
@@ -46,7 +46,7 @@ pub static METHOD: Method = Method {
     references: References::Optional,
     scope: Scope::Picture,
     image_value: "the official image score: the probability of \"abnormal\" for the picture as a whole; with \
-                  references its mean with the largest distance of a patch to them",
+                  references, the mean of it and the largest distance of a patch to them",
     score: "components.image",
     load: |setup| Ok(Arc::new(WinClip::new(setup)?)),
     #[cfg(feature = "train")]

@@ -60,7 +60,7 @@ pub fn nearest<'a>(vectors: &Tensor, known: impl Iterator<Item = &'a Tensor>) ->
             None => similarity,
         });
     }
-    let Some(best) = best else { candle_core::bail!("there is no reference picture to compare with") };
+    let Some(best) = best else { candle_core::bail!("no reference picture is given") };
     Ok(best.to_vec1::<f32>()?.into_iter().map(|similarity| ((1.0 - similarity) / 2.0).max(0.0)).collect())
 }
 

@@ -28,9 +28,9 @@ pub fn threads(applied: &[Applied], asked: bool) -> String {
     let file = applied.iter().find(|s| s.flag == "threads").map(|s| s.origin.as_str());
     let environment = std::env::var("RAYON_NUM_THREADS").ok().and_then(|v| v.parse::<usize>().ok());
     let why = match (file, asked, environment) {
-        (Some(origin), ..) => format!("{origin} says so"),
-        (None, true, _) => "--threads says so".to_owned(),
-        (None, false, Some(1..)) => "RAYON_NUM_THREADS says so".to_owned(),
+        (Some(origin), ..) => format!("set by {origin}"),
+        (None, true, _) => "set by --threads".to_owned(),
+        (None, false, Some(1..)) => "set by RAYON_NUM_THREADS".to_owned(),
         _ => "as many as this process may use".to_owned(),
     };
     format!("{}: {why}", rayon::current_num_threads())
@@ -86,7 +86,7 @@ impl Report {
         self.add("models", models);
         if !any {
             self.notes.push(
-                "only the built-in model is here: `aaclip models pull ViT-B-16-plus-240` gets a better one"
+                "only the built-in model is on this machine: `aaclip models pull ViT-B-16-plus-240` downloads a better one"
                     .to_owned(),
             );
         }
