@@ -120,7 +120,7 @@ def measure(names, args, parameters):
 def groups(names, parameters):
     """All at once if they fit into memory; else in parts that each have the yardstick, to which ratios refer."""
     free = available_memory()
-    # Rough, from what they were seen to hold: engines keep a second, packed copy of the weights, PyTorch itself is large.
+    # Rough, from observed memory: engines keep a second, packed copy of the weights, PyTorch itself is large.
     weights = {n: TOLERANCES[precision(n)][0] * parameters for n in names}
     need = sum(w + 800e6 if n.startswith("torch") else 2 * w + 400e6 for n, w in weights.items())
     parts = 1 if free is None else max(1, -(-int(need) // int(0.9 * free)))
@@ -214,7 +214,7 @@ def main():
         found, warnings = {}, []
         for part in groups(names, parameters):
             new, said = measure(part, args, parameters)
-            # The yardstick of the first part stands in the table; ratios are those of each part.
+            # The table has the reference of the first part; ratios are those of each part.
             found = new | found
             warnings += said
     reference = found[REFERENCE]

@@ -36,7 +36,7 @@ pub enum HubError {
         /// The known names.
         known: String,
     },
-    /// A model of the registry that has not been downloaded.
+    /// A model of the registry has not been downloaded.
     #[error(
         "model {name} is not on this machine: `aaclip models pull {name}` downloads it (about {megabytes} MB)"
     )]
@@ -49,7 +49,7 @@ pub enum HubError {
     /// The system has no home folder.
     #[error("this system has no home folder for models: set HF_HOME")]
     NoHome,
-    /// A download in offline mode.
+    /// A download was requested in offline mode.
     #[error("HF_HUB_OFFLINE is set, so {name} cannot be downloaded: unset it, or use --model with a folder")]
     Offline {
         /// The model.
@@ -77,7 +77,7 @@ pub enum HubError {
         /// The hub's answer.
         status: u16,
     },
-    /// No connection.
+    /// There is no connection.
     #[error(
         "cannot reach {endpoint}: {reason}; check the network, set HF_ENDPOINT to a mirror, \
          or copy the model to this machine and use --model with its folder"
@@ -108,7 +108,7 @@ pub enum HubError {
         /// The last reason.
         reason: String,
     },
-    /// A file of the wrong size.
+    /// A file has the wrong size.
     #[error("{url} has {found} bytes, the hub announced {expected}; the file was removed")]
     Size {
         /// The file's address.
@@ -118,7 +118,7 @@ pub enum HubError {
         /// Bytes received.
         found: u64,
     },
-    /// A file with the wrong content.
+    /// A file has the wrong content.
     #[error(
         "{} has sha256 {found}, expected {expected}{}",
         path.display(),
@@ -134,7 +134,7 @@ pub enum HubError {
         /// Whether it was removed.
         removed: bool,
     },
-    /// A page or a pointer in place of weights.
+    /// The hub sent a page or a pointer instead of weights.
     #[error("{url} returned {what} instead of weights; the file was removed")]
     NotWeights {
         /// The file's address.

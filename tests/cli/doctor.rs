@@ -36,7 +36,7 @@ fn a_fresh_machine_is_fine() {
     line(&found, "trial", "ok: score 0.26");
     assert!(line(&found, "devices", "cpu").ends_with("usable"));
     assert!(line(&found, "models", "builtin").ends_with("part of the program"));
-    // It looks at the caches and leaves them as they are.
+    // It reads the caches and does not change them.
     assert!(line(&found, "caches", "anchors").ends_with("does not exist yet"));
     assert_eq!(std::fs::read_dir(here.path("")).unwrap().count(), 0);
     let text = here.run(&["doctor"]).ok().stdout;

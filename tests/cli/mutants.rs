@@ -117,7 +117,7 @@ fn ending(path: &Path) -> String {
     path.extension().unwrap().to_str().unwrap().to_owned()
 }
 
-/// One sentence of each kind: anchors are made anew for every checkpoint.
+/// One sentence of each kind: anchors are made again for every checkpoint.
 const PROMPTS: &str = "version = 1\nname = 'p'\ndescription = ''\nsource = ''\ntemplates = ['{}']\n\
     [states]\nnormal = ['good {}']\nabnormal = ['bad {}']\n";
 
@@ -290,7 +290,7 @@ mod boxes {
         while let Some(b) = seed.get(at..at + 8) {
             let end = match head {
                 8 => at + 12 + u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize,
-                // A scan goes on to the end.
+                // A scan continues to the end.
                 2 if b[0] != 0xFF || b[1] == 0xDA => break,
                 2 => at + 2 + usize::from(u16::from_be_bytes([b[2], b[3]])),
                 _ => at + 8 + (u32::from_le_bytes([b[4], b[5], b[6], b[7]]) as usize).next_multiple_of(2),

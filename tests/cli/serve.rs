@@ -322,7 +322,7 @@ fn refusals() {
     ] {
         serving.form("", parts).assert_refused(what, 400, "bad_request");
     }
-    // A wrong name is refused before what it holds.
+    // A wrong name is refused before its content.
     let misnamed = serving.form("", &[("file", Some("a.png"), &picture.repeat(100))]);
     misnamed.assert_refused("misnamed", 400, "bad_request");
     for part in ["no parameter `file`", "the part `image`", "class, name, threshold, heatmap"] {
@@ -421,7 +421,7 @@ fn odd_http() {
     ];
     post(chunked, &long.concat()).assert_refused("long chunks", 413, "body_too_large");
     assert_eq!(post(chunked, b"zz\r\nxx\r\n").status, 400);
-    // A client that asks for leave is refused before it sends, and told to go on where it may.
+    // A client that asks for leave is refused before it sends, and told to continue where it may.
     let expect = "Expect: 100-continue\r\n";
     let refused = post(&format!("{expect}Content-Length: 5000000\r\n"), b"");
     refused.assert_refused("expect", 413, "body_too_large");

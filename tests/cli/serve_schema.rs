@@ -6,7 +6,7 @@ use serde_json::Value;
 pub struct Schemas<'a>(pub &'a Value);
 
 impl<'a> Schemas<'a> {
-    /// What is said of an answer.
+    /// The description of an answer.
     #[track_caller]
     pub fn response(&self, route: &str, method: &str, status: u16) -> &'a Value {
         let response = &self.0["paths"][route][method]["responses"][status.to_string()];

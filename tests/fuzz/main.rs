@@ -72,7 +72,7 @@ macro_rules! targets {
             let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
             for (name, _) in bodies::ALL {
                 assert!(tested.contains(&name), "{name}");
-                // The fuzzers are no part of the published package.
+                // The fuzzers are not part of the published package.
                 assert!(!fuzz.is_dir() || fuzz.join(format!("targets/{name}.rs")).is_file(), "{name}");
             }
             assert_eq!(tested.len(), bodies::ALL.len());

@@ -297,7 +297,7 @@ fn greedy() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 }
 
 /// An archive with one storage of `count` numbers, and `tensors` tensors of all of them; of none if there are none, and
-/// then with two further sides whose product no machine can hold.
+/// then with two further sides whose product exceeds any memory.
 fn views_of(count: u16, tensors: u16) -> Vec<u8> {
     use std::io::Write;
     let side = [&b"\x8a\x06"[..], &(1u64 << 40).to_le_bytes()[..6]].concat();

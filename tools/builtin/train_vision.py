@@ -22,7 +22,7 @@ TEMPERATURE = 100.0
 
 
 class Scenes:
-    """The scenes of make_scenes.py in a fixed random order, again and again, mirrored and toned anew each time."""
+    """The scenes of make_scenes.py in a fixed random order, again and again, mirrored and toned again each time."""
 
     def __init__(self, folder, seed, exclude):
         names = json.loads((Path(folder) / "names.json").read_text())

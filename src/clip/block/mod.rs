@@ -40,7 +40,7 @@ pub(super) struct BlockShape {
     pub activation: Activation,
 }
 
-/// An attention that is wanted of a block.
+/// An attention requested from a block.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionRequest<'a> {
     /// The attention weights.

@@ -1,4 +1,4 @@
-//! Files for readers that take paths. `TMPDIR` should lie in memory.
+//! Files for readers that take paths. `TMPDIR` should be in memory.
 
 use std::path::{Path, PathBuf};
 

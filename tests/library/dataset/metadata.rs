@@ -35,7 +35,7 @@ fn meta_json_of_clip_ad() {
     assert_eq!(data.layout, Layout::MetaJson);
     assert_eq!(lines(&data), ["nut nut/cut/0.png 1 deep nut/gt/0_mask.png", "nut nut/good/0.png 0 good -"]);
     assert_eq!(Dataset::open(&tree.file("meta.json"), None).unwrap(), data);
-    // A tree is worth more than files that lie beside it.
+    // A tree takes precedence over files beside it.
     let tree = Tree::with(&["nut/test/good/0.png", "nut/test/cut/0.png"]);
     tree.text("meta.json", "{}");
     tree.text("a.jsonl", "");
