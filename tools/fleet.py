@@ -15,8 +15,8 @@ PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".
 
 def pictures(folder: str) -> Iterator[dict[str, str]]:
     """A request for every picture below a folder, in the order of names: its id is its path below the folder, with
-    `/`, as the `name` of `aaclip detect`. Links are followed, loops are not. JSON holds no bytes that are no Unicode:
-    a file with such a name is asked for under a name it does not have, and so ends as an error, not unmentioned."""
+    `/`, as the `name` of `aaclip detect`. Links are followed, loops are not. JSON cannot contain bytes that are not Unicode:
+    a file with such a name is requested under a changed name, so it ends as an error and is not lost."""
 
     def below(at: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
         here = os.stat(at)

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::snapshot::Refusals;
 use crate::{Ran, Workplace, support};
 
-/// Records without what differs from run to run.
+/// Records without the fields that differ from run to run.
 pub fn steady(text: &str) -> Vec<Value> {
     let record = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));

@@ -1,4 +1,4 @@
-//! Output folders: whose they are, and what in them is whose.
+//! Output folders: their run, and the files in them.
 
 use serde_json::Value;
 

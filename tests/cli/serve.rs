@@ -178,7 +178,7 @@ fn form(parts: &[Part<'_>]) -> Vec<u8> {
     body
 }
 
-/// A record without what differs between a file and a body.
+/// A record without the fields that differ between a file and a body.
 fn comparable(mut record: Value) -> Value {
     for key in ["path", "name", "modified", "timing_ms", "files", "overlay", "heatmap", "mask", "raw"] {
         record.as_object_mut().unwrap().remove(key);
@@ -388,7 +388,7 @@ fn a_name_may_come_with_its_port() {
     assert_eq!(serving.request("GET", "/healthz", &["Host: other.example"], b"").status, 421);
 }
 
-/// Ends a server the hard way and returns what it said.
+/// Kills a server and returns its output.
 fn stop(serving: &mut Serving) -> String {
     serving.child.kill().unwrap();
     said(serving.child.stderr.take().unwrap())
@@ -573,7 +573,7 @@ fn names_are_labels_and_touch_no_file() {
             let parts = [("image", Some(name), &picture[..]), ("class", None, name.as_bytes())];
             assert_eq!(serving.form("", &parts).record()["path"], name);
         }
-        // An error says the name, not what is at that place.
+        // An error has the name, not the content at that path.
         let refused = serving.post(&format!("/v1/detect?name={encoded}"), b"no picture");
         refused.assert_refused(name, 415, "not_a_picture");
     }

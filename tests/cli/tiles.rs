@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis};
 use crate::snapshot::Refusals;
 use crate::{Workplace, support};
 
-/// What one run says about `a.png`, and its raw map.
+/// The record of `a.png` in one run, and its raw map.
 fn look(here: &Workplace, arguments: &[&str]) -> (serde_json::Value, Array2<f32>) {
     let all = [&["a.png", "--save", "raw,heatmap", "--out", "o", "--format", "json"], arguments].concat();
     let record = here.detect(&all).ok().json();

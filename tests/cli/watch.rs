@@ -32,7 +32,7 @@ impl Watching {
         steady(&line).remove(0)
     }
 
-    /// Ends it; what it still wrote, and how it went.
+    /// Ends it; returns the rest of its output and its status.
     fn end(mut self) -> (Vec<Value>, Ran) {
         let child = self.child.take().unwrap();
         terminate(&child);

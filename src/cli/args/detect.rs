@@ -97,7 +97,7 @@ pub struct ManyArgs {
     #[arg(long, conflicts_with = "restart")]
     pub resume: bool,
 
-    /// Delete the results of an earlier run in --out
+    /// Delete the recorded results of an earlier run in --out
     #[arg(long)]
     pub restart: bool,
 
