@@ -1,4 +1,4 @@
-"""What every contestant shares and what needs NumPy only: the input, the checksum, the model folder, memory."""
+"""Shared by all contestants, with NumPy only: the input, the checksum, the model folder, memory."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def picture(size):
 
 
 def checksum(taps):
-    """What a worker tells about its results: mean and (population) deviation of every tap, the first 8 values of the
+    """A worker's summary of its results: mean and (population) deviation of every tap, the first 8 values of the
     last one, which are the class token's."""
     wide = [np.asarray(t, dtype=np.float64) for t in taps]
     return {

@@ -1,5 +1,5 @@
 //! Damaged inputs in numbers: 1,700 pictures and 300 checkpoints, no panic, no hang, no memory beyond a limit, and the
-//! exit code and the counts say what happened.
+//! exit code and the counts show the result.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::mutate::Mutator;
 use crate::{Ran, Workplace, support};
 
-/// Address space of every process here, in KiB: what the program maps for itself, and a few pictures.
+/// Address space of every process here, in KiB: the program's own mappings, and a few pictures.
 const MEMORY: u64 = 1280 << 10;
 
 /// When a process counts as hanging. A run of all pictures takes seconds.
@@ -32,7 +32,7 @@ fn limited(here: &Workplace, arguments: &[&str]) -> Ran {
         support::skip("memory is limited on Linux only");
         plain
     };
-    // Two threads: what several need is theirs alone, and a machine of many processors maps a stack for each.
+    // Two threads, because a machine of many processors would map a stack for each.
     command.args(arguments).args(["--threads", "2"]).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
@@ -277,7 +277,7 @@ mod boxes {
         }
     }
 
-    /// What comes before the parts of a file, the parts, and what comes after them.
+    /// The bytes before the parts of a file, the parts, and the bytes after them.
     fn parts(seed: &[u8]) -> (usize, Vec<Vec<u8>>, usize) {
         let mut parts = Vec::new();
         let head = match seed {

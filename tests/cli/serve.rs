@@ -421,7 +421,7 @@ fn odd_http() {
     ];
     post(chunked, &long.concat()).assert_refused("long chunks", 413, "body_too_large");
     assert_eq!(post(chunked, b"zz\r\nxx\r\n").status, 400);
-    // A client that asks for leave is refused before it sends, and told to continue where it may.
+    // A client that asks for leave is refused before it sends, or told to continue.
     let expect = "Expect: 100-continue\r\n";
     let refused = post(&format!("{expect}Content-Length: 5000000\r\n"), b"");
     refused.assert_refused("expect", 413, "body_too_large");

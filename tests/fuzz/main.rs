@@ -1,4 +1,4 @@
-//! The fuzz targets' bodies over their committed seeds and some mutations of each: what the fuzzers found stays found.
+//! The fuzz targets' bodies over their committed seeds and some mutations of each: a regression test of all findings.
 
 mod bodies;
 
