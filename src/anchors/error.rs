@@ -76,6 +76,6 @@ pub enum AnchorError {
         count: usize,
     },
     /// The embeddings have no common direction.
-    #[error("the sentences' embeddings give no direction ({0}): these weights cannot tell texts apart")]
+    #[error("the sentences' embeddings have no common direction ({0}): the text weights are unusable")]
     Degenerate(&'static str),
 }

@@ -273,8 +273,7 @@ fn parse(path: &Path, text: &str) -> Result<PromptSet, AnchorError> {
     let file: File = toml::from_str(text)
         .map_err(|e| at(e.span().map_or(0, |s| s.start), e.message().replace('\n', " ")))?;
     if *file.version.get_ref() != VERSION {
-        let problem =
-            format!("version {} is unknown; this program reads version {VERSION}", file.version.get_ref());
+        let problem = format!("unknown version {}: expected version {VERSION}", file.version.get_ref());
         return Err(at(file.version.span().start, problem));
     }
     if file.name.get_ref().trim().is_empty() {

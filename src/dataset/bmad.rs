@@ -51,7 +51,7 @@ pub(super) fn read(sets: Vec<Class>, reading: &mut Reading) -> Result<(), Datase
                 None => {
                     let unread = parts.folders.iter().filter(|f| !masks.folders().contains(f));
                     for unread in unread {
-                        let detail = "neither pictures (img) nor masks are called like this";
+                        let detail = "it is not a name for pictures (img) or masks";
                         reading.problem(ProblemKind::UnreadFolder, unread, detail);
                     }
                     reading.listed(&set.name, &kind, label, parts.pictures, &mut masks)

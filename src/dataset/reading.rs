@@ -164,7 +164,7 @@ impl Reading {
             return Ok(());
         }
         if !self.seen.insert(parts.join("/")) {
-            let detail = format!("{place} of {} names it again", file.display());
+            let detail = format!("{place} of {} names it a second time", file.display());
             self.problem(ProblemKind::Duplicate, &path, detail);
             return Ok(());
         }

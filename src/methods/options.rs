@@ -105,7 +105,7 @@ pub static ANCHORS: MethodOption = MethodOption {
     default: Some("mean"),
     values: &[
         ("mean", "Their mean"),
-        ("pca", "The direction they have most in common"),
+        ("pca", "Their first principal direction"),
         ("kde", "Their mean, weighted by density"),
         ("dbscan", "The mean of the largest density cluster"),
         ("mean-shift", "The mean of the largest mean-shift cluster"),

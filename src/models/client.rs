@@ -78,7 +78,7 @@ impl<'a> Client<'a> {
                 status => return Err(HubError::Status { url: url.to_owned(), status }),
             }
         }
-        Err(self.hub.not_a_hub("its redirections have no end"))
+        Err(self.hub.not_a_hub("it redirects too often"))
     }
 
     fn explain(&self, url: &str, error: ureq::Error) -> HubError {

@@ -158,9 +158,8 @@ impl Hub {
             let recorded = Recorded { sha256: fetched.sha256, size: fetched.size, commit: fetched.commit };
             digests.record(&entry.repo, &file.file, recorded)?;
         }
-        let folder = self
-            .locate(entry)
-            .ok_or_else(|| self.not_a_hub("the files it sent belong to different revisions"))?;
+        let folder =
+            self.locate(entry).ok_or_else(|| self.not_a_hub("its files belong to different revisions"))?;
         Ok((folder, state))
     }
 

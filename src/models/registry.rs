@@ -163,7 +163,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<RegistryEntry>, HubError> {
 fn check(entry: &RegistryEntry) -> Result<(), String> {
     let two = entry.repo.split_once('/');
     if !two.is_some_and(|(owner, name)| is_plain_name(owner) && is_plain_name(name)) {
-        return Err(format!("repository `{}` is not of the form owner/name", entry.repo));
+        return Err(format!("repository `{}` does not have the form owner/name", entry.repo));
     }
     for (what, value) in
         [("revision", &entry.revision), ("file", &entry.weights.file), ("file", &entry.config.file)]

@@ -77,14 +77,14 @@ impl<'a> Transfer<'a> {
         let commit = commit.ok_or_else(|| missing("it names no commit"))?;
         let etag = etag.ok_or_else(|| missing("it names no content"))?;
         if !is_plain_name(&etag) || !is_plain_name(&commit) {
-            return Err(missing("its file or revision has an impossible name"));
+            return Err(missing("its file or revision has an invalid name"));
         }
         // A server without range support sends the whole file, which is not read.
         let size = match header(&response, "Content-Range") {
             Some(range) => range.rsplit('/').next().and_then(|total| total.parse().ok()),
             None => response.body().content_length(),
         };
-        Ok(About { size: size.ok_or_else(|| missing("it tells no size"))?, commit, etag })
+        Ok(About { size: size.ok_or_else(|| missing("it names no size"))?, commit, etag })
     }
 
     /// The digest of a file that is already in the cache with the expected content.
@@ -256,7 +256,7 @@ fn impostor(path: &Path, name: &str) -> Option<&'static str> {
     } else if text.starts_with(b"<!doctype") || text.starts_with(b"<html") {
         Some("a web page")
     } else if name.ends_with(".json") && !text.starts_with(b"{") {
-        Some("something that is not JSON")
+        Some("a file that is not JSON")
     } else {
         None
     }

@@ -56,7 +56,7 @@ impl TileGrid {
                  at most {MAX_TILES} are allowed: {}",
                 tiling.overlap.share(),
                 match tiling.side {
-                    TileSide::Pixels(wanted) if wanted.get() <= short => "take larger tiles or less overlap",
+                    TileSide::Pixels(wanted) if wanted.get() <= short => "use larger tiles or less overlap",
                     _ => "it is too narrow to be covered with squares",
                 }
             )));

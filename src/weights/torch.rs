@@ -89,7 +89,7 @@ pub(super) fn collect(
     // Tensors may share a storage, but a small file must not become a large model.
     if together > MOST_SHARED * file.bytes().len() {
         return Err(file.damaged(format!(
-            "its tensors overlap: together they have more than {MOST_SHARED} times the bytes of the file"
+            "its tensors overlap: their total size is more than {MOST_SHARED} times that of the file"
         )));
     }
     if tensors.is_empty() {

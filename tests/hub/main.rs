@@ -201,7 +201,7 @@ fn a_transfer_that_keeps_breaking_leaves_nothing_half_written_and_goes_on_later(
     for mood in [Mood::Cut(100), Mood::Short(100)] {
         let machine = Machine::new();
         machine.hub.set_mood(mood);
-        machine.pull_fails(&["broke 4 times", "next pull"]);
+        machine.pull_fails(&["failed 4 times", "next pull"]);
         assert!(!machine.snapshots_hold_weights());
         machine.hub.set_mood(Mood::Good);
         let resumed = machine.hub.resumed();
@@ -216,7 +216,7 @@ fn a_server_that_cannot_resume_is_asked_for_the_whole() {
     let machine = Machine::new();
     machine.hub.set_etag(WEIGHTS, &sha256(&weights()));
     machine.hub.set_mood(Mood::Cut(100));
-    machine.pull_fails(&["broke"]);
+    machine.pull_fails(&["failed 4 times"]);
     machine.hub.set_mood(Mood::IgnoresRange);
     let folder = machine.pull_ok();
     assert_eq!(std::fs::read(folder.join(WEIGHTS)).unwrap(), weights());
@@ -311,7 +311,7 @@ fn refusals_say_what_to_do() {
         (Mood::Status(503), &["HTTP 503", "later"]),
         (Mood::Page, &["does not answer like a hub"]),
         (Mood::NowhereRedirect, &["does not answer like a hub"]),
-        (Mood::EvilName, &["impossible name"]),
+        (Mood::EvilName, &["invalid name"]),
     ] {
         let machine = Machine::new();
         machine.hub.set_mood(mood);

@@ -161,10 +161,7 @@ fn what_cannot_be_shown_is_said() {
         (vec![], "has no results.jsonl: `aaclip detect FOLDER -o"),
         (results(String::new()), "no finished picture yet"),
         (results(record("a", 0.5).to_string()), "no finished picture yet"),
-        (
-            results(lines(&[record("a", 0.5), old])),
-            "line 2: a record of schema 1, this program knows schema 3",
-        ),
+        (results(lines(&[record("a", 0.5), old])), "line 2: the record has schema 1, expected schema 3"),
         (results(lines(&[json!({"a": 1})])), "line 1: missing field `schema`"),
         (results(format!("{half}\n{}\n", record("b", 0.5))), "line 1: EOF while parsing a string"),
         (results(lines(&[no_name])), "line 1: missing field `name`"),

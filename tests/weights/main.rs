@@ -127,7 +127,7 @@ fn a_lab_s_own_sharded_checkpoint() {
     assert_tensor(&*store, "two", StoredType::F32, &[2, 2], 2);
     for (map, expected) in [
         (r#"{"one": "a-3.safetensors"}"#, "which does not exist"),
-        (r#"{"two": "a-1.safetensors"}"#, "does not hold tensor `two`"),
+        (r#"{"two": "a-1.safetensors"}"#, "does not contain tensor `two`"),
         (r#"{"one": "../a-1.safetensors"}"#, "not the name of a shard"),
         (r#"{"one": "/etc/passwd"}"#, "not the name of a shard"),
         (r#"{"one": "model.safetensors.index.json"}"#, "not the name of a shard"),

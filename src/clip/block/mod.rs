@@ -58,7 +58,7 @@ impl AttentionRequest<'_> {
         let (batch, length, width) = x.dims3()?;
         let tokens = self.tokens;
         if tokens > length {
-            candle_core::bail!("attention of {tokens} tokens is wanted of a sequence of {length}");
+            candle_core::bail!("attention of {tokens} tokens is requested for a sequence of {length}");
         }
         match self.add {
             None => Ok(None),

@@ -265,7 +265,7 @@ impl Training {
 /// The expected form.
 pub fn positive(text: &str) -> Result<(), String> {
     let fits = text.parse::<usize>().is_ok_and(|n| n > 0);
-    if fits { Ok(()) } else { Err("expected a whole number from 1".to_owned()) }
+    if fits { Ok(()) } else { Err("expected a whole number, at least 1".to_owned()) }
 }
 
 /// Accepts a learning rate.

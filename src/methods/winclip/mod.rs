@@ -45,7 +45,7 @@ pub static METHOD: Method = Method {
     trained: None,
     references: References::Optional,
     scope: Scope::Picture,
-    image_value: "the official image score: the probability of \"abnormal\" for the picture as a whole; with \
+    image_value: "the official image score: the probability of \"abnormal\" for the whole picture; with \
                   references, the mean of it and the largest distance of a patch to them",
     score: "components.image",
     load: |setup| Ok(Arc::new(WinClip::new(setup)?)),

@@ -49,7 +49,7 @@ fn every_unusable_line_is_named() {
         ("{", "not JSON"),
         ("[1]", "not a JSON object"),
         (r#"{"label": 0, "class_name": "nut"}"#, "`image_path` is missing"),
-        (r#"{"image_path": 3, "label": 0, "class_name": "nut"}"#, "`image_path` is not a text"),
+        (r#"{"image_path": 3, "label": 0, "class_name": "nut"}"#, "`image_path` is not a string"),
         (r#"{"image_path": "nut/cut/0.png", "class_name": "nut"}"#, "`label` is missing"),
         (r#"{"image_path": "nut/cut/0.png", "label": 0.5, "class_name": "nut"}"#, "expected 0 or 1"),
         (r#"{"image_path": "nut/cut/0.png", "label": "1", "class_name": "nut"}"#, "not a number"),

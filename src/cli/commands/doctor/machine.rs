@@ -79,7 +79,7 @@ impl Report {
         for entry in entries {
             let folder = hub.as_ref().and_then(|hub| hub.locate(entry));
             any |= folder.is_some();
-            let folder = folder.map_or("not here".to_owned(), |folder| folder.display().to_string());
+            let folder = folder.map_or("not downloaded".to_owned(), |folder| folder.display().to_string());
             models.push(format!("{:width$}  {folder}", entry.name));
         }
         models.push(format!("{:width$}  part of the program", builtin::NAME));
