@@ -25,7 +25,7 @@ fn a_fresh_machine_is_fine() {
     assert_eq!(code, 0, "{found:#}");
     assert_eq!(found["problems"], serde_json::json!([]));
     let model = line(&found, "detect", "model");
-    assert!(model.contains(" builtin (comes with the program"), "{model}");
+    assert!(model.contains(" builtin (part of the program"), "{model}");
     assert!(line(&found, "detect", "adapters").contains("those of the model"));
     assert!(line(&found, "detect", "device").contains(" cpu "));
     assert!(line(&found, "detect", "precision").contains(" f32 "));

@@ -325,7 +325,7 @@ fn refusals() {
     // A wrong name is refused before its content.
     let misnamed = serving.form("", &[("file", Some("a.png"), &picture.repeat(100))]);
     misnamed.assert_refused("misnamed", 400, "bad_request");
-    for part in ["no parameter `file`", "the part `image`", "class, name, threshold, heatmap"] {
+    for part in ["unknown parameter `file`", "the part `image`", "class, name, threshold, heatmap"] {
         assert!(misnamed.text().contains(part), "{}", misnamed.text());
     }
     let both = serving.form("?class=a", &[image, ("class", None, b"a")]);

@@ -19,19 +19,19 @@ Examples:
   aaclip detect part.png --model ViT-L-14-336 --adapters checkpoints/ --class mvtec:bottle
   aaclip detect 'line-3/*.jpg' --threshold 0.6 --fail-on-anomaly
   find . -name '*.png' | aaclip detect - --model ~/models/my-clip --format csv
-  aaclip detect night/ -o results              # run it again after a crash: it continues where it stopped
+  aaclip detect night/ -o results              # run it again after a crash: it continues
   aaclip detect night/ -o results --shard \"$JOB_COMPLETION_INDEX/8\"     # one of 8 machines
 
   aaclip detect incoming/ -o results --watch --threshold 0.6 --format jsonl
 
 Many pictures with --out:
-  DIR/results.jsonl   one line per picture, in the order of their names, appended when a picture is done
+  DIR/results.jsonl   one line per picture, in the order of their names, appended when it is done
   DIR/manifest.json   the settings; a run with other settings is refused, unless --restart is given
   DIR/NAME.png.heatmap.png   files of NAME.png, in the folders of the pictures
   With --shard the two are called results-I-of-N.jsonl and manifest-I-of-N.json. A run that was
-  killed loses at most the pictures in flight; the same command continues it. Failed pictures are tried
-  again, and so are pictures whose files were deleted. DIR may be inside the searched folder: it is
-  left out, as is every NAME.png.heatmap.png and similar file.
+  killed loses at most the pictures in flight; the same command continues it. Failed pictures are
+  tried again, and so are pictures whose files were deleted. DIR may be inside the searched folder:
+  it is left out, as is every NAME.png.heatmap.png and similar file.
 
 Score:
   The score of a picture is in 0..1 and depends only on that picture, the model, the prompts and the

@@ -20,8 +20,9 @@ Examples:
   aaclip train plot visa-adapters/train.jsonl -o curves.html
   aaclip detect part.png --adapters visa-adapters/adapters.safetensors
 
---out contains adapters.safetensors (the latest), epoch-N.safetensors, text.safetensors (AA-CLIP, after
-stage 1), state.safetensors (for --resume: optimiser and position) and train.jsonl (a line per step).
+--out contains adapters.safetensors (the latest), epoch-N.safetensors, text.safetensors (AA-CLIP,
+after stage 1), state.safetensors (for --resume: optimiser and position) and train.jsonl (a line
+per step).
 Ctrl-C finishes the step, saves and ends with exit code 2; a resumed run gives the same bits as an
 uninterrupted one (on the CPU).
 

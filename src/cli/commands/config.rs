@@ -26,13 +26,13 @@ File:
 
 Order:
   command line, environment, file, default: the first that has a value decides. In the file a table
-  takes precedence over the top. An entry that contradicts the command line (`verbose = true` and -q)
-  is ignored.
+  takes precedence over the top. An entry that contradicts the command line (`verbose = true` and
+  -q) is ignored.
 
 Form:
-  Keys are the long names of flags. At the top they apply to every command that has such a flag, in a
-  table to that command alone. Switches are true or false, lists are arrays. Arguments that
-  are not flags (the pictures) cannot be set.
+  Keys are the long names of flags. At the top they apply to every command that has such a flag, in
+  a table to that command alone. Switches are true or false, lists are arrays. Arguments that are
+  not flags (the pictures) cannot be set.
 
       threads = 4
       model = \"ViT-B-16-plus-240\"

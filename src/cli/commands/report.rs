@@ -16,10 +16,10 @@ Examples:
   aaclip report night -o /srv/www/night.html --title \"Line 3, night shift\"
   aaclip report night --most 2000            # a small page of the highest scores
 
-Open the page in a browser, from disk: it needs no network and no server. Run the command again after
-more pictures were scored: only new and changed pictures get a thumbnail. Overlays are shown if the
-run saved them (`aaclip detect --save overlay`). To share the page, copy the folder of thumbnails with
-it; full-size pictures are shown if they are at the same relative paths.
+Open the page in a browser, from disk: it needs no network and no server. Run the command again
+after more pictures were scored: only new and changed pictures get a thumbnail. Overlays are shown
+if the run saved them (`aaclip detect --save overlay`). To share the page, copy the folder of
+thumbnails with it; full-size pictures are shown if they are at the same relative paths.
 
 Exit code: 0 if the page was written, 2 if not.";
 

@@ -19,30 +19,32 @@ use crate::cli::stop;
 
 const EXAMPLES: &str = "\
 Examples:
-  aaclip serve                                          # http://127.0.0.1:8080/ is a page for scoring pictures
+  aaclip serve                                  # a page for pictures: http://127.0.0.1:8080/
   aaclip serve --class 'metal nut' --threshold 0.6 --port 9000
   curl --data-binary @part.png http://127.0.0.1:8080/v1/detect
   curl -F image=@part.png -F class='metal nut' -F overlay=true http://127.0.0.1:8080/v1/detect
   curl -H 'Accept: image/png' --data-binary @part.png http://127.0.0.1:8080/v1/detect -o overlay.png
 
 Routes:
-  POST /v1/detect     a picture (the whole body, or the part `image` of a form) becomes its record, the
-                      one of `detect --format json`. Parameters, in the query or the form: class, name,
-                      threshold, and overlay, heatmap, mask, raw (=true: sent in the record as data: addresses)
+  POST /v1/detect     a picture (the whole body, or the part `image` of a form) becomes its record,
+                      as from `detect --format json`. Parameters, in the query or the form: class,
+                      name, threshold, and overlay, heatmap, mask, raw (=true: sent in the record
+                      as data: addresses)
   GET  /              a page for scoring pictures
   GET  /healthz       that the server runs, with its model and settings
   GET  /metrics       counts and times for Prometheus
   GET  /openapi.json  all of this, for programs
 
-Errors are {\"error\": {\"kind\", \"message\"}}: 400 bad request, 403 and 421 a web page of another origin, 408 too
-slow, 413 too large, 415 not a picture, 422 damaged picture, 503 queue full (try again after Retry-After seconds).
-A request that is not HTTP, or has too long a head, gets a plain 400 or 431 without a body.
+Errors are {\"error\": {\"kind\", \"message\"}}: 400 bad request, 403 and 421 a web page of another
+origin, 408 too slow, 413 too large, 415 not a picture, 422 damaged picture, 503 queue full (try
+again after Retry-After seconds). A request that is not HTTP, or has too long a head, gets a plain
+400 or 431 without a body.
 
-Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker 15 bytes per
-pixel of its picture, up to 40 with all maps in the answer.
+Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker 15 bytes
+per pixel of its picture, up to 40 with all maps in the answer.
 
 Exit codes:
-  0  stopped by Ctrl-C or a termination signal, after finishing the requests in flight (at most 30 s)
+  0  stopped by Ctrl-C or a termination signal, after finishing requests in flight (at most 30 s)
   2  any set-up error
   130  stopped by a second signal";
 

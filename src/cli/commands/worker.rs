@@ -22,19 +22,20 @@ Examples:
   python tools/spark_score.py photos/ scores/           # Spark
   python tools/ray_score.py photos/ scores/             # Ray Data
 
-Lines in:   a path (on Unix any bytes), or {\"path\" or \"b64\", \"class\"?, \"id\"?, \"name\"?}; b64 is a picture file
-            in base64; the id is any JSON value and is returned unchanged
+Lines in:   a path (on Unix any bytes), or {\"path\" or \"b64\", \"class\"?, \"id\"?, \"name\"?}; b64
+            is a picture file in base64; the id is any JSON value and is returned unchanged
 Lines out:  one JSON object per line, in the same order, flushed at once: the fields of `detect
             --format jsonl`, and the id. A line that cannot be scored becomes a record with an
             `error`.
 
-The model is loaded with the first line, because engines also start workers for empty parts. Messages
-go to stderr only. Threads: all that the process may use (within the CPU limits of a container); give
---threads if several workers share a machine.
+The model is loaded with the first line, because engines also start workers for empty parts.
+Messages go to stderr only. Threads: all that the process may use (within the CPU limits of a
+container); give --threads if several workers share a machine.
 
 Exit codes:
   0  every line was answered
-  2  wrong usage, the model cannot be loaded (then no line is answered), or the reader of the answers closed the pipe";
+  2  wrong usage, the model cannot be loaded (then no line is answered), or the reader of the
+     answers closed the pipe";
 
 /// Score pictures line by line: requests on stdin, records on stdout.
 #[derive(Debug, clap::Args)]

@@ -102,7 +102,7 @@ fn files_that_are_something_else_are_refused() {
     assert!(matches!(tree.refused(), DatasetError::Metadata { .. }));
     tree.text("split_csv/1cls.csv", "object,split,label\n");
     let error = tree.refused();
-    assert!(error.to_string().contains("no column `image`; it has object, split, label"), "{error}");
+    assert!(error.to_string().contains("no column `image`; the columns are object, split, label"), "{error}");
 
     let tree = Tree::new();
     let file = std::fs::File::create(tree.file("big.jsonl")).unwrap();
