@@ -70,7 +70,7 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value_t = PixelsName::Exact)]
     pub pixels: PixelsName,
 
-    /// The false-positive rate up to which PRO is integrated
+    /// The largest false-positive rate in the integral of PRO
     #[arg(long, value_name = "X", default_value_t = PRO_LIMIT, value_parser = parse_rate)]
     pub pro_limit: f64,
 
@@ -90,7 +90,7 @@ pub struct EvalArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,..")]
     pub save: Vec<ArtefactName>,
 
-    /// Number of pictures with files; 0 for all
+    /// Number of pictures with such files; 0 for all
     #[arg(long, value_name = "N", default_value_t = 100, requires = "save")]
     pub save_top: usize,
 

@@ -194,7 +194,7 @@ fn threshold(class: &str, scores: &[f32], labels: &[bool], args: &CalibrateArgs)
             RuleName::BestF1 => "good and defective pictures",
             RuleName::FalseAlarms => "good pictures",
         };
-        Error::Setting(format!("`{class}`: a threshold by this rule needs {needs}, but the class has none"))
+        Error::Setting(format!("`{class}`: a threshold by this rule needs {needs}, but the class lacks them"))
     })
 }
 
