@@ -1,7 +1,7 @@
 //! Where the time of a picture goes: `cargo bench --bench stages`.
 //!
 //! The towers have the shape of ViT-B-16-plus-240 and formula weights, which say nothing about a picture but cost
-//! what real ones cost.
+//! the cost of real ones.
 
 use std::collections::HashMap;
 use std::hint::black_box;

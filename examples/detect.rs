@@ -14,7 +14,7 @@ pub fn detect(model: &str, picture: &Path, class: &str) -> aaclip::Result<Detect
     detector.detect(&picture)
 }
 
-/// The same with trained weights, which tell the method they belong to.
+/// The same with trained weights, which determine the method.
 pub fn detect_with(model: &str, checkpoint: &Path, picture: &Path, class: &str) -> aaclip::Result<Detection> {
     let detector = Detector::builder(model).checkpoint(checkpoint).class(class).build()?;
     detector.detect(&decode(picture, &DecodeOptions::default())?)

@@ -83,7 +83,7 @@ pub enum Error {
         what: &'static str,
     },
     /// This program failed on a picture without a proper error.
-    #[error("a fault of aaclip, not of {}: please report it with the message above and the picture", path.display())]
+    #[error("a bug in aaclip, not a problem of {}: please report it with the message above and the picture", path.display())]
     Bug {
         /// The picture.
         path: PathBuf,

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use crate::lines::{Line, Lines};
 use crate::{Error, Result, files};
 
-/// Longest line, in bytes: only a record with a million regions would be longer, and this program writes none
-/// with as many.
+/// Longest line, in bytes: only a record with a million regions would be longer, and this program writes
+/// fewer.
 const LONGEST_LINE: u64 = 64 << 20;
 
 /// Longest file of settings, in bytes.

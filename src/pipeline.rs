@@ -38,7 +38,7 @@ pub fn ahead<I: Send, T: Send, E>(
             .unzip();
         scope.spawn(move || {
             for (i, item) in items.enumerate() {
-                // The receiver is gone: `consume` failed.
+                // The receiver was dropped: `consume` failed.
                 if inputs[i % threads].send(item).is_err() {
                     return;
                 }

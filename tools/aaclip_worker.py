@@ -28,7 +28,7 @@ LAST_MESSAGES = 20
 
 
 class WorkerError(RuntimeError):
-    """The worker cannot be had, or breaks its protocol. Trying again does not help."""
+    """The worker is not available, or violates its protocol. Trying again does not help."""
 
 
 class WorkerDied(WorkerError):
@@ -39,7 +39,7 @@ class Worker:
     """A worker process. It is started with the first request, and again if it died and `restarts` allows it.
 
     `command` is the whole command line. `restarts` is how often in a row, without an answer in between, it may die
-    before `WorkerDied` is raised; the requests it owed are sent again, so nothing is lost and nothing comes twice.
+    before `WorkerDied` is raised; unanswered requests are sent again, so no answer is lost or duplicated.
     `window` requests are sent ahead. A worker that gives no answer for `timeout` seconds counts as dead.
     """
 
@@ -58,8 +58,8 @@ class Worker:
         self.close()
 
     def score(self, requests: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-        """One line per request, in their order; a request without an `id` is answered all the same. One that the worker
-        cannot read (a path that is no Unicode, a line that is too long) is answered with an error and its id."""
+        """One line per request, in their order; a request without an `id` is answered too. A request that the worker
+        cannot read (a path that is not Unicode, a line that is too long) is answered with an error and its id."""
         source, owed = iter(requests), collections.deque()
         sent = deaths = 0
         try:
@@ -96,7 +96,7 @@ class Worker:
 
     def _checked(self, answer: bytes, expected: Any) -> str:
         """The answer, if it is the one that is due."""
-        # What became of the id as JSON: tuples are lists there, and keys are strings.
+        # The id as JSON: tuples become lists, and keys become strings.
         text = json.dumps(expected)
         expected = json.loads(text)
         try:
@@ -104,7 +104,7 @@ class Worker:
             record = json.loads(line)
             found, error = record.get("id"), record.get("error")
         except (ValueError, AttributeError):
-            raise WorkerError(f"`{self.command[0]}` wrote a line that is no record: {answer[:200]!r}") from None
+            raise WorkerError(f"`{self.command[0]}` wrote a line that is not a record: {answer[:200]!r}") from None
         # A null id and none are the same to the worker.
         if found == expected:
             return line
@@ -157,7 +157,7 @@ class _Process:
             thread.join(timeout=5)
 
     def _write(self) -> None:
-        # A process that is gone is noticed by its answers, which end.
+        # The end of the answers shows that the process has ended.
         with contextlib.suppress(OSError), self._child.stdin as stream:
             for line in iter(self.requests.get, None):
                 stream.write(line)
@@ -165,7 +165,7 @@ class _Process:
 
     def _read(self) -> None:
         for line in self._child.stdout:
-            # A line that death cut short is no answer.
+            # A line that is cut off because the process died is not an answer.
             if line.endswith(b"\n"):
                 self._answers.put(line)
         self._answers.put(None)
@@ -177,7 +177,7 @@ class _Process:
             print(text, file=sys.stderr)
 
     def _obituary(self) -> WorkerError:
-        """Why the process is gone."""
+        """The reason why the process ended."""
         try:
             code = self._child.wait(timeout=5)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""What the Spark and the Ray script share: which pictures a folder holds, their options, the columns of results."""
+"""Shared by the Spark and the Ray script: the pictures of a folder, the options, the columns of results."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-"""What `aaclip detect FOLDER` takes for pictures."""
+"""The endings of pictures, as for `aaclip detect FOLDER`."""
 
 
 def pictures(folder: str) -> Iterator[dict[str, str]]:
     """A request for every picture below a folder, in the order of names: its id is its path below the folder, with
-    `/`, as the `name` of `aaclip detect`. Links are followed, loops are not. JSON holds no bytes that are no Unicode:
-    a file with such a name is asked for under a name it does not have, and so ends as an error, not unmentioned."""
+    `/`, as the `name` of `aaclip detect`. Links are followed, loops are not. JSON cannot contain bytes that are not Unicode:
+    a file with such a name is requested under a changed name, so it ends as an error and is not lost."""
 
     def below(at: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
         here = os.stat(at)
@@ -35,7 +35,7 @@ def pictures(folder: str) -> Iterator[dict[str, str]]:
 
 
 def columns(line: str) -> dict[str, Any]:
-    """What a table says of an answer: its main fields with their types, and the whole of it as `record`."""
+    """The columns of an answer: its main fields with their types, and all of it as `record`."""
     record = json.loads(line)
     error = record["error"] or {}
     return {
@@ -80,14 +80,14 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[ar
 
 
 def is_table(source: str) -> bool:
-    """Whether an input is a table: a Parquet file, or a folder that holds one."""
+    """Whether an input is a table: a Parquet file, or a folder that contains one."""
     if not os.path.isdir(source):
         return True
     return any(name.endswith(".parquet") for _, _, names in os.walk(source) for name in names)
 
 
 def id_column(wanted: str | None, there: Sequence[str]) -> str:
-    """The column that tells the pictures of a table apart."""
+    """The column that identifies the pictures of a table."""
     found = next((name for name in ([wanted] if wanted else ["id", "path", "name"]) if name in there), None)
     if found is None:
         missing = f"`{wanted}`" if wanted else "`id`, `path` or `name`"

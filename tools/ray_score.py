@@ -9,7 +9,7 @@
     ray_score.py s3://bucket/photos scores/ --read-files --address auto --concurrency 32
 
 A folder is listed here and workers open its files themselves, so every node must see it under the same path; with
-`--read-files` Ray reads them, from wherever it can. A Parquet table of pictures' contents may lie there, too.
+`--read-files` Ray reads them, from wherever it can. A Parquet table of pictures' contents may be there, too.
 
 Results: id, path, score, anomalous, regions (their number), error_kind, error_message, and the whole record as JSON;
 with `--format jsonl` the records alone, in one file that this script writes. A picture that cannot be scored is a row
@@ -54,7 +54,7 @@ SCHEMA = pa.schema({
 
 
 REQUESTS = pa.schema({"id": pa.string(), "path": pa.string()})
-ROWS_AT_A_TIME = 32  # A batch: what an actor that dies does again.
+ROWS_AT_A_TIME = 32  # A batch: the work that is repeated when an actor dies.
 ROWS_PER_FILE = 10_000
 
 

@@ -9,7 +9,7 @@
     spark-submit --files aaclip spark_score.py hdfs:///t.parquet hdfs:///scores --worker ./aaclip
 
 A folder is listed here and its paths are scored with `pipe`, so every executor must see it under the same path. A
-Parquet table of pictures' contents is scored with `mapInPandas` and may lie wherever Spark reads; make one with
+Parquet table of pictures' contents is scored with `mapInPandas` and may be anywhere that Spark can read; make one with
 
     spark.read.format("binaryFile").option("recursiveFileLookup", True).load("s3a://b/").write.parquet("table.parquet")
 
@@ -98,7 +98,7 @@ def score_frames(frames: Iterator[pandas.DataFrame], command: list[str]) -> Iter
 
 
 def request(row: tuple) -> dict[str, str]:
-    """A request for a row of id, content and class. What is null comes as None or as NaN, as pandas likes it."""
+    """A request for a row of id, content and class. Null values are None or NaN, depending on pandas."""
     key, content, class_name = (None if isinstance(value, float) else value for value in row)
     asked = {"id": key, "name": key, "b64": base64.b64encode(content or b"").decode()}
     return asked | {"class": class_name} if class_name else asked

@@ -1,4 +1,4 @@
-"""What every contestant shares and what needs NumPy only: the input, the checksum, the model folder, memory."""
+"""Shared by all contestants, with NumPy only: the input, the checksum, the model folder, memory."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def picture(size):
 
 
 def checksum(taps):
-    """What a worker tells about its results: mean and (population) deviation of every tap, the first 8 values of the
+    """A worker's summary of its results: mean and (population) deviation of every tap, the first 8 values of the
     last one, which are the class token's."""
     wide = [np.asarray(t, dtype=np.float64) for t in taps]
     return {
@@ -61,14 +61,14 @@ def tower_parameters(folder):
 
 
 def graph_folder(cache, model, size):
-    """Where the graphs of a model lie: a folder per weights file (by path, size, time) and input size."""
+    """The folder for the graphs of a model: one per weights file (by path, size, time) and input size."""
     file = weights_file(model)
     facts = f"{file.resolve()} {file.stat().st_size} {file.stat().st_mtime_ns} {size}"
     return pathlib.Path(cache) / hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def status_bytes(field, pid="self"):
-    """A memory figure of `/proc/PID/status`, in bytes; `None` where there is no such file."""
+    """A memory figure of `/proc/PID/status`, in bytes; `None` if the file does not exist."""
     try:
         with open(f"/proc/{pid}/status") as lines:
             found = next(line for line in lines if line.startswith(field + ":"))
@@ -79,6 +79,6 @@ def status_bytes(field, pid="self"):
 
 def own_peak():
     """The largest resident size of this process so far, in bytes."""
-    # Not ru_maxrss where it can be helped: that one is never below what the parent held when it forked.
+    # ru_maxrss only as a fallback: it is never below the memory of the parent at the fork.
     peak = status_bytes("VmHWM")
     return peak if peak is not None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -25,7 +25,7 @@ import common
 from processes import Unable, Worker, available_memory, round_robin
 
 HERE = pathlib.Path(__file__).resolve().parent
-# The yardstick, what results are checked against, and then the others.
+# The reference for speed, the reference for results, and then the others.
 EAGER, REFERENCE = "torch-eager", "torch-fused"
 PEERS = [EAGER, REFERENCE, "torch-bf16", "onnxruntime", "openvino", "openvino-bf16"]
 OURS = {f"aaclip-{precision}": precision for precision in ("f32", "bf16", "int8")}
@@ -73,7 +73,7 @@ def command_of(name, args):
 
 
 def disagreement(name, ready, reference):
-    """How far a contestant's results are from the reference's: what to print, and whether it is too far."""
+    """The distance of a contestant's results from the reference: the text to print, and whether it is too large."""
     _, relative, correlation, spread = TOLERANCES[precision(name)]
     head, expected = np.array(ready["head"]), np.array(reference["head"])
     if len(head) != len(expected) or len(ready["taps"]) != len(reference["taps"]):
@@ -90,7 +90,7 @@ def disagreement(name, ready, reference):
 
 
 def measure(names, args, parameters):
-    """Loads `names`, lets them run in turns and returns what was found out about each, and warnings."""
+    """Loads `names`, runs them in turns and returns the results of each, and warnings."""
     workers, found = [], {}
     try:
         for name in names:
@@ -120,7 +120,7 @@ def measure(names, args, parameters):
 def groups(names, parameters):
     """All at once if they fit into memory; else in parts that each have the yardstick, to which ratios refer."""
     free = available_memory()
-    # Rough, from what they were seen to hold: engines keep a second, packed copy of the weights, PyTorch itself is large.
+    # Rough, from observed memory: engines keep a second, packed copy of the weights, PyTorch itself is large.
     weights = {n: TOLERANCES[precision(n)][0] * parameters for n in names}
     need = sum(w + 800e6 if n.startswith("torch") else 2 * w + 400e6 for n, w in weights.items())
     parts = 1 if free is None else max(1, -(-int(need) // int(0.9 * free)))
@@ -153,7 +153,7 @@ def table(found, names):
 
 
 def verdicts(found):
-    """A line per criterion: met, missed by how much, or why it cannot be told."""
+    """A line per criterion: met, missed by how much, or the reason why it is unknown."""
 
     def line(title, value, limit, unit=""):
         verdict = "met" if value <= limit else f"MISSED by {100 * (value / limit - 1):.0f} %"
@@ -214,7 +214,7 @@ def main():
         found, warnings = {}, []
         for part in groups(names, parameters):
             new, said = measure(part, args, parameters)
-            # The yardstick of the first part stands in the table; ratios are those of each part.
+            # The table has the reference of the first part; ratios are those of each part.
             found = new | found
             warnings += said
     reference = found[REFERENCE]

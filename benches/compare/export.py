@@ -28,7 +28,7 @@ class FusedOperator(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g, q, k, v, heads):
-        # A zero keeps that axis, -1 is what is left.
+        # A zero keeps that axis, -1 is the remaining size.
         flat, split = (g.op("Constant", value_t=torch.tensor(s)) for s in ([0, 0, -1], [0, 0, heads, -1]))
         order = [0, 2, 1, 3]
         rows = [g.op("Reshape", g.op("Transpose", x, perm_i=order), flat) for x in (q, k, v)]
@@ -88,7 +88,7 @@ def main():
             with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 write(folder / name)
-        # A missing package or an exporter's failure costs that graph only; the worker tells what is missing.
+        # A missing package or an exporter's failure costs that graph only; the worker reports the missing part.
         except Exception as problem:
             print(f"{name}: {type(problem).__name__}: {problem}".splitlines()[0], file=sys.stderr)
 

@@ -48,7 +48,7 @@ def draw(folder, count, ending):
 
 
 def run(command, threads, results):
-    """Runs a whole process; returns its seconds. `results` gets what it writes to stdout."""
+    """Runs a whole process; returns its seconds. `results` gets its output on stdout."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
     environment = os.environ | dict.fromkeys(names, str(threads))
     with open(results, "w") as out:

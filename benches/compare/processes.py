@@ -1,4 +1,4 @@
-"""Worker processes: starting them, one pass at a time, and what they cost."""
+"""Worker processes: starting them, one pass at a time, and their cost."""
 
 import json
 import os
@@ -28,7 +28,7 @@ class Worker:
         except OSError as problem:
             raise Unable(f"{command[0]}: {problem.strerror}") from None
         self.ready = self._answer("ready ")
-        # What loading took apart from what a pass takes: Linux forgets the first peak when told so.
+        # Separates the memory of loading from that of a pass: Linux can reset the peak.
         self.load_peak = common.status_bytes("VmHWM", self.process.pid)
         try:
             with open(f"/proc/{self.process.pid}/clear_refs", "w") as file:

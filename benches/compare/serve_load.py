@@ -1,4 +1,4 @@
-"""Loads a running `aaclip serve` with many clients at a time and says what they got.
+"""Loads a running `aaclip serve` with many clients at a time and reports the answers.
 
     aaclip serve --port 8080 &
     python benches/compare/serve_load.py http://127.0.0.1:8080 pictures/ --clients 32 --seconds 60
@@ -27,7 +27,7 @@ KINDS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 
 
 class Load:
-    """What all clients share."""
+    """The state shared by all clients."""
 
     def __init__(self, arguments):
         address = urllib.parse.urlsplit(arguments.url)

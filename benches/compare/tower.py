@@ -31,7 +31,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(OrderedDict(layers))
 
     def official(self, x):
-        """Tokens first, `[L, B, W]`, and the attention's weights returned: what both papers' code does."""
+        """Tokens first, `[L, B, W]`, and the attention's weights returned, as in the code of both papers."""
         a = self.ln_1(x)
         x = x + self.attn(a, a, a, need_weights=True)[0]
         return x + self.mlp(self.ln_2(x))

@@ -19,7 +19,7 @@ import common
 
 
 class Way:
-    """One way to do the work: `run()` is what is timed, `arrays(result)` are its taps as NumPy arrays."""
+    """One way to do the work: `run()` is timed, `arrays(result)` are its taps as NumPy arrays."""
 
     def __init__(self, name, run, arrays):
         self.name, self.run, self.arrays = name, run, arrays
@@ -112,7 +112,7 @@ class Arguments:
 
 
 def fastest(ways, args):
-    """The fastest of the ways that work, warmed up; what the others took or why they failed."""
+    """The fastest of the ways that work, warmed up; the times of the others or the reasons of their failure."""
     best, notes, failed = None, [], None
     for make in ways:
         try:

@@ -33,7 +33,7 @@ pub enum AnchorError {
         problem: String,
     },
     /// `dataset:class` with a data set that the ensemble does not describe.
-    #[error("prompt ensemble `{prompts}` describes no data set `{dataset}` (it knows: {known})")]
+    #[error("prompt ensemble `{prompts}` has no data set `{dataset}` (it has: {known})")]
     UnknownDataset {
         /// The ensemble.
         prompts: String,
@@ -73,6 +73,6 @@ pub enum AnchorError {
         count: usize,
     },
     /// The embeddings have no common direction.
-    #[error("the sentences' embeddings give no direction ({0}): these weights cannot tell texts apart")]
+    #[error("the sentences' embeddings have no common direction ({0}): the text weights are unusable")]
     Degenerate(&'static str),
 }

@@ -120,7 +120,7 @@ impl PromptSet {
             Ok(about) if about.len() > LARGEST_FILE => Err(AnchorError::Prompts {
                 path,
                 line: 1,
-                problem: format!("{} bytes are too many for a prompt file", about.len()),
+                problem: format!("the file has {} bytes: it is too large for a prompt file", about.len()),
             }),
             Ok(_) => {
                 let bytes = std::fs::read(&path).map_err(io)?;
@@ -276,8 +276,7 @@ fn parse(path: &Path, text: &str) -> Result<PromptSet, AnchorError> {
     let file: File = toml::from_str(text)
         .map_err(|e| at(e.span().map_or(0, |s| s.start), e.message().replace('\n', " ")))?;
     if *file.version.get_ref() != VERSION {
-        let problem =
-            format!("version {} is unknown; this program reads version {VERSION}", file.version.get_ref());
+        let problem = format!("unknown version {}: expected version {VERSION}", file.version.get_ref());
         return Err(at(file.version.span().start, problem));
     }
     if file.name.get_ref().trim().is_empty() {
@@ -295,11 +294,11 @@ fn parse(path: &Path, text: &str) -> Result<PromptSet, AnchorError> {
             if places != 1 {
                 return Err(at(
                     start,
-                    format!("`{item}` has {places} places `{{}}`; each of the {what} needs one"),
+                    format!("`{item}` has {places} places `{{}}`; each of the {what} needs exactly one"),
                 ));
             }
             if !repeats && texts.contains(&item) {
-                return Err(at(start, format!("`{item}` stands twice among the {what}")));
+                return Err(at(start, format!("`{item}` appears twice in the {what}")));
             }
             texts.push(item);
         }
@@ -381,7 +380,7 @@ mod tests {
         }
         assert!(error(b"").contains("missing field"));
         assert!(error(b"version = 1\nname = \xff").contains("p.toml:2: is not UTF-8"));
-        assert!(error(&[b' '; 2 << 20]).contains("too many"));
+        assert!(error(&[b' '; 2 << 20]).contains("too large"));
         assert!(error(b"version=1\nname='x'\ndescription=''\nsource=''\ntemplates=[]\n[states]\nnormal=['{}']\nabnormal=['{}']")
             .contains(":5: the list of templates is empty"));
         // Published ensembles repeat templates.

@@ -11,9 +11,9 @@ use crate::progress::Progress;
 /// The normal and the abnormal anchor, both `[D]` and of unit length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Anchors {
-    /// What a good part looks like.
+    /// The anchor of good parts.
     pub normal: Array1<f32>,
-    /// What a damaged part looks like.
+    /// The anchor of damaged parts.
     pub abnormal: Array1<f32>,
 }
 
@@ -31,7 +31,7 @@ impl Anchors {
     /// Both as the columns of `[D, 2]`: the normal anchor first.
     ///
     /// # Errors
-    /// None but the device's.
+    /// The device fails.
     pub fn columns(&self, device: &Device) -> Result<Tensor> {
         let values = self.normal.iter().zip(&self.abnormal).flat_map(|(&n, &a)| [n, a]);
         Ok(Tensor::from_iter(values, device)?.reshape((self.normal.len(), 2))?)

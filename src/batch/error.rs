@@ -10,10 +10,10 @@ pub enum ListingProblem {
     #[error("cannot search {folder}: {1}", folder = .0.display())]
     Search(PathBuf, String),
     /// A picture that appeared in a watched folder has the result name of another picture.
-    #[error("{} is not scored: its results would replace those of its namesake in another folder", .0.display())]
+    #[error("{} is not scored: its results would replace those of a picture with the same name in another folder", .0.display())]
     Namesake(PathBuf),
     /// A watched folder does not exist any more.
-    #[error("{} is gone: waiting for it to come back", .0.display())]
+    #[error("{} does not exist any more: waiting until it exists again", .0.display())]
     Gone(PathBuf),
     /// A folder without a picture.
     #[error("{folder}: no picture in this folder ({1})", folder = .0.display())]
@@ -57,7 +57,7 @@ pub enum BatchError {
     },
     /// The results of two pictures would have the same name.
     #[error(
-        "{} and {} would write the same files: give a folder that both are in, or use two runs",
+        "{} and {} would write the same files: give a folder that contains both, or use two runs",
         .0.display(),
         .1.display()
     )]
@@ -73,7 +73,7 @@ pub enum BatchError {
     Watch(PathBuf, String),
     /// The output folder is the searched folder.
     #[error(
-        "{} is the folder that is searched: results in it would be taken for pictures",
+        "{} is the searched folder: results in it would be taken for pictures",
         .0.display()
     )]
     OutputIsInput(PathBuf),

@@ -51,7 +51,7 @@ impl Manifest {
         let path = folder.join(&name);
         match read_manifest::<Self>(&path)? {
             None if has_results => {
-                Err(JournalError::damaged(&path, "it is missing, and there are results").into())
+                Err(JournalError::damaged(&path, "it is missing, but the folder has results").into())
             }
             None => write_manifest(&path, self).map(|()| self.started_in.clone()),
             Some(there) => {

@@ -165,7 +165,7 @@ impl<'a> Watch<'a> {
         None
     }
 
-    /// Records that a watched folder is gone; the system reports no more events for it, even if another
+    /// Records that a watched folder does not exist any more; the system reports no more events for it, even if another
     /// folder replaces it.
     fn lose(&mut self, event: &Event) -> Option<ListingProblem> {
         let away = matches!(
@@ -273,7 +273,7 @@ impl Iterator for Watch<'_> {
 /// Whether a file was written so recently that more may follow.
 fn is_young(path: &Path) -> bool {
     let modified = std::fs::metadata(path).and_then(|about| about.modified());
-    // A time in the future comes from another clock and means nothing.
+    // A time in the future is from another clock and has no meaning.
     modified.is_ok_and(|time| time.elapsed().map_or(true, |age| age < SETTLED))
 }
 

@@ -14,7 +14,7 @@ pub enum CalibrationError {
     },
     /// A threshold belongs to other settings.
     #[error(
-        "the threshold of {} was found with other settings ({}): calibrate again with these",
+        "the threshold of {} was found with other settings ({}): calibrate again with these settings",
         path.display(),
         differences.join("; ")
     )]

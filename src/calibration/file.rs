@@ -44,12 +44,12 @@ impl ThresholdFile {
         let bad = |reason: String| CalibrationError::Threshold { path: path.to_owned(), reason };
         let length = std::fs::metadata(path).map_err(io)?.len();
         if length > LARGEST_FILE {
-            return Err(bad(format!("{length} bytes are too many")).into());
+            return Err(bad(format!("the file is too large: {length} bytes")).into());
         }
         let bytes = std::fs::read(path).map_err(io)?;
         let file: Self = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
         if file.schema != SCHEMA {
-            return Err(bad(format!("schema {}, this program knows {SCHEMA}", file.schema)).into());
+            return Err(bad(format!("it has schema {}, expected {SCHEMA}", file.schema)).into());
         }
         match file.classes.iter().find(|(_, t)| !t.threshold.is_finite()) {
             Some((class, _)) => Err(bad(format!("the threshold of `{class}` is not a number")).into()),

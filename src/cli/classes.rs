@@ -9,12 +9,12 @@ use aaclip::{Detectors, Result};
 /// How classes are named.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ClassArgs {
-    /// What the pictures show, for all classes [default: each class's name; `object` for a plain folder]. With the
+    /// The object in the pictures, for all classes [default: each class's name; `object` for a plain folder]. With the
     /// built-in model it is a label of the results and does not change scores
     #[arg(long, value_name = "TEXT")]
     pub class: Option<String>,
 
-    /// The data set whose descriptions name the classes [default for AA-CLIP: the one that has them all]
+    /// The data set whose descriptions name the classes [default for AA-CLIP: the one that has all of them]
     #[arg(long, value_name = "NAME", conflicts_with = "class")]
     pub dataset_names: Option<String>,
 }

@@ -85,7 +85,7 @@ pub fn explain(message: &str, applied: &[Applied]) {
     for setting in applied.iter().filter(|s| !s.arguments.is_empty()) {
         if message.contains(&format!("--{}", setting.flag)) || names_file(message, setting) {
             anstream::eprintln!(
-                "aaclip: --{} comes from {} ({})",
+                "aaclip: --{} is set by {} ({})",
                 setting.flag,
                 setting.origin,
                 setting.value

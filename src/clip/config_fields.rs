@@ -50,7 +50,7 @@ pub enum ConfigError {
     },
     /// A folder contains no configuration file.
     #[error(
-        "{} holds no model configuration: expected open_clip_config.json or config.json (open_clip or Hugging Face form)",
+        "{} contains no model configuration: expected open_clip_config.json or config.json (open_clip or Hugging Face form)",
         path.display()
     )]
     NotFound {

@@ -8,7 +8,7 @@ use super::differentiable::{linear, softmax};
 use super::layers::{Mlp, Norm, Params};
 use crate::kernels::{Attention, Projected};
 
-/// Scores held at once. A ViT-L/14 at 518 px would need 120 MB a block for all heads together; a group of heads
+/// Scores in memory at a time. A ViT-L/14 at 518 px would need 120 MB a block for all heads together; a group of heads
 /// that fits the cache hierarchy better is also faster.
 const SCORES_AT_ONCE: usize = 8 << 20;
 
@@ -64,7 +64,7 @@ impl GraphBlock {
     }
 }
 
-/// `[L, L]`: 0 where a token may look, minus infinity above the diagonal.
+/// `[L, L]`: 0 where attention is allowed, minus infinity above the diagonal.
 fn causal_mask(x: &Tensor) -> Result<Tensor> {
     let length = x.dim(1)?;
     let values = (0..length * length).map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 });

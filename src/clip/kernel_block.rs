@@ -22,7 +22,7 @@ pub(super) struct KernelBlock {
     expand: PackedLinear,
     activation: Nonlinearity,
     contract: PackedLinear,
-    /// What queries, keys and values are made of.
+    /// The element type of queries, keys and values.
     attended: Element,
 }
 

@@ -51,7 +51,7 @@ pub(super) fn read(sets: Vec<Class>, reading: &mut Reading) -> Result<(), Datase
                 None => {
                     let unread = parts.folders.iter().filter(|f| !masks.folders().contains(f));
                     for unread in unread {
-                        let detail = "neither pictures (img) nor masks are called like this";
+                        let detail = "it is not a name for pictures (img) or masks";
                         reading.problem(ProblemKind::UnreadFolder, unread, detail);
                     }
                     reading.listed(&set.name, &kind, label, parts.pictures, &mut masks)
@@ -61,7 +61,7 @@ pub(super) fn read(sets: Vec<Class>, reading: &mut Reading) -> Result<(), Datase
             masks.report_orphans(reading);
         }
         if empty {
-            reading.problem(ProblemKind::EmptyClass, &set.folder, "there is no picture in its test folders");
+            reading.problem(ProblemKind::EmptyClass, &set.folder, "its test folders contain no picture");
         }
         // Some sets have no masks at all: each set is settled separately.
         reading.settle_masks(has_masks);

@@ -47,7 +47,7 @@ fn check_sample(sample: &Sample, options: &DecodeOptions) -> Vec<Problem> {
     if let Some(picture) = picture.ok().filter(|p| size(p) != size(&mask)) {
         let (width, height) = size(&picture);
         let detail = format!(
-            "{} x {} pixels, its picture {} has {width} x {height}",
+            "it has {} x {} pixels, but its picture {} has {width} x {height}",
             mask.width(),
             mask.height(),
             sample.path.display()

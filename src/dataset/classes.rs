@@ -66,7 +66,7 @@ pub(super) fn read(
         masks.report_orphans(reading);
     }
     if count == 0 {
-        let detail = format!("there is no picture in the folders of {}", file_name(&class.images));
+        let detail = format!("the folders of {} contain no picture", file_name(&class.images));
         reading.problem(ProblemKind::EmptyClass, &class.folder, detail);
     }
     Ok(has_masks)

@@ -12,11 +12,11 @@ pub enum DatasetError {
     #[error("{} does not exist: give the folder of a data set, or a metadata file", .0.display())]
     NotFound(PathBuf),
     /// The path is a file, but the layout needs a folder.
-    #[error("{path} is a file, and the layout {1} is a folder: {expected}", path = .0.display(), expected = .1.expects())]
+    #[error("{path} is a file, but the layout {1} needs a folder: {expected}", path = .0.display(), expected = .1.expects())]
     NotAFolder(PathBuf, Layout),
     /// No layout matches.
     #[error(
-        "{} is in no known layout{hint}; what each layout expects:\n{tried}",
+        "{} has no known layout{hint}. Each layout expects:\n{tried}",
         path.display()
     )]
     UnknownLayout {
@@ -41,7 +41,7 @@ pub enum DatasetError {
         because: String,
     },
     /// The data set has no such class.
-    #[error("{} has no class `{name}`; it has {known}", root.display())]
+    #[error("{} has no class `{name}` (it has: {known})", root.display())]
     UnknownClass {
         /// The requested class.
         name: String,
@@ -51,13 +51,13 @@ pub enum DatasetError {
         root: PathBuf,
     },
     /// No layout has this name.
-    #[error("`{0}` is not a layout; known are {1}")]
+    #[error("`{0}` is not a layout: expected one of {1}")]
     UnknownLayoutName(String, String),
     /// A metadata file or table is invalid.
     #[error("{path}: {1}", path = .0.display())]
     Metadata(PathBuf, String),
     /// A metadata file is larger than the limit.
-    #[error("{} has {bytes} bytes, allowed are {allowed}: is this the metadata of a data set?", path.display())]
+    #[error("{} is too large for the metadata of a data set: {bytes} bytes; at most {allowed} bytes are allowed", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,

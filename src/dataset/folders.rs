@@ -60,7 +60,7 @@ pub(super) fn read((root, listing): (PathBuf, Listing), reading: &mut Reading) -
                 count
             };
             if count == 0 {
-                reading.problem(ProblemKind::EmptyClass, &folder, "there is no picture in it");
+                reading.problem(ProblemKind::EmptyClass, &folder, "it contains no picture");
             }
         }
     }

@@ -193,7 +193,7 @@ fn hint(listing: &Listing) -> String {
     let lines = listing.others.iter().filter(|f| metadata::has_ending(f, "jsonl")).count();
     let pictures = listing.pictures.len();
     match &listing.folders[..] {
-        _ if lines > 1 => format!(" (there are {lines} .jsonl files in it: name the one that is meant)"),
+        _ if lines > 1 => format!(" (it contains {lines} .jsonl files: name one of them)"),
         [] if pictures > 0 => format!(" ({pictures} pictures without labels)"),
         [one] if pictures == 0 => format!(" (is it {}?)", one.display()),
         _ => String::new(),

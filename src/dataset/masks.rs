@@ -74,7 +74,7 @@ impl Masks {
         let names: Vec<String> = self.suffixes.iter().map(|suffix| format!("{stem}{suffix}")).collect();
         let folders: Vec<String> = self.folders.iter().map(|f| f.display().to_string()).collect();
         match &folders[..] {
-            [] => "there is no folder with masks for it".to_owned(),
+            [] => "no folder contains masks for it".to_owned(),
             some => format!("no {} (with any picture ending) in {}", names.join(" or "), some.join(" or ")),
         }
     }

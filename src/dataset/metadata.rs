@@ -64,7 +64,7 @@ pub(super) fn read_meta_json(file: PathBuf, reading: &mut Reading) -> Result<(),
     let value: Value = serde_json::from_reader(BufReader::new(open_metadata(file)?))
         .map_err(|e| wrong(format!("not JSON: {e}")))?;
     let test = value.get("test").and_then(Value::as_object);
-    let test = test.ok_or_else(|| wrong("there is no object `test` in it".to_owned()))?;
+    let test = test.ok_or_else(|| wrong("it has no object `test`".to_owned()))?;
     for (class, entries) in test {
         let Some(entries) = entries.as_array() else {
             reading.bad_line(file, &format!("test.{class}"), "it is not a list")?;
@@ -108,7 +108,7 @@ fn row(entry: &Value, fields: &Fields, class: Option<&str>) -> Result<Row, Strin
     let text = |name: &str| match entry.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(format!("`{name}` is not a text")),
+        Some(_) => Err(format!("`{name}` is not a string")),
     };
     let needed = |name: &str| text(name)?.ok_or_else(|| format!("`{name}` is missing"));
     let label = match entry.get(fields.label) {

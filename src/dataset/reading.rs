@@ -137,14 +137,14 @@ impl Reading {
     /// Reports pictures where only folders are expected: they have no label.
     pub fn unlabelled(&mut self, pictures: &[PathBuf]) {
         for picture in pictures {
-            self.problem(ProblemKind::MissingLabel, picture, "it is in no folder that tells what it shows");
+            self.problem(ProblemKind::MissingLabel, picture, "no folder of its path gives a label");
         }
     }
 
     /// Reports a folder with an unknown name if it has pictures.
     pub fn unread(&mut self, folder: &Path) {
         if Listing::of(folder).is_ok_and(|l| !l.pictures.is_empty()) {
-            self.problem(ProblemKind::UnreadFolder, folder, "its name tells nothing about its pictures");
+            self.problem(ProblemKind::UnreadFolder, folder, "its name gives no label for its pictures");
         }
     }
 
@@ -159,12 +159,12 @@ impl Reading {
         };
         let path = self.root.join(parts.join("/"));
         if !path.is_file() {
-            let detail = format!("{place} of {} names it, but there is no such file", file.display());
+            let detail = format!("{place} of {} names it, but the file does not exist", file.display());
             self.problem(ProblemKind::MissingPicture, &path, detail);
             return Ok(());
         }
         if !self.seen.insert(parts.join("/")) {
-            let detail = format!("{place} of {} names it again", file.display());
+            let detail = format!("{place} of {} names it a second time", file.display());
             self.problem(ProblemKind::Duplicate, &path, detail);
             return Ok(());
         }

@@ -54,7 +54,7 @@ pub(super) fn read_head_ct(set: HeadCt, reading: &mut Reading) -> Result<(), Dat
                 reading.bad_line(
                     file,
                     &place,
-                    &format!("the id {id} is there twice; the first one counts"),
+                    &format!("the id {id} appears twice; the first one is used"),
                 )?;
             }
             Some(id) => drop(labels.insert(id, (label, place))),
@@ -67,7 +67,7 @@ pub(super) fn read_head_ct(set: HeadCt, reading: &mut Reading) -> Result<(), Dat
                 reading.picture("HeadCT", kind, label, picture);
             }
             None => {
-                let detail = format!("{} has no line with its number", file.display());
+                let detail = format!("{} has no line with its id", file.display());
                 reading.problem(ProblemKind::MissingLabel, &picture, detail);
             }
         }
@@ -76,7 +76,7 @@ pub(super) fn read_head_ct(set: HeadCt, reading: &mut Reading) -> Result<(), Dat
     left.sort_by_key(|(id, _)| *id);
     for (id, (_, place)) in left {
         let picture = set.pictures.join(format!("{id:03}.png"));
-        let detail = format!("{place} of {} labels it, but there is no such file", file.display());
+        let detail = format!("{place} of {} labels it, but the file does not exist", file.display());
         reading.problem(ProblemKind::MissingPicture, &picture, detail);
     }
     Ok(())

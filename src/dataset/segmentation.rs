@@ -72,7 +72,7 @@ fn read_all(
     for set in sets {
         let mut masks = Masks::of(set.masks.into_iter().collect(), suffixes, reading)?;
         if reading.folder(&set.name, kind, Label::Anomalous, &set.images, &mut masks)? == 0 {
-            reading.problem(ProblemKind::EmptyClass, &set.folder, "there is no picture in it");
+            reading.problem(ProblemKind::EmptyClass, &set.folder, "it contains no picture");
         }
         masks.report_orphans(reading);
     }

@@ -31,7 +31,10 @@ impl<'a> Table<'a> {
         self.header.iter().position(|title| plain(title) == name).ok_or_else(|| {
             DatasetError::Metadata(
                 self.file.to_owned(),
-                format!("no column `{name}`; it has {}", self.header.iter().collect::<Vec<_>>().join(", ")),
+                format!(
+                    "no column `{name}`; the columns are {}",
+                    self.header.iter().collect::<Vec<_>>().join(", ")
+                ),
             )
         })
     }

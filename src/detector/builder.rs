@@ -195,7 +195,7 @@ impl DetectorBuilder {
         let known = || METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
         match Method::find(name) {
             Some(method) => Ok(Some(method)),
-            None => Err(Error::Setting(format!("there is no method `{name}`: the methods are {}", known()))),
+            None => Err(Error::Setting(format!("unknown method `{name}`: expected one of {}", known()))),
         }
     }
 

@@ -122,7 +122,7 @@ impl Scorer {
         self.settings.region_threshold.or(self.settings.threshold).unwrap_or(0.5)
     }
 
-    /// Looks at a picture; `name` is what errors call it. Whatever goes wrong is an error of this picture alone.
+    /// Scores a picture; `name` is its name in errors. Every error concerns this picture alone.
     ///
     /// # Errors
     /// The picture cannot be read, decoded or scored.

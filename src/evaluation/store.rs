@@ -157,7 +157,10 @@ impl Store {
     pub fn add(&mut self, mut result: PictureResult, map: ArrayView2<'_, f32>) -> Result<()> {
         let size = self.manifest.image_size;
         if map.dim() != (size, size) {
-            return Err(Error::Setting(format!("a map of {:?} values, expected {size} x {size}", map.dim())));
+            return Err(Error::Setting(format!(
+                "the map has shape {:?}, expected {size} x {size}",
+                map.dim()
+            )));
         }
         result.map = self.next_map;
         let bytes: Vec<u8> = map.iter().flat_map(|v| v.to_le_bytes()).collect();

@@ -11,7 +11,7 @@ pub enum GalleryError {
     NoResults(PathBuf),
     /// The files of results have no complete line yet.
     #[error(
-        "the results in {} have no finished picture yet: run `aaclip report` again when there is one",
+        "the results in {} have no finished picture yet: run `aaclip report` again when a picture is finished",
         .0.display()
     )]
     NothingFinished(PathBuf),

@@ -211,11 +211,11 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
         _ => true,
     };
     if !whole {
-        return Err(damaged("the file ends before the picture does".to_owned()));
+        return Err(damaged("the file ends before the end of the picture".to_owned()));
     }
     // A decoder that panics on one picture must not end the run.
     guarded(|| decode_as(format, bytes, name, options, &damaged))
-        .unwrap_or_else(|| Err(damaged("the decoder failed on it".to_owned())))
+        .unwrap_or_else(|| Err(damaged("the decoder failed".to_owned())))
 }
 
 fn decode_as(
@@ -259,7 +259,7 @@ fn decode_as(
     let samples = samples(image, mode, options.gray16);
     Picture::new(width, height, mode, samples)
         .map(|picture| Picture { clipped, ..picture })
-        .ok_or_else(|| damaged("its rows do not have the promised length".to_owned()))
+        .ok_or_else(|| damaged("its rows do not have the announced length".to_owned()))
 }
 
 fn label(format: ImageFormat) -> Option<&'static str> {

@@ -20,16 +20,16 @@ pub enum ImageError {
         /// The picture.
         path: PathBuf,
     },
-    /// The content is not in a supported picture format, whatever the file name says.
-    #[error("{} is not a picture: its content is none of PNG, JPEG, WebP, BMP, TIFF, GIF", path.display())]
+    /// The content is not in a supported picture format; the file name is ignored.
+    #[error("{} is not a picture: its content is not PNG, JPEG, WebP, BMP, TIFF or GIF", path.display())]
     NotAPicture {
         /// The file.
         path: PathBuf,
     },
     /// The picture has more pixels or bytes than the limits allow.
     #[error(
-        "{} is too large: {width} x {height} pixels ({megapixels} megapixels), allowed are {allowed}; \
-         raise --max-megapixels if that is intended",
+        "{} is too large: {width} x {height} pixels ({megapixels} megapixels); at most {allowed} megapixels are \
+         allowed: raise --max-megapixels to accept it",
         path.display()
     )]
     TooLarge {
@@ -45,7 +45,7 @@ pub enum ImageError {
         allowed: u64,
     },
     /// The file is too large to decode.
-    #[error("{} is too large: a file of {bytes} bytes, allowed are {allowed}", path.display())]
+    #[error("{} is too large: {bytes} bytes; at most {allowed} bytes are allowed", path.display())]
     FileTooLarge {
         /// The picture.
         path: PathBuf,

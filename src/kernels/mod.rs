@@ -1,6 +1,6 @@
 //! Kernels of the towers for the CPU.
 //!
-//! Plain functions on slices, independent of candle: packed linear layers with what follows them fused in, LayerNorm
+//! Plain functions on slices, independent of candle: packed linear layers with the next operation fused in, LayerNorm
 //! and multi-head attention, in 32-bit floats, bfloat16 or 8-bit integers. The instruction set is chosen at run time.
 //! Every sum is made in one fixed order, so results do not depend on the number of threads.
 
@@ -23,7 +23,7 @@ pub(crate) use residual::mix_at_length;
 pub use rows::Rows;
 pub use tile::Element;
 
-/// Numbers between -1 and 1 that look random.
+/// Pseudo-random numbers between -1 and 1.
 #[cfg(test)]
 fn sample(count: usize, seed: u32) -> Vec<f32> {
     let mix = |i: u32| {

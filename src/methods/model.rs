@@ -105,7 +105,7 @@ impl Setup {
         let trained = self.trained.as_ref().and_then(|t| t.header().image_size());
         match self.image_size.or(trained).unwrap_or(native) {
             size if size > Self::LARGEST_IMAGE => Err(Error::Setting(format!(
-                "an image size of {size} is too large: at most {} pixels are looked at",
+                "an image size of {size} is too large: at most {} pixels are allowed",
                 Self::LARGEST_IMAGE
             ))),
             size => Ok(size),

@@ -71,7 +71,7 @@ pub static SMOOTHING: MethodOption = MethodOption {
 pub static FIDELITY: MethodOption = MethodOption {
     name: "fidelity",
     value: "FIDELITY",
-    help: "Features as the reference code keeps them (with its in-place updates) or as the paper describes them",
+    help: "Features as in the reference code (with its in-place updates) or as the paper describes them",
     default: Some("reference"),
     values: &[("reference", "As the official code"), ("clean", "As the paper")],
     ..MethodOption::TEXT
@@ -105,7 +105,7 @@ pub static ANCHORS: MethodOption = MethodOption {
     default: Some("mean"),
     values: &[
         ("mean", "Their mean"),
-        ("pca", "The direction they have most in common"),
+        ("pca", "Their first principal direction"),
         ("kde", "Their mean, weighted by density"),
         ("dbscan", "The mean of the largest density cluster"),
         ("mean-shift", "The mean of the largest mean-shift cluster"),

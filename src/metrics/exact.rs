@@ -134,7 +134,7 @@ fn unpack(packed: u64) -> Pixel {
     Pixel { key: (packed >> 32) as u32, region: (packed as u32).checked_sub(1) }
 }
 
-/// A coarse value that more pixels share than can be sorted at once: counts its 65,536 fine ones instead.
+/// For a coarse value of too many pixels to sort at once: counts its 65,536 fine values instead.
 fn visit_crowded(pixels: &Pixels<'_>, coarse: u16, sweep: &mut Sweep) -> Result<()> {
     let base = u32::from(coarse) << 16;
     let mut groups: Vec<Group> = (0..COARSE as u32).map(|low| Group::empty(value(base | low))).collect();

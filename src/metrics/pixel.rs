@@ -138,7 +138,7 @@ impl Pixels<'_> {
         let truth = self.maps.truth(index);
         if buffer.len() != truth.pixels() {
             return Err(Error::Setting(format!(
-                "map {index} has {} values, its truth {}",
+                "map {index} has {} values, but its mask has {}",
                 buffer.len(),
                 truth.pixels()
             )));

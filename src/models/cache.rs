@@ -23,7 +23,7 @@ impl CachedRepo {
         (is_plain_name(commit) && path.exists()).then_some(path)
     }
 
-    /// Where a file at a commit is looked for: a link to its content.
+    /// The path of a file at a commit: a link to its content.
     pub fn pointer(&self, commit: &str, file: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit).join(file)
     }
@@ -31,13 +31,13 @@ impl CachedRepo {
 
 #[cfg(feature = "hub")]
 impl CachedRepo {
-    /// Remembers which commit a branch was at.
+    /// Records the commit of a branch.
     pub fn point(&self, branch: &str, commit: &str) -> std::io::Result<()> {
         crate::files::write_atomic(&self.folder.join("refs").join(branch), commit.as_bytes())
     }
 
-    /// Moves a file that has been checked to where models are looked for: first its content, then, at once, the name.
-    /// It must be on the same file system.
+    /// Moves a checked file from the staging folder into the repository: first its content, then, atomically, its
+    /// name. The file must be on the same file system.
     pub fn publish(&self, content: &Path, etag: &str, pointer: &Path) -> std::io::Result<()> {
         let blob = self.folder.join("blobs").join(etag);
         for path in [&*blob, pointer] {
@@ -48,7 +48,7 @@ impl CachedRepo {
         #[cfg(unix)]
         {
             std::fs::rename(content, blob)?;
-            // As the hub's own tools link: from snapshots/COMMIT/FILE to blobs/ETAG.
+            // The same link as the hub's own tools make: from snapshots/COMMIT/FILE to blobs/ETAG.
             let fresh = pointer.with_extension("aaclip-link");
             let _ = std::fs::remove_file(&fresh);
             std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), &fresh)?;

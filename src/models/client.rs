@@ -1,4 +1,4 @@
-//! Requests to a hub: redirects, the token, and what an answer means.
+//! Requests to a hub: redirects, the token, and the interpretation of answers.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use ureq::{Agent, Body};
 
 use super::{Hub, HubError};
 
-/// Redirects that are followed, at most.
+/// Largest number of redirects that are followed.
 const MOST_REDIRECTS: usize = 10;
 
-/// After this long without a byte an answer counts as broken.
+/// After this time without a byte an answer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A hub over HTTP.
@@ -20,11 +20,11 @@ pub(super) struct Client<'a> {
     agent: Agent,
 }
 
-/// A file's content, or the part of it that was asked for, and what the hub says of the file.
+/// The requested part of a file's content, and the hub's metadata of the file.
 pub(super) struct Answer {
-    /// With status 200 (the whole file) or 206 (the part).
+    /// The status is 200 (the whole file) or 206 (the part).
     pub response: Response<Body>,
-    /// The commit that the revision stands for.
+    /// The commit of the revision.
     pub commit: Option<String>,
     /// The content's name: the SHA-256 of a large file.
     pub etag: Option<String>,
@@ -35,7 +35,8 @@ impl<'a> Client<'a> {
         let config = Agent::config_builder()
             .user_agent(concat!("aaclip/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
-            // Followed here: the hub's own headers are on the way, and the token must not go further.
+            // Redirects are followed here, because the first answers have the hub's headers and the token must not
+            // be sent to another host.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_connect(Some(PATIENCE))
@@ -43,10 +44,10 @@ impl<'a> Client<'a> {
         Self { hub, agent: config.build().into() }
     }
 
-    /// Asks for a range of bytes of a file.
+    /// Requests a range of bytes of a file.
     ///
     /// # Errors
-    /// A hub that cannot be reached, refuses, or does not answer like one.
+    /// The hub cannot be reached, refuses, or does not answer like a hub.
     pub fn get(&self, url: &str, range: &str) -> Result<Answer, HubError> {
         let mut address = url.to_owned();
         let (mut commit, mut etag) = (None, None);
@@ -67,17 +68,17 @@ impl<'a> Client<'a> {
                 301 | 302 | 303 | 307 | 308 => {
                     let location = header(&response, "Location");
                     let next = location.map(|location| redirected(&address, &location));
-                    // What was asked for in secret is not sent in the open.
+                    // A request over HTTPS must not be redirected to plain HTTP.
                     address = next
                         .filter(|next| next.starts_with("https://") || address.starts_with("http://"))
-                        .ok_or_else(|| self.hub.not_a_hub("its redirection leads nowhere"))?;
+                        .ok_or_else(|| self.hub.not_a_hub("its redirect has no valid target"))?;
                 }
                 status @ (401 | 403) => return Err(HubError::Denied { url: url.to_owned(), status }),
                 404 => return Err(HubError::NotFound { url: url.to_owned() }),
                 status => return Err(HubError::Status { url: url.to_owned(), status }),
             }
         }
-        Err(self.hub.not_a_hub("its redirections have no end"))
+        Err(self.hub.not_a_hub("it redirects too often"))
     }
 
     fn explain(&self, url: &str, error: ureq::Error) -> HubError {
@@ -92,7 +93,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// A header's value, if it is there and text.
+/// The value of a header, if it exists and is text.
 pub(super) fn header(response: &Response<Body>, name: &str) -> Option<String> {
     response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
@@ -108,7 +109,7 @@ pub(super) fn origin(url: &str) -> &str {
     url[host..].find(['/', '?', '#']).map_or(url, |end| &url[..host + end])
 }
 
-/// Where a redirect leads.
+/// The target of a redirect.
 fn redirected(from: &str, location: &str) -> String {
     let scheme = |url: &str| url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     let is_name = |scheme: &String| scheme.bytes().all(|b| b.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! What downloaded files were when they came: `digests.json` in the program's cache folder.
+//! The digests of files at their first download: `digests.json` in the program's cache folder.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -26,7 +26,7 @@ pub(super) struct Digests {
 }
 
 impl Digests {
-    /// Reads the records; none, or damaged ones, are no records.
+    /// Reads the records; a missing or damaged file counts as empty.
     pub fn load() -> Self {
         let path = files::cache_dir().map(|d| d.join("digests.json"));
         let text = path.as_ref().and_then(|p| std::fs::read(p).ok());
@@ -38,7 +38,7 @@ impl Digests {
         self.records.get(&format!("{repo}/{file}"))
     }
 
-    /// Records a file and writes the records down.
+    /// Adds the record of a file and saves all records.
     pub fn record(&mut self, repo: &str, file: &str, recorded: Recorded) -> Result<(), HubError> {
         self.records.insert(format!("{repo}/{file}"), recorded);
         let Some(path) = &self.path else { return Ok(()) };

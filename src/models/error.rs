@@ -1,42 +1,42 @@
-//! Why a model could not be found or downloaded.
+//! Errors of finding and downloading models.
 
 use std::path::PathBuf;
 
 use super::RegistryEntry;
 
-/// Why a model could not be found or downloaded.
+/// The reason why a model could not be found or downloaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
     /// A file of the cache or the registry could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A registry file that cannot be used.
+    /// A registry file is invalid.
     #[error("{}:{line}: {problem}", path.display())]
     Registry {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong there.
+        /// The problem in this line.
         problem: String,
     },
-    /// Neither a folder nor a name of the registry.
+    /// The name is neither a folder nor a model of the registry.
     #[error("no model `{name}`: it is neither a folder nor one of {known} (see `aaclip models list`)")]
     UnknownModel {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// The names there are.
+        /// The known names.
         known: String,
     },
-    /// A model of the registry that has not been downloaded.
+    /// A model of the registry has not been downloaded.
     #[error(
         "model {name} is not on this machine: `aaclip models pull {name}` downloads it (about {megabytes} MB)"
     )]
@@ -46,8 +46,8 @@ pub enum HubError {
         /// Approximate size of the download.
         megabytes: u64,
     },
-    /// The system names no home folder.
-    #[error("no home folder to keep models in: set HF_HOME")]
+    /// The system has no home folder.
+    #[error("this system has no home folder for models: set HF_HOME")]
     NoHome,
     /// A download in offline mode.
     #[error("HF_HUB_OFFLINE is set, so {name} cannot be downloaded")]
@@ -55,8 +55,8 @@ pub enum HubError {
         /// The model.
         name: String,
     },
-    /// The hub wants a token.
-    #[error("{url} may not be read (HTTP {status}): set HF_TOKEN to a token that may read it")]
+    /// The hub requires a token.
+    #[error("access to {url} was denied (HTTP {status}): set HF_TOKEN to a token that may read it")]
     Denied {
         /// The file's address.
         url: String,
@@ -70,7 +70,7 @@ pub enum HubError {
         url: String,
     },
     /// The hub answered with another error.
-    #[error("{url} gave HTTP {status}: try again later")]
+    #[error("{url} returned HTTP {status}: try again later")]
     Status {
         /// The file's address.
         url: String,
@@ -85,41 +85,41 @@ pub enum HubError {
         /// The system's reason.
         reason: String,
     },
-    /// Something answered, but not a hub.
-    #[error("{endpoint} does not answer like a hub ({what}): is it a login page or a proxy?")]
+    /// The answer is not from a hub.
+    #[error("{endpoint} does not answer like a hub ({what}): it may be a login page or a proxy")]
     NotAHub {
         /// The address.
         endpoint: String,
-        /// What is missing.
+        /// The missing part of the answer.
         what: String,
     },
-    /// A transfer that broke more often than it was tried again.
+    /// A transfer failed in every attempt.
     #[error(
-        "the transfer of {url} broke {attempts} times, last because of: {reason}; the next pull goes on from there"
+        "the transfer of {url} failed {attempts} times (last reason: {reason}); the next pull continues from there"
     )]
     Broken {
         /// The file's address.
         url: String,
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: usize,
         /// The last reason.
         reason: String,
     },
-    /// A file of the wrong size.
-    #[error("{url} has {found} bytes, the hub promised {expected}; it was removed")]
+    /// A file has the wrong size.
+    #[error("{url} has {found} bytes, the hub announced {expected}; the file was removed")]
     Size {
         /// The file's address.
         url: String,
-        /// Bytes promised.
+        /// Bytes announced.
         expected: u64,
         /// Bytes received.
         found: u64,
     },
-    /// A file with the wrong content.
+    /// A file has the wrong content.
     #[error(
         "{} has sha256 {found}, expected {expected}{}",
         path.display(),
-        if *removed { "; it was removed" } else { ": it has changed; pull the model again" }
+        if *removed { "; the file was removed" } else { ": the file has changed; pull the model again" }
     )]
     Digest {
         /// The file.
@@ -131,12 +131,12 @@ pub enum HubError {
         /// Whether it was removed.
         removed: bool,
     },
-    /// A page or a pointer in place of weights.
-    #[error("{url} gave {what} in place of weights; it was removed")]
+    /// The hub sent a page or a pointer instead of weights.
+    #[error("{url} returned {what} instead of weights; the file was removed")]
     NotWeights {
         /// The file's address.
         url: String,
-        /// What it is.
+        /// The received content.
         what: &'static str,
     },
 }

@@ -1,7 +1,7 @@
 //! A Hugging Face hub and its local cache.
 //!
-//! Files are in the hub's own cache, so a model that another program has downloaded is found, and the other way round.
-//! Sizes and SHA-256 digests are checked and revisions pinned.
+//! Files are in the hub's own cache, which other programs share in both directions. Sizes and SHA-256 digests are
+//! checked and revisions are pinned.
 
 use std::path::{Path, PathBuf};
 
@@ -21,21 +21,21 @@ pub struct Hub {
     offline: bool,
 }
 
-/// What became of one file of a download or a check.
+/// The result for one file of a download or a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileState {
     /// Its content has the expected digest.
     Verified,
-    /// No digest was known; the one it has is recorded and expected from now on.
+    /// No digest was known; its digest is recorded and expected from now on.
     Recorded,
 }
 
 impl Hub {
-    /// The hub and cache that the environment names: `HF_ENDPOINT`, `HF_HUB_CACHE` or `HF_HOME`, `HF_TOKEN` (else
+    /// The hub and cache in the environment: `HF_ENDPOINT`, `HF_HUB_CACHE` or `HF_HOME`, `HF_TOKEN` (else
     /// the token file of the cache) and `HF_HUB_OFFLINE`, with Hugging Face's defaults.
     ///
     /// # Errors
-    /// No home folder to put a cache into.
+    /// There is no home folder for the cache.
     pub fn from_env() -> Result<Self, HubError> {
         let set = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
         let cache = match (set("HF_HUB_CACHE"), set("HF_HOME")) {
@@ -73,13 +73,13 @@ impl Hub {
         self.token.is_some()
     }
 
-    /// Whether nothing may be downloaded.
+    /// Whether downloads are forbidden.
     pub fn is_offline(&self) -> bool {
         self.offline
     }
 
-    /// The folder of a downloaded model: the configuration and the weights are in it, of the sizes they were recorded
-    /// with. Nothing is fetched.
+    /// The folder of a downloaded model, if it contains the configuration and the weights with the recorded sizes.
+    /// Nothing is downloaded.
     pub fn locate(&self, entry: &RegistryEntry) -> Option<PathBuf> {
         let digests = Digests::load();
         let cached = CachedRepo::new(&self.cache, &entry.repo);
@@ -99,7 +99,7 @@ impl Hub {
     /// The folder of a model that must have been downloaded.
     ///
     /// # Errors
-    /// [`HubError::NotCached`], which tells which command gets it and how large it is.
+    /// [`HubError::NotCached`] with the command for the download and its size.
     pub fn require(&self, entry: &RegistryEntry) -> Result<PathBuf, HubError> {
         self.locate(entry).ok_or_else(|| HubError::not_cached(entry))
     }
@@ -107,7 +107,7 @@ impl Hub {
     /// Reads a downloaded model's files again and compares their digests.
     ///
     /// # Errors
-    /// A model that is not downloaded, or a file that has changed.
+    /// The model is not downloaded, or a file has changed.
     pub fn verify(&self, entry: &RegistryEntry) -> Result<Vec<(PathBuf, FileState)>, HubError> {
         let folder = self.require(entry)?;
         let mut digests = Digests::load();
@@ -133,11 +133,11 @@ impl Hub {
 
 #[cfg(feature = "hub")]
 impl Hub {
-    /// Downloads a model, or what of it is missing or damaged; tells its folder and what is known of its files.
+    /// Downloads the missing or damaged files of a model; returns its folder and the state of its files.
     ///
     /// # Errors
-    /// Offline mode, a hub that cannot be reached or refuses, a transfer that keeps breaking, a file that is not
-    /// what it must be. Nothing half-written is left where a model is looked for.
+    /// The mode is offline, the hub cannot be reached or refuses, the transfer fails repeatedly, or a file has the wrong
+    /// content. A partial file never has the path of a model.
     pub fn pull(&self, entry: &RegistryEntry, progress: Progress) -> Result<(PathBuf, FileState), HubError> {
         if self.offline {
             return Err(HubError::Offline { name: entry.name.clone() });
@@ -150,7 +150,7 @@ impl Hub {
             let revision = commit.as_deref().unwrap_or(&entry.revision);
             let fetched =
                 Transfer::new(self, &entry.repo, &file.file).run(revision, expected.as_deref(), progress)?;
-            // Both files come from one commit, whatever happens to the branch meanwhile.
+            // Both files are from one commit, even if the branch moves during the download.
             commit.get_or_insert(fetched.commit.clone());
             if expected.is_none() && !fetched.digest_was_announced {
                 state = FileState::Recorded;
@@ -158,13 +158,12 @@ impl Hub {
             let recorded = Recorded { sha256: fetched.sha256, size: fetched.size, commit: fetched.commit };
             digests.record(&entry.repo, &file.file, recorded)?;
         }
-        let folder = self
-            .locate(entry)
-            .ok_or_else(|| self.not_a_hub("the files it sent belong to different revisions"))?;
+        let folder =
+            self.locate(entry).ok_or_else(|| self.not_a_hub("its files belong to different revisions"))?;
         Ok((folder, state))
     }
 
-    /// The token, for the hub's own address alone: downloads may be redirected to other hosts.
+    /// The token, only for the hub's own address: downloads may be redirected to other hosts.
     pub(super) fn token_for(&self, url: &str) -> Option<&str> {
         use super::client::origin;
         self.token.as_deref().filter(|_| origin(url).eq_ignore_ascii_case(origin(&self.endpoint)))
@@ -175,7 +174,7 @@ impl Hub {
     }
 }
 
-/// The registry's digest, else the one of the first download.
+/// The registry's digest, else the digest of the first download.
 fn expected_digest(entry: &RegistryEntry, file: &RemoteFile, digests: &Digests) -> Option<String> {
     if !file.sha256.is_empty() {
         return Some(file.sha256.to_ascii_lowercase());

@@ -1,6 +1,6 @@
-//! The models a name can stand for: the registry, the local cache of a Hugging Face hub, and downloads into it.
+//! Models by name: the registry, the local cache of a Hugging Face hub, and downloads into it.
 //!
-//! Without the feature `hub` models of the cache are found all the same; only [`Hub::pull`] is missing.
+//! Without the feature `hub` models in the cache are still found; only [`Hub::pull`] is missing.
 
 mod cache;
 #[cfg(feature = "hub")]
@@ -24,16 +24,16 @@ pub use registry::{Registry, RegistryEntry, RemoteFile};
 /// A model on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// As results name it: the registry's name, or the folder as it was given.
+    /// Its name in results: the registry's name, or the folder as given.
     pub name: String,
-    /// Its folder; `None` for the model that comes with the program.
+    /// Its folder; `None` for the built-in model.
     pub dir: Option<PathBuf>,
-    /// The activation its weights were trained with, where the registry knows better than the configuration.
+    /// The activation its weights were trained with, if the registry overrides the configuration.
     pub activation: Option<Activation>,
 }
 
 impl Model {
-    /// The model that comes with the program.
+    /// The built-in model.
     pub fn builtin() -> Self {
         Self { name: builtin::NAME.to_owned(), dir: None, activation: None }
     }
@@ -55,10 +55,10 @@ impl Model {
 }
 
 /// Finds the model of a name: a folder, `builtin`, or a name of the registry that has been downloaded. Without a name,
-/// the first model of the registry that has been downloaded, else the one that comes with the program.
+/// the first model of the registry that has been downloaded, else the built-in model.
 ///
 /// # Errors
-/// A registry that cannot be used, a name that is unknown or not downloaded: nothing is ever fetched from here.
+/// The registry is invalid, or the name is unknown or not downloaded: this function never downloads.
 pub fn resolve(name: Option<&str>) -> Result<Model> {
     let Some(name) = name else {
         let registry = Registry::load()?;
@@ -78,7 +78,7 @@ pub fn resolve(name: Option<&str>) -> Result<Model> {
     Ok(Model::published(entry, Hub::from_env()?.require(entry)?))
 }
 
-/// Whether a text can be part of a path and of an address and leads nowhere else.
+/// Whether a text is safe as part of a path and of an address: it cannot lead elsewhere.
 fn is_plain_name(text: &str) -> bool {
     let is_legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     !text.is_empty() && text.len() <= 128 && !text.starts_with('.') && text.bytes().all(is_legal)

@@ -10,10 +10,10 @@ use crate::files;
 
 const BUILT_IN: &str = include_str!("../../weights/registry.toml");
 
-/// A registry is text a person wrote; anything larger is the wrong file.
+/// A registry is written by hand; a larger file is the wrong one.
 const LARGEST_FILE: u64 = 16 << 20;
 
-/// The models a name can stand for, best first.
+/// The known models, best first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registry {
     entries: Vec<RegistryEntry>,
@@ -25,10 +25,10 @@ pub struct Registry {
 pub struct RegistryEntry {
     /// Its name.
     pub name: String,
-    /// Other names people use for it.
+    /// Other names of the model.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// One line on what it is.
+    /// A description of one line.
     pub description: String,
     /// The licence its authors state.
     pub licence: String,
@@ -59,9 +59,9 @@ pub struct RegistryEntry {
 pub struct RemoteFile {
     /// Its name.
     pub file: String,
-    /// Its size in bytes, approximately: for people who decide about a download.
+    /// Its approximate size in bytes, shown before a download.
     pub size: u64,
-    /// Its SHA-256 in hexadecimal, empty where none is published.
+    /// Its SHA-256 in hexadecimal; empty if no digest is published.
     #[serde(default)]
     pub sha256: String,
 }
@@ -84,11 +84,11 @@ mod activation {
 }
 
 impl Registry {
-    /// The models the program knows, preceded by those of the file that `AACLIP_REGISTRY` names: a lab's own, in
-    /// the same form. An entry of that file replaces a built-in one of the same name.
+    /// The built-in entries, preceded by those of the file in `AACLIP_REGISTRY`, which has the same format. An entry of
+    /// that file replaces a built-in one of the same name.
     ///
     /// # Errors
-    /// A file that cannot be read or used.
+    /// The file cannot be read or is invalid.
     pub fn load() -> Result<Self, HubError> {
         let built_in = parse(BUILT_IN, Path::new("registry.toml"))?;
         let Some(path) = std::env::var_os("AACLIP_REGISTRY").map(PathBuf::from) else {
@@ -103,10 +103,10 @@ impl Registry {
         Ok(Self { entries })
     }
 
-    /// The models of a registry's text alone; `path` is what errors call it.
+    /// The models in the text of a registry; `path` is its name in errors.
     ///
     /// # Errors
-    /// A text that is no registry, with the line of the mistake.
+    /// The text is not a registry; the error has the line of the mistake.
     pub fn parse(path: &Path, text: &str) -> Result<Self, HubError> {
         Ok(Self { entries: parse(text, path)? })
     }
@@ -119,7 +119,7 @@ impl Registry {
     /// The model of this name or alias, in any case.
     ///
     /// # Errors
-    /// [`HubError::UnknownModel`] with the names there are.
+    /// [`HubError::UnknownModel`] with the known names.
     pub fn find(&self, name: &str) -> Result<&RegistryEntry, HubError> {
         let is_it = |e: &&RegistryEntry| {
             e.name.eq_ignore_ascii_case(name) || e.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
@@ -159,11 +159,11 @@ fn parse(text: &str, path: &Path) -> Result<Vec<RegistryEntry>, HubError> {
     Ok(entries)
 }
 
-/// What a hub takes and a path can hold: nothing in an entry may lead elsewhere.
+/// Checks that the names of an entry are valid for a hub and safe in a path.
 fn check(entry: &RegistryEntry) -> Result<(), String> {
     let two = entry.repo.split_once('/');
     if !two.is_some_and(|(owner, name)| is_plain_name(owner) && is_plain_name(name)) {
-        return Err(format!("repository `{}` is not of the form owner/name", entry.repo));
+        return Err(format!("repository `{}` does not have the form owner/name", entry.repo));
     }
     for (what, value) in
         [("revision", &entry.revision), ("file", &entry.weights.file), ("file", &entry.config.file)]

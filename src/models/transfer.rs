@@ -1,4 +1,4 @@
-//! The download of one file, with everything that can go wrong.
+//! The download of one file, with all possible failures.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -11,7 +11,7 @@ use super::digests::{is_digest, sha256_of};
 use super::{Hub, HubError, is_plain_name};
 use crate::progress::Progress;
 
-/// How often a transfer that breaks is taken up again.
+/// Largest number of attempts to transfer a file.
 const ATTEMPTS: usize = 4;
 
 /// The download of one file.
@@ -23,16 +23,16 @@ pub(super) struct Transfer<'a> {
     file: &'a str,
 }
 
-/// A file that has arrived and is what it must be.
+/// A downloaded and checked file.
 pub(super) struct Fetched {
     pub sha256: String,
     pub size: u64,
     pub commit: String,
-    /// Whether the hub told the digest before the transfer, as it does for large files.
+    /// Whether the hub announced the digest before the transfer, as it does for large files.
     pub digest_was_announced: bool,
 }
 
-/// What the hub says of a file before it sends it.
+/// The hub's metadata of a file before the transfer.
 struct About {
     size: u64,
     commit: String,
@@ -44,7 +44,7 @@ impl<'a> Transfer<'a> {
         Self { hub, client: Client::new(hub), cache: CachedRepo::new(hub.cache_folder(), repo), repo, file }
     }
 
-    /// Fetches the file unless the cache already holds it whole, and checks it.
+    /// Downloads the file unless the cache already has all of it, and checks it.
     pub fn run(
         self,
         revision: &str,
@@ -70,31 +70,31 @@ impl<'a> Transfer<'a> {
         Ok(Fetched { sha256, size: about.size, commit: about.commit, digest_was_announced })
     }
 
-    /// Asks for size, digest and commit, and makes sure they can be used as names of files.
+    /// Requests size, digest and commit, and checks that they are safe as file names.
     fn ask(&self, revision: &str) -> Result<About, HubError> {
         let Answer { response, commit, etag } = self.client.get(&self.url(revision), "bytes=0-0")?;
         let missing = |what: &str| self.hub.not_a_hub(what);
         let commit = commit.ok_or_else(|| missing("it names no commit"))?;
         let etag = etag.ok_or_else(|| missing("it names no content"))?;
         if !is_plain_name(&etag) || !is_plain_name(&commit) {
-            return Err(missing("its file or revision has an impossible name"));
+            return Err(missing("its file or revision has an invalid name"));
         }
-        // A server without ranges sends the whole, which is not read.
+        // A server without range support sends the whole file, which is not read.
         let size = match header(&response, "Content-Range") {
             Some(range) => range.rsplit('/').next().and_then(|total| total.parse().ok()),
             None => response.body().content_length(),
         };
-        Ok(About { size: size.ok_or_else(|| missing("it tells no size"))?, commit, etag })
+        Ok(About { size: size.ok_or_else(|| missing("it names no size"))?, commit, etag })
     }
 
-    /// The digest of a file that is in the cache already and is what it must be.
+    /// The digest of a file that is already in the cache with the expected content.
     fn whole(&self, path: &Path, size: u64, expected: Option<&str>) -> Result<Option<String>, HubError> {
         let Some(expected) = expected.filter(|_| path.is_file()) else { return Ok(None) };
         let (sha256, found) = sha256_of(path)?;
         Ok(Some(sha256).filter(|sha256| sha256 == expected && found == size))
     }
 
-    /// Transfers the file beside the cache, checks it and publishes it.
+    /// Transfers the file into the staging folder, checks it and publishes it.
     fn fetch(
         &self,
         about: &About,
@@ -118,7 +118,7 @@ impl<'a> Transfer<'a> {
                 }
                 Err(error) => {
                     part.clear()?;
-                    // The first part of a resumed file may belong to something else: once, start over.
+                    // The first part of a resumed file may belong to other content: start over once.
                     if !std::mem::take(&mut resumed) {
                         let _ = std::fs::remove_file(&part.path);
                         return Err(error);
@@ -128,9 +128,9 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Transfers the file, taking up again what broke.
+    /// Transfers the file and resumes after failures.
     fn transfer(&self, about: &About, part: &Part, progress: Progress) -> Result<(), HubError> {
-        // From here on the commit is pinned, not the branch.
+        // From here on the commit is used instead of the branch.
         let url = self.url(&about.commit);
         let mut reason = String::new();
         for attempt in 0..ATTEMPTS {
@@ -149,20 +149,20 @@ impl<'a> Transfer<'a> {
         Err(HubError::Broken { url, attempts: ATTEMPTS, reason })
     }
 
-    /// Appends what the part lacks, as far as it comes.
+    /// Appends the missing bytes to the part, as many as arrive.
     fn receive(&self, url: &str, size: u64, part: &Part, progress: Progress) -> Result<(), HubError> {
         if part.len()? >= size {
             part.clear()?;
         }
         let start = part.len()?;
         let answer = self.client.get(url, &format!("bytes={start}-"))?;
-        // The server sends the whole whatever it is asked for.
+        // The server ignores the range and sends the whole file.
         let start = if answer.response.status() == 200 { 0 } else { start };
         let mut file = &part.file;
         file.set_len(start).and_then(|()| file.seek(SeekFrom::Start(start))).map_err(|e| part.io(e))?;
         let bar = progress.bytes(size, self.file);
         bar.set_position(start);
-        // One byte more shows that there are too many.
+        // One extra byte reveals that there are too many.
         let mut body = answer.response.into_body().into_reader().take(size + 1 - start);
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -205,16 +205,16 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// A file that is not all there, which only this process writes.
+/// An incomplete file that only this process writes.
 struct Part {
     path: PathBuf,
     file: File,
-    /// Locked as long as this lives.
+    /// Locked during the lifetime of this value.
     _lock: File,
 }
 
 impl Part {
-    /// Opens the part of a content, which a process before this one may have begun: not where models are looked for.
+    /// Opens the partial file of a content, which an earlier process may have started, in the staging folder.
     fn open(cache: &Path, etag: &str) -> Result<Self, HubError> {
         let folder = cache.join(".aaclip-staging");
         let io = |action, path: &Path, source| HubError::Io { action, path: path.to_owned(), source };
@@ -246,7 +246,7 @@ impl Part {
     }
 }
 
-/// What a file is if it is not what its name says.
+/// The actual kind of a file that does not match its name.
 fn impostor(path: &Path, name: &str) -> Option<&'static str> {
     let mut head = Vec::new();
     File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
@@ -256,7 +256,7 @@ fn impostor(path: &Path, name: &str) -> Option<&'static str> {
     } else if text.starts_with(b"<!doctype") || text.starts_with(b"<html") {
         Some("a web page")
     } else if name.ends_with(".json") && !text.starts_with(b"{") {
-        Some("something that is not JSON")
+        Some("a file that is not JSON")
     } else {
         None
     }

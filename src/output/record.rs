@@ -159,7 +159,7 @@ impl Record {
 }
 
 fn other_schema(schema: u32) -> String {
-    format!("a record of schema {schema}, this program knows schema {SCHEMA_VERSION}")
+    format!("the record has schema {schema}, expected schema {SCHEMA_VERSION}")
 }
 
 /// The stored form of a record: one level of named fields, always the same.
@@ -255,7 +255,7 @@ impl TryFrom<Fields> for Record {
             Some(text) => BASE64.decode(text).map_err(|e| format!("name_base64: {e}"))?,
             None => f.name.into_bytes(),
         };
-        let missing = |what: &str| format!("a record with neither an error nor `{what}`");
+        let missing = |what: &str| format!("the record has neither an error nor `{what}`");
         let outcome = match f.error {
             Some(failure) => Outcome::Failed(failure),
             None => Outcome::Scored(Box::new(Scored {
@@ -364,7 +364,7 @@ pub mod tests {
             assert!(error.contains(needle), "{error}");
         }
         for (line, needle) in [
-            ("{\"schema\": 1}\n", "a record of schema 1, this program knows schema 3"),
+            ("{\"schema\": 1}\n", "the record has schema 1, expected schema 3"),
             ("{\"schema\": 3}", "missing field"),
             ("{}", "missing field `schema`"),
             ("{\"sch", "EOF while parsing a string, column 5"),

@@ -49,7 +49,7 @@ pub(super) fn document(page: &EvaluationPage) -> String {
         (worst::section(Mistake::FalseNegative, page.worst))
     };
     let footer = html! {
-        "Points of a curve that are too near to be told apart are drawn as one; the figures in the tables are computed \
+        "Points of a curve that are too close to distinguish are drawn as one; the figures in the tables are computed \
          from all points. Histograms have " (Histogram::BINS) " bins."
     };
     self::page(page.title, &header, &main, &footer)

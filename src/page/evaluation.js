@@ -20,7 +20,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const compare = (a, b) => {
         if (!numeric) return sign * text(a, column).localeCompare(text(b, column));
         const [x, y] = [number(a, column), number(b, column)];
-        // What has no number goes last, whichever way the rest is sorted.
+        // Cells without a number come last in either order.
         if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
         return sign * (x - y);
       };

@@ -34,8 +34,7 @@ impl TrainingPage<'_> {
                 div class="charts" { @for each in self.series { (figure(each)) } }
             }
         };
-        let footer =
-            html! { "A curve of more than " (MOST_POINTS) " steps is drawn as the means of so many parts." };
+        let footer = html! { "A curve of more than " (MOST_POINTS) " steps is drawn as the means of that number of parts." };
         document::page(self.title, &html! {}, &main, &footer)
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn section(mistake: Mistake, worst: &[WorstPicture]) -> Markup {
             @if pictures.peek().is_none() {
                 p class="muted" { "None to show." }
             } @else {
-                p class="muted" { (lead) " Left the picture, right its anomaly map." }
+                p class="muted" { (lead) " Left: the picture; right: its anomaly map." }
                 div class="pictures" { @for each in pictures { (picture(each)) } }
             }
         }

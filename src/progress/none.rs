@@ -28,6 +28,6 @@ impl Bar {
         write()
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish_and_clear(&self) {}
 }

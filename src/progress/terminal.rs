@@ -40,12 +40,12 @@ impl Bar {
         self.0.set_message(what);
     }
 
-    /// Takes the bar away while something else writes to the terminal.
+    /// Removes the bar during other output to the terminal.
     pub fn suspend<R>(&self, write: impl FnOnce() -> R) -> R {
         self.0.suspend(write)
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish_and_clear(&self) {
         self.0.finish_and_clear();
     }

@@ -35,14 +35,15 @@ impl Names {
             _ => return Err(Refusal::bad_request("exactly one Host header is needed")),
         };
         if !self.is_ours(name(&host)) {
-            let message = "this server does not go by that name; start it with --allow-host to add one";
+            let message =
+                "this server does not accept that host name; start it with --allow-host NAME to accept it";
             return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", message));
         }
         for origin in headers.get_all(header::ORIGIN) {
             let origin = text(origin)?;
             let from = origin.split_once("://").map_or("", |(_, from)| from);
             if from != host && !self.others.iter().any(|other| other == name(from)) {
-                let message = "pages of other origins may not use this server";
+                let message = "pages of other origins are not allowed to use this server";
                 return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
             }
         }
@@ -59,7 +60,7 @@ impl Names {
 }
 
 fn text(value: &HeaderValue) -> Result<String, Refusal> {
-    let text = value.to_str().map_err(|_| Refusal::bad_request("a header with odd characters"))?;
+    let text = value.to_str().map_err(|_| Refusal::bad_request("a header has invalid characters"))?;
     Ok(text.to_ascii_lowercase())
 }
 

@@ -40,7 +40,7 @@ impl Metrics {
     /// Counters at zero; the server's model and method are labels.
     pub fn new(scorer: &Scorer) -> Result<Self> {
         let metrics = Self::empty().map_err(failed)?;
-        let about = Opts::new("aaclip_build_info", "What this server runs; always 1");
+        let about = Opts::new("aaclip_build_info", "Version, model and method of this server; always 1");
         let about = IntGaugeVec::new(about, &["version", "model", "method"]).map_err(failed)?;
         let model = scorer.settings().model.as_str();
         let method = scorer.detector().method().name;

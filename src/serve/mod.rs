@@ -3,7 +3,7 @@
 //! | route | effect |
 //! | --- | --- |
 //! | `POST /v1/detect` | scores one picture |
-//! | `GET /` | a page to drop a picture on |
+//! | `GET /` | a page for scoring pictures |
 //! | `GET /healthz` | reports that the server runs, with its model and method |
 //! | `GET /metrics` | counts and times, in Prometheus' text format |
 //! | `GET /openapi.json` | describes the routes |

@@ -53,7 +53,8 @@ impl Params {
             (false, _) => "",
         };
         let known: Vec<&str> = TEXTS.into_iter().chain(Artefact::ALL.iter().map(|a| a.name())).collect();
-        let message = format!("no parameter `{}`: {picture}there are {}", shown(key), known.join(", "));
+        let message =
+            format!("unknown parameter `{}`: {picture}expected one of {}", shown(key), known.join(", "));
         Err(Refusal::bad_request(message))
     }
 
@@ -77,7 +78,7 @@ impl Params {
                 let value = match value.as_str() {
                     "true" => true,
                     "false" => false,
-                    _ => return Err(Refusal::bad_request(format!("`{key}` is either true or false"))),
+                    _ => return Err(Refusal::bad_request(format!("`{key}` must be true or false"))),
                 };
                 return match flag.replace(value) {
                     Some(_) => Err(twice()),
@@ -108,7 +109,7 @@ impl Params {
             None => None,
             Some(text) => match text.parse::<f32>() {
                 Ok(x) if (0.0..=1.0).contains(&x) => Some(x),
-                _ => return Err(Refusal::bad_request("`threshold` is a number from 0 to 1")),
+                _ => return Err(Refusal::bad_request("`threshold` must be a number from 0 to 1")),
             },
         };
         let flags = Artefact::ALL.iter().zip(self.flags);
@@ -224,15 +225,15 @@ mod tests {
         let long = "ü".repeat(LONGEST_TEXT + 1);
         assert!(wanted(&[("name", &"ü".repeat(LONGEST_TEXT))], &none).is_ok());
         for (pairs, headers, message) in [
-            (&[("overaly", "true")][..], &none, "no parameter `overaly`"),
+            (&[("overaly", "true")][..], &none, "unknown parameter `overaly`"),
             (&[("image", "x")], &none, "the picture is the body"),
-            (&[("overlay", "1")], &none, "`overlay` is either"),
+            (&[("overlay", "1")], &none, "`overlay` must be"),
             (&[("overlay", "true"), ("overlay", "true")], &none, "`overlay` is given twice"),
             (&[("class", "a"), ("class", "b")], &none, "`class` is given twice"),
             (&[("threshold", "1.5")], &none, "`threshold`"),
             (&[("threshold", "NaN")], &none, "`threshold`"),
             (&[("name", &long)], &none, "`name` is too long"),
-            (&[(&long, "")], &none, "no parameter `\u{fc}\u{fc}"),
+            (&[(&long, "")], &none, "unknown parameter `\u{fc}\u{fc}"),
             (&[("raw", "true")], &png, "`raw` is not a picture"),
             (&[("mask", "true"), ("overlay", "true")], &png, "one picture at a time"),
         ] {

@@ -44,7 +44,7 @@ pub async fn receive(request: Request, upload: &Upload, max_body: usize) -> Resu
     };
     if image.is_empty() {
         let what = if is_form(&headers) { "the part `image`" } else { "the body" };
-        return Err(Refusal::empty(format!("{what} is empty: a picture is expected")));
+        return Err(Refusal::empty(format!("{what} is empty: expected a picture")));
     }
     Ok(Ask { image, wanted: params.wanted(&headers)? })
 }
@@ -82,12 +82,12 @@ async fn raw(mut upload: Upload, length: usize) -> Result<Vec<u8>, Refusal> {
 }
 
 fn cut_off() -> Refusal {
-    Refusal::bad_request("the body is cut off or garbled")
+    Refusal::bad_request("the body is cut off or damaged")
 }
 
 /// The part `image` of a form; its other parts are parameters.
 async fn form(request: Request, params: &mut Params) -> Result<Vec<u8>, Refusal> {
-    let malformed = |reason: String| Refusal::bad_request(format!("not a proper form: {reason}"));
+    let malformed = |reason: String| Refusal::bad_request(format!("the form is invalid: {reason}"));
     let mut form = Multipart::from_request(request, &()).await.map_err(|e| malformed(e.body_text()))?;
     let mut image = None;
     while let Some(mut part) = form.next_field().await.map_err(|e| malformed(e.body_text()))? {

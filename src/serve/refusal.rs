@@ -38,7 +38,7 @@ impl Refusal {
     }
 
     pub fn body_too_large(allowed: usize) -> Self {
-        let message = format!("the body is longer than {allowed} bytes, which is what this server takes");
+        let message = format!("the body is longer than {allowed} bytes, the limit of this server");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
@@ -53,7 +53,7 @@ impl Refusal {
 
     /// A failure with details only for the operator.
     pub fn internal() -> Self {
-        let message = "the server failed on this request; its log says why";
+        let message = "the server failed on this request; its log has the reason";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
@@ -66,7 +66,7 @@ impl Refusal {
             ImageError::TooLarge { .. } | ImageError::FileTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             // Some decoders exceed their memory limit before the size of the picture is known.
             ImageError::Damaged { reason, .. } if *reason == too_much() => {
-                let message = "the picture, or what is packed in it, takes more memory than any may";
+                let message = "the picture, or its decompressed content, is too large";
                 return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message);
             }
             ImageError::Damaged { .. } | ImageError::NoPixels { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -79,7 +79,7 @@ impl Refusal {
     pub fn of_class(class: &str, error: &Error) -> Self {
         let message = match error {
             Error::Anchors(AnchorError::UnknownDataset { dataset, known, .. }) => {
-                format!("no data set `{dataset}` is described here (known: {known})")
+                format!("unknown data set `{dataset}` (known: {known})")
             }
             Error::Anchors(AnchorError::UnknownClass { dataset, class, known }) => {
                 format!("data set `{dataset}` has no class `{class}` (it has: {known})")

@@ -195,11 +195,11 @@ async fn openapi() -> Response {
 }
 
 async fn not_found() -> Refusal {
-    let message = "there is nothing here; /openapi.json says what there is";
+    let message = "this address does not exist; /openapi.json lists the addresses";
     Refusal::new(StatusCode::NOT_FOUND, "not_found", message)
 }
 
 async fn method_not_allowed() -> Refusal {
-    let message = "this address does not take that method; the Allow header says which";
+    let message = "this address does not accept that method; the Allow header lists the accepted methods";
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

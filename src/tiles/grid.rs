@@ -53,10 +53,10 @@ impl TileGrid {
         if tiles > MAX_TILES {
             return Err(Error::Setting(format!(
                 "a picture of {width} x {height} pixels needs {tiles} tiles of {side} x {side} with overlap {}, \
-                 allowed are {MAX_TILES}: {}",
+                 at most {MAX_TILES} are allowed: {}",
                 tiling.overlap.share(),
                 match tiling.side {
-                    TileSide::Pixels(wanted) if wanted.get() <= short => "take larger tiles or less overlap",
+                    TileSide::Pixels(wanted) if wanted.get() <= short => "use larger tiles or less overlap",
                     _ => "it is too narrow to be covered with squares",
                 }
             )));
@@ -150,7 +150,7 @@ mod tests {
             assert!(message.contains("100000 tiles of 1 x 1") && message.contains("too narrow"), "{message}");
         }
         assert!(error(16, 0.0, 0, 5).contains("0 x 5"));
-        assert!(error(1, 0.0, usize::MAX, usize::MAX).contains("allowed are 1024"));
+        assert!(error(1, 0.0, usize::MAX, usize::MAX).contains("at most 1024 are allowed"));
         assert_eq!(TileGrid::new(&tiling(100, 0.0), 100, 102_400).unwrap().count(), MAX_TILES);
         for share in [-0.1, 0.91, f64::NAN] {
             assert!(Overlap::new(share).is_none());

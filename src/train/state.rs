@@ -93,9 +93,8 @@ impl TrainingState {
     /// The file cannot be read or is not a training state.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let bad = |reason: String| {
-            Error::Setting(format!("{} is not a state of training ({reason})", path.display()))
-        };
+        let bad =
+            |reason: String| Error::Setting(format!("{} is not a training state ({reason})", path.display()));
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
         let header = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
         let header = header.ok_or_else(|| bad(format!("it has no `{KEY}`")))?;

@@ -16,7 +16,7 @@ pub enum WeightsError {
     },
     /// A model folder without weights.
     #[error(
-        "{} holds no weights: expected open_clip_model.safetensors, model.safetensors (or its index), \
+        "{} contains no weights: expected open_clip_model.safetensors, model.safetensors (or its index), \
          a PyTorch .bin, .pt or .pth file",
         dir.display()
     )]
@@ -26,7 +26,7 @@ pub enum WeightsError {
     },
     /// A model folder has several possible weight files.
     #[error(
-        "{} holds several weight files ({} and {}): keep one, or name it open_clip_model.safetensors",
+        "{} contains several weight files ({} and {}): keep one, or rename one to open_clip_model.safetensors",
         dir.display(), one.file_name().unwrap_or_default().display(), other.file_name().unwrap_or_default().display()
     )]
     Ambiguous {
@@ -62,7 +62,7 @@ pub enum WeightsError {
         what: String,
     },
     /// A pickle calls a function that is not allowed.
-    #[error("{} asks to run `{function}`; nothing was run and the file is refused", file.display())]
+    #[error("{} calls the function `{function}`, which is not allowed: the file was rejected and nothing was run", file.display())]
     Forbidden {
         /// The checkpoint.
         file: PathBuf,
@@ -70,7 +70,7 @@ pub enum WeightsError {
         function: String,
     },
     /// A shard that an index names does not exist.
-    #[error("{} names the shard `{shard}`, which is not there: download it too", file.display())]
+    #[error("{} names the shard `{shard}`, which does not exist: download it too", file.display())]
     ShardMissing {
         /// The index.
         file: PathBuf,
@@ -88,7 +88,7 @@ pub enum WeightsError {
         expected: Vec<usize>,
     },
     /// A tensor's shape differs from the model's configuration.
-    #[error("{}: tensor `{tensor}` has shape {found:?}, the configuration asks for {expected:?}", file.display())]
+    #[error("{}: tensor `{tensor}` has shape {found:?}, the configuration needs {expected:?}", file.display())]
     Shape {
         /// The checkpoint.
         file: PathBuf,
@@ -101,7 +101,7 @@ pub enum WeightsError {
     },
     /// The file has tensors that are not part of the model.
     #[error(
-        "{} holds {count} tensors that the configuration has no place for ({}{}): it was made for another model",
+        "{} contains {count} tensors that are not part of the configured model ({}{}): it was made for another model",
         file.display(), tensors.join(", "), if *count > tensors.len() { ", .." } else { "" }
     )]
     Unexpected {
@@ -113,7 +113,7 @@ pub enum WeightsError {
         count: usize,
     },
     /// A tensor has a type that is not for weights.
-    #[error("{}: tensor `{tensor}` holds {found}, expected a floating-point type", file.display())]
+    #[error("{}: tensor `{tensor}` has type {found}, expected a floating-point type", file.display())]
     Type {
         /// The checkpoint.
         file: PathBuf,
@@ -123,7 +123,7 @@ pub enum WeightsError {
         found: &'static str,
     },
     /// A value is not finite.
-    #[error("{}: tensor `{tensor}` holds {value} at position {index}: the weights are damaged", file.display())]
+    #[error("{}: tensor `{tensor}` has the value {value} at position {index}: the weights are damaged", file.display())]
     NotFinite {
         /// The checkpoint.
         file: PathBuf,

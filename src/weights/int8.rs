@@ -42,7 +42,7 @@ impl RowScaled {
                 let rows = info.shape.first().copied().unwrap_or(0);
                 if scales.as_ref().is_none_or(|s| s.shape != [rows]) {
                     return Err(file.file.damaged(format!(
-                        "`{name}{SCALE}` does not hold one number for each of {rows} rows"
+                        "`{name}{SCALE}` does not have one number for each of {rows} rows"
                     )));
                 }
                 info.dtype = StoredType::F32;
@@ -76,7 +76,9 @@ impl TensorStore for RowScaled {
         };
         let scales = self.file.read_unchecked(&format!("{name}{SCALE}"))?;
         let mapping = &self.file.file;
-        let bytes = mapping.get(range.clone()).ok_or_else(|| mapping.damaged("it was cut off meanwhile"))?;
+        let bytes = mapping
+            .get(range.clone())
+            .ok_or_else(|| mapping.damaged("it was cut off while it was being read"))?;
         let row = bytes.len().checked_div(scales.len()).unwrap_or(0).max(1);
         let values = bytes.chunks(row).zip(&scales);
         let values =

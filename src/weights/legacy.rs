@@ -37,7 +37,8 @@ pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
     let sizes = value_sizes(&content);
     let mut storages = HashMap::new();
     for key in texts(&keys, root) {
-        let cut = || file.damaged(format!("storage `{key}` lies beyond the end of the file: it is cut off"));
+        let cut =
+            || file.damaged(format!("storage `{key}` extends past the end of the file: the file is cut off"));
         let count = bytes.get(at..).and_then(|b| b.first_chunk::<8>()).ok_or_else(cut)?;
         let count = usize::try_from(u64::from_le_bytes(*count)).map_err(|_| cut())?;
         // The type of a storage without tensors is unknown, and so is the position of the next storage.

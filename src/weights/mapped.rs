@@ -47,8 +47,10 @@ impl<P: Place> TensorStore for Mapped<P> {
             return Err(WeightsError::Missing { file: file(), tensor, expected: vec![] });
         };
         let range = place.bytes(info.dtype);
-        let bytes =
-            self.file.get(range.clone()).ok_or_else(|| self.file.damaged("it was cut off meanwhile"))?;
+        let bytes = self
+            .file
+            .get(range.clone())
+            .ok_or_else(|| self.file.damaged("it was cut off while it was being read"))?;
         let values = info.dtype.to_f32(bytes);
         self.file.forget(range);
         match values {

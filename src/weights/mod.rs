@@ -1,7 +1,7 @@
-//! Checkpoints on disk, in every format a lab already has.
+//! Checkpoints on disk, in all common formats.
 //!
-//! [`open`] knows a format by its content. Nothing a checkpoint says is ever executed: pickles are read by a
-//! machine that builds plain values and knows no other function.
+//! [`open`] detects the format from the content. No code in a checkpoint is ever executed: pickles are read by a
+//! machine that can only build plain values.
 
 pub mod builtin;
 mod error;

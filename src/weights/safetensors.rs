@@ -22,7 +22,7 @@ pub(super) fn open(file: Mapping) -> Result<Mapped<Range<usize>>, WeightsError> 
     let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
     let plausible = length.is_some_and(|n| n > 1 && n < 1 << 32) && bytes.get(8) == Some(&b'{');
     if !plausible {
-        let what = "its content is none of safetensors, a PyTorch archive or a PyTorch file";
+        let what = "its content is not safetensors, a PyTorch archive or a PyTorch file";
         return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
     }
     let (header_length, header) =
@@ -35,9 +35,8 @@ pub(super) fn open(file: Mapping) -> Result<Mapped<Range<usize>>, WeightsError> 
         };
         let range = data + info.data_offsets.0..data + info.data_offsets.1;
         if range.end > bytes.len() {
-            return Err(
-                file.damaged(format!("tensor `{name}` lies beyond the end of the file: it is cut off"))
-            );
+            return Err(file
+                .damaged(format!("tensor `{name}` extends past the end of the file: the file is cut off")));
         }
         tensors.insert(name, (TensorInfo { dtype, shape: info.shape.clone() }, range));
     }

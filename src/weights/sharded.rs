@@ -31,8 +31,8 @@ impl Sharded {
         let damaged = |what: String| WeightsError::Damaged { file: path.to_owned(), what };
         let text = files::read_limited(path, LARGEST_INDEX)
             .map_err(|source| WeightsError::Io { file: path.to_owned(), source })?;
-        let index: Index =
-            serde_json::from_slice(&text).map_err(|e| damaged(format!("no index of shards: {e}")))?;
+        let index: Index = serde_json::from_slice(&text)
+            .map_err(|e| damaged(format!("it is not an index of shards: {e}")))?;
         let dir = path.parent().unwrap_or(Path::new(""));
         let mut names: Vec<&String> = index.weight_map.values().collect();
         names.sort();
@@ -56,7 +56,7 @@ impl Sharded {
         for (tensor, file) in &index.weight_map {
             let shard = names.binary_search(&file).unwrap_or_default();
             if shards[shard].info(tensor).is_none() {
-                return Err(damaged(format!("shard `{file}` does not hold tensor `{tensor}`")));
+                return Err(damaged(format!("shard `{file}` does not contain tensor `{tensor}`")));
             }
             tensors.insert(tensor.clone(), shard);
         }

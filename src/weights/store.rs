@@ -122,7 +122,7 @@ pub trait TensorStore: Send + Sync {
 /// several), a PyTorch archive (a state dict or TorchScript) or a PyTorch file from before version 1.6.
 ///
 /// # Errors
-/// The file cannot be read, has none of these formats, or is damaged.
+/// The file cannot be read, has another format, or is damaged.
 pub fn open(path: &Path) -> Result<Box<dyn TensorStore>, WeightsError> {
     let file = Mapping::open(path)?;
     let unknown = |what| WeightsError::UnknownFormat { file: path.to_owned(), what };

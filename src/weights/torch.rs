@@ -48,7 +48,7 @@ pub(super) fn open(file: Mapping) -> Result<Mapped<Element>, WeightsError> {
             .data_start()
             .and_then(|start| Some(start as usize..usize::try_from(start.checked_add(entry.size())?).ok()?))
             .filter(|range| range.end <= file.bytes().len())
-            .ok_or_else(|| file.damaged(format!("the entry `{name}` lies beyond the end of the file")))?;
+            .ok_or_else(|| file.damaged(format!("the entry `{name}` extends past the end of the file")))?;
         if name == pickle {
             program = Some(range);
         } else if let Some(key) = name.strip_prefix(&data) {
@@ -80,7 +80,7 @@ pub(super) fn collect(
         let storage = storages.get(&view.storage.key).cloned().unwrap_or_default();
         let promised = view.storage.count.checked_mul(view.storage.dtype.size());
         if !view.is_inside() || promised.is_none_or(|bytes| storage.len() < bytes) {
-            return Err(file.damaged(format!("tensor `{name}` lies beyond its storage")));
+            return Err(file.damaged(format!("tensor `{name}` extends past its storage")));
         }
         let info = TensorInfo { dtype: view.storage.dtype, shape: view.shape.clone() };
         together = together.saturating_add(view.span().saturating_mul(view.storage.dtype.size()));
@@ -89,11 +89,11 @@ pub(super) fn collect(
     // Tensors may share a storage, but a small file must not become a large model.
     if together > MOST_SHARED * file.bytes().len() {
         return Err(file.damaged(format!(
-            "its tensors overlap: together they have more than {MOST_SHARED} times the bytes of the file"
+            "its tensors overlap: their total size is more than {MOST_SHARED} times that of the file"
         )));
     }
     if tensors.is_empty() {
-        let what = "it is a PyTorch file, but holds no tensors";
+        let what = "it is a PyTorch file, but contains no tensors";
         return Err(WeightsError::UnknownFormat { file: file.path().to_owned(), what });
     }
     let metadata = plain_values(arena, root);

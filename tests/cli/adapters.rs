@@ -1,4 +1,4 @@
-//! Trained detectors through the real binary: official checkpoints, our own files, and what does not fit.
+//! Trained detectors through the real binary: official checkpoints, our own files, and checkpoints that do not fit.
 
 use std::path::{Path, PathBuf};
 
@@ -291,7 +291,7 @@ fn golden_maps_of_trained_methods() {
                 records.iter().find(|r| r["path"] == path.to_str().unwrap()).expect("a record per picture");
             let raw: Array2<f32> =
                 ndarray_npy::read_npy(here.path(record["files"]["raw"].as_str().unwrap())).unwrap();
-            // AA-CLIP's tensors hold the six pictures of the class, SDP+'s all twelve.
+            // AA-CLIP's tensors have the six pictures of the class, SDP+'s all twelve.
             let (maps, images, row, component) = match trained {
                 true => (&plus[&format!("{tag}.pr_px")], &plus[&format!("{tag}.pr_sp0")], first + i, "image"),
                 false => (&aa[&format!("{tag}.map_sum")], &aa[&format!("{tag}.image_pred")], i, "image"),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::snapshot::Refusals;
 use crate::{Ran, Workplace, support};
 
-/// Records without what differs from run to run.
+/// Records without the fields that differ from run to run.
 pub fn steady(text: &str) -> Vec<Value> {
     let record = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -82,7 +82,7 @@ fn content_instead_of_time() {
     run();
     let content = std::fs::read(here.path("in/a.png")).unwrap();
     assert_eq!(steady(&here.read("out/results.jsonl"))[0]["sha256"], aaclip::files::sha256(&content));
-    // Written anew, the same bytes.
+    // Written again: the same bytes.
     std::fs::write(here.path("in/a.png"), content).unwrap();
     here.picture("in/b.png", 40, 40);
     let again = run();
@@ -225,7 +225,7 @@ fn killed_at_any_moment_it_goes_on() {
     let (mut kills, mut before) = (0, 0);
     while kills < KILLS {
         let mut child = here.start(&[&arguments[..], &["out"]].concat());
-        // Drained, or a full pipe would hold the process.
+        // Drained, because a full pipe would block the process.
         let stdout = child.stdout.take().unwrap();
         let drain = std::thread::spawn(move || BufReader::new(stdout).lines().count());
         std::thread::sleep(usual.mul_f64(random.random_range(0.0..0.4)));
@@ -280,7 +280,7 @@ fn a_signal_ends_it_in_good_order() {
     let ran = Ran::from(child.wait_with_output().unwrap());
     if rest + 1 < all.len() {
         assert_eq!(ran.code, 130, "{}", ran.stderr);
-        assert!(ran.stderr.contains("the same command goes on"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("the same command continues the run"), "{}", ran.stderr);
     }
     assert_eq!(steady(&here.read("out/results.jsonl")).len(), rest + 1);
 }

@@ -1,4 +1,4 @@
-//! The model that comes with the program.
+//! The built-in model.
 
 use std::path::Path;
 

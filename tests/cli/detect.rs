@@ -196,7 +196,7 @@ fn the_second_run_reads_its_anchors_from_the_cache() {
     assert_eq!(cached(), 1);
     assert_eq!(score(&[]), first);
     assert_eq!(score(&["--no-cache"]), first);
-    // A damaged file is built anew.
+    // A damaged file is rebuilt.
     let file = std::fs::read_dir(here.path("cache/anchors")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&file, b"damaged").unwrap();
     assert_eq!(score(&[]), first);

@@ -25,7 +25,7 @@ fn a_fresh_machine_is_fine() {
     assert_eq!(code, 0, "{found:#}");
     assert_eq!(found["problems"], serde_json::json!([]));
     let model = line(&found, "detect", "model");
-    assert!(model.contains(" builtin (comes with the program"), "{model}");
+    assert!(model.contains(" builtin (part of the program"), "{model}");
     assert!(line(&found, "detect", "adapters").contains("those of the model"));
     assert!(line(&found, "detect", "device").contains(" cpu "));
     assert!(line(&found, "detect", "precision").contains(" f32 "));
@@ -36,7 +36,7 @@ fn a_fresh_machine_is_fine() {
     line(&found, "trial", "ok: score 0.26");
     assert!(line(&found, "devices", "cpu").ends_with("usable"));
     assert!(line(&found, "models", "builtin").ends_with("part of the program"));
-    // It looks at the caches and leaves them as they are.
+    // It reads the caches and does not change them.
     assert!(line(&found, "caches", "anchors").ends_with("does not exist yet"));
     assert_eq!(std::fs::read_dir(here.path("")).unwrap().count(), 0);
     let text = here.run(&["doctor"]).ok().stdout;
@@ -57,7 +57,7 @@ fn it_says_what_would_be_used_and_why() {
     assert_eq!(code, 0, "{found:#}");
     let used = line(&found, "detect", "model");
     assert!(used.contains(model) && used.contains("AACLIP_MODEL"), "{used}");
-    assert!(line(&found, "threads", "1: ").ends_with("aaclip.toml:1 says so"));
+    assert!(line(&found, "threads", "1: ").ends_with("aaclip.toml:1"));
     assert!(line(&found, "detect", "precision").contains(" bf16 "));
     assert!(found["settings"][0].as_str().unwrap().ends_with("aaclip.toml"));
     line(&found, "settings", "precision = ");

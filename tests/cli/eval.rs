@@ -174,10 +174,10 @@ fn an_interrupted_run_continues() {
     assert!(second.stderr.contains("4 scored") && second.stderr.contains("4 taken"), "{}", second.stderr);
     assert_eq!(first.json()["classes"], second.json()["classes"]);
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 8);
-    // A picture that changed is looked at again.
+    // A changed picture is scored again.
     here.picture("parts/good/0.png", 30, 31);
     assert!(eval(&[]).ok().stderr.contains("1 scored"));
-    // Other settings are refused with what differs, and started over on request.
+    // Other settings are refused with the differences, and started over on request.
     let mut refused = Refusals::default();
     refused.lines(&["--levels", "1,2"], &here.tiny("eval", &["parts", "--levels", "1,2"]));
     insta::assert_snapshot!(refused.0);
@@ -313,7 +313,7 @@ fn a_threshold_from_good_pictures() {
     let found = here.detect(&["parts/good", "--threshold", "t.json", "--format", "jsonl"]).ok();
     let records = found.json_lines();
     assert!(records.iter().all(|r| r["threshold"].as_f64().unwrap() as f32 == threshold));
-    // One of four lies above a threshold that expects two of five.
+    // One of four is above a threshold that expects two of five.
     assert_eq!(records.iter().filter(|r| r["anomalous"] == true).count(), 1);
 
     let mut refused = Refusals::default();

@@ -79,7 +79,7 @@ fn stdout_that_is_full_and_folders_that_are_read_only() {
     here.picture("in/a.png", 12, 12);
     let ran = through_shell(&here, "\"$@\" > /dev/full", &["in", "--format", "jsonl"]);
     assert!(ran.code == 2 && ran.stderr.contains("stdout"), "{}", ran.stderr);
-    // Nobody can make folders there, whoever they are.
+    // No user can make folders there.
     let ran = here.detect(&["in", "-o", "/proc/aaclip"]);
     assert!(ran.code == 2 && ran.stderr.contains("/proc/aaclip"), "{}", ran.stderr);
     assert_eq!(ran.stdout, "");

@@ -9,7 +9,7 @@ use crate::Workplace;
 fn commands(help: &str) -> Vec<String> {
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = listed.take_while(|line| !line.is_empty());
-    // A long description goes on in lines that are indented further.
+    // A long description continues in lines that are indented further.
     let names = listed.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
     names.map(|line| line.split(' ').next().unwrap().to_owned()).filter(|name| name != "help").collect()
 }

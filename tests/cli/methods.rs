@@ -1,4 +1,4 @@
-//! `aaclip methods`, and what the table of methods decides.
+//! `aaclip methods`, and the effects of the table of methods.
 
 use aaclip::methods::METHODS;
 

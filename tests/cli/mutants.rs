@@ -1,5 +1,5 @@
 //! Damaged inputs in numbers: 1,700 pictures and 300 checkpoints, no panic, no hang, no memory beyond a limit, and the
-//! exit code and the counts say what happened.
+//! exit code and the counts show the result.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::mutate::Mutator;
 use crate::{Ran, Workplace, support};
 
-/// Address space of every process here, in KiB: what the program maps for itself, and a few pictures.
+/// Address space of every process here, in KiB: the program's own mappings, and a few pictures.
 const MEMORY: u64 = 1280 << 10;
 
 /// When a process counts as hanging. A run of all pictures takes seconds.
@@ -32,7 +32,7 @@ fn limited(here: &Workplace, arguments: &[&str]) -> Ran {
         support::skip("memory is limited on Linux only");
         plain
     };
-    // Two threads: what several need is theirs alone, and a machine of many processors maps a stack for each.
+    // Two threads, because a machine of many processors would map a stack for each.
     command.args(arguments).args(["--threads", "2"]).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
@@ -117,7 +117,7 @@ fn ending(path: &Path) -> String {
     path.extension().unwrap().to_str().unwrap().to_owned()
 }
 
-/// One sentence of each kind: anchors are made anew for every checkpoint.
+/// One sentence of each kind: anchors are made again for every checkpoint.
 const PROMPTS: &str = "version = 1\nname = 'p'\ndescription = ''\nsource = ''\ntemplates = ['{}']\n\
     [states]\nnormal = ['good {}']\nabnormal = ['bad {}']\n";
 
@@ -277,7 +277,7 @@ mod boxes {
         }
     }
 
-    /// What comes before the parts of a file, the parts, and what comes after them.
+    /// The bytes before the parts of a file, the parts, and the bytes after them.
     fn parts(seed: &[u8]) -> (usize, Vec<Vec<u8>>, usize) {
         let mut parts = Vec::new();
         let head = match seed {
@@ -290,7 +290,7 @@ mod boxes {
         while let Some(b) = seed.get(at..at + 8) {
             let end = match head {
                 8 => at + 12 + u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize,
-                // A scan goes on to the end.
+                // A scan continues to the end.
                 2 if b[0] != 0xFF || b[1] == 0xDA => break,
                 2 => at + 2 + usize::from(u16::from_be_bytes([b[2], b[3]])),
                 _ => at + 8 + (u32::from_le_bytes([b[4], b[5], b[6], b[7]]) as usize).next_multiple_of(2),

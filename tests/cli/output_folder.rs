@@ -1,4 +1,4 @@
-//! Output folders: whose they are, and what in them is whose.
+//! Output folders: their run, and the files in them.
 
 use serde_json::Value;
 
@@ -165,7 +165,7 @@ fn odd_things_among_pictures() {
         }
     }
     assert_eq!(steady(&first.stdout).iter().filter(|r| r["error"].is_null()).count(), 2);
-    // What a shell hands over is no file either, and meant.
+    // A process substitution is not a regular file either, but is accepted.
     let picture = std::fs::File::open(here.path("in/back\\slash.png")).unwrap();
     let ran = crate::Ran::from(
         here.command()

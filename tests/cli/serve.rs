@@ -178,7 +178,7 @@ fn form(parts: &[Part<'_>]) -> Vec<u8> {
     body
 }
 
-/// A record without what differs between a file and a body.
+/// A record without the fields that differ between a file and a body.
 fn comparable(mut record: Value) -> Value {
     for key in ["path", "name", "modified", "timing_ms", "files", "overlay", "heatmap", "mask", "raw"] {
         record.as_object_mut().unwrap().remove(key);
@@ -322,10 +322,10 @@ fn refusals() {
     ] {
         serving.form("", parts).assert_refused(what, 400, "bad_request");
     }
-    // A wrong name is refused before what it holds.
+    // A wrong name is refused before its content.
     let misnamed = serving.form("", &[("file", Some("a.png"), &picture.repeat(100))]);
     misnamed.assert_refused("misnamed", 400, "bad_request");
-    for part in ["no parameter `file`", "the part `image`", "class, name, threshold, heatmap"] {
+    for part in ["unknown parameter `file`", "the part `image`", "class, name, threshold, heatmap"] {
         assert!(misnamed.text().contains(part), "{}", misnamed.text());
     }
     let both = serving.form("?class=a", &[image, ("class", None, b"a")]);
@@ -388,7 +388,7 @@ fn a_name_may_come_with_its_port() {
     assert_eq!(serving.request("GET", "/healthz", &["Host: other.example"], b"").status, 421);
 }
 
-/// Ends a server the hard way and returns what it said.
+/// Kills a server and returns its output.
 fn stop(serving: &mut Serving) -> String {
     serving.child.kill().unwrap();
     said(serving.child.stderr.take().unwrap())
@@ -421,7 +421,7 @@ fn odd_http() {
     ];
     post(chunked, &long.concat()).assert_refused("long chunks", 413, "body_too_large");
     assert_eq!(post(chunked, b"zz\r\nxx\r\n").status, 400);
-    // A client that asks for leave is refused before it sends, and told to go on where it may.
+    // A client that asks for leave is refused before it sends, or told to continue.
     let expect = "Expect: 100-continue\r\n";
     let refused = post(&format!("{expect}Content-Length: 5000000\r\n"), b"");
     refused.assert_refused("expect", 413, "body_too_large");
@@ -573,7 +573,7 @@ fn names_are_labels_and_touch_no_file() {
             let parts = [("image", Some(name), &picture[..]), ("class", None, name.as_bytes())];
             assert_eq!(serving.form("", &parts).record()["path"], name);
         }
-        // An error says the name, not what is at that place.
+        // An error has the name, not the content at that path.
         let refused = serving.post(&format!("/v1/detect?name={encoded}"), b"no picture");
         refused.assert_refused(name, 415, "not_a_picture");
     }

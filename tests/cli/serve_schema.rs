@@ -6,7 +6,7 @@ use serde_json::Value;
 pub struct Schemas<'a>(pub &'a Value);
 
 impl<'a> Schemas<'a> {
-    /// What is said of an answer.
+    /// The description of an answer.
     #[track_caller]
     pub fn response(&self, route: &str, method: &str, status: u16) -> &'a Value {
         let response = &self.0["paths"][route][method]["responses"][status.to_string()];
@@ -54,7 +54,7 @@ impl<'a> Schemas<'a> {
         if let Some(allowed) = schema["enum"].as_array()
             && !allowed.contains(value)
         {
-            faults.push(format!("{at}: {value} is none of {allowed:?}"));
+            faults.push(format!("{at}: {value} is not one of {allowed:?}"));
         }
         let number = value.as_f64().unwrap_or(0.0);
         if schema["minimum"].as_f64().is_some_and(|m| number < m)

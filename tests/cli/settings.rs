@@ -1,4 +1,4 @@
-//! The settings file: which one is read, what it may set, and what comes before it.
+//! The settings file: its choice, its allowed settings, and their precedence.
 
 use crate::{Ran, Workplace, support};
 
@@ -18,7 +18,7 @@ impl Workplace {
         Ran::from(command.args(arguments).envs(environment.iter().copied()).output().unwrap())
     }
 
-    /// The value of a flag of `detect` and where it comes from, as `aaclip config` says.
+    /// The value of a flag of `detect` and its source, as printed by `aaclip config`.
     #[track_caller]
     fn detects_with(&self, folder: &str, flag: &str) -> (String, String) {
         let told = self.run_in(folder, &["config", "detect", "--format", "json"], &[]).ok().json();
@@ -233,7 +233,7 @@ fn a_file_that_a_settings_file_names_is_said_to_come_from_there() {
         assert_eq!(ran.code, 2);
         // Beside the settings, not where the program runs.
         assert!(ran.stderr.contains(here.path(name).to_str().unwrap()), "{}", ran.stderr);
-        assert!(ran.stderr.contains("--threshold comes from ") && ran.stderr.contains("aaclip.toml:3"));
+        assert!(ran.stderr.contains("--threshold is set by ") && ran.stderr.contains("aaclip.toml:3"));
     }
     here.write("aaclip.toml", format!("model = {model:?}\n[detect]\nthreshold = \"0.25\""));
     let ran = here.run_in("sub", &["detect", "a.png", "--format", "json"], &[]);

@@ -1,4 +1,4 @@
-//! Completions, manual, colours, and how much is said.
+//! Completions, manual, colours, and verbosity.
 
 use std::process::Command;
 

@@ -4,7 +4,7 @@
 use crate::{Ran, Workplace};
 
 impl Workplace {
-    /// Replaces what differs between machines and versions while the guard lives.
+    /// Replaces the parts that differ between machines and versions, during the lifetime of the guard.
     pub fn filters(&self) -> insta::internals::SettingsBindDropGuard {
         let mut settings = insta::Settings::clone_current();
         let literal = |text: &str| text.replace('.', r"\.");
@@ -18,12 +18,12 @@ impl Workplace {
     }
 }
 
-/// Runs that are refused, with what they said.
+/// Refused runs, with their messages.
 #[derive(Default)]
 pub struct Refusals(pub String);
 
 impl Refusals {
-    /// A run that says in one line why it is refused.
+    /// A run that is refused with a message of one line.
     #[track_caller]
     pub fn line(&mut self, arguments: &[&str], ran: &Ran) {
         assert_eq!(ran.stderr.lines().count(), 1, "{arguments:?}: {}", ran.stderr);

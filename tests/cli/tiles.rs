@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis};
 use crate::snapshot::Refusals;
 use crate::{Workplace, support};
 
-/// What one run says about `a.png`, and its raw map.
+/// The record of `a.png` in one run, and its raw map.
 fn look(here: &Workplace, arguments: &[&str]) -> (serde_json::Value, Array2<f32>) {
     let all = [&["a.png", "--save", "raw,heatmap", "--out", "o", "--format", "json"], arguments].concat();
     let record = here.detect(&all).ok().json();
@@ -109,7 +109,10 @@ fn a_picture_of_too_many_tiles_is_an_error_of_its_own() {
     let records = ran.json_lines();
     assert_eq!((ran.code, records.len()), (2, 2));
     assert!(records[0]["score"].is_number() && records[1]["score"].is_null(), "{records:?}");
-    assert!(records[1]["error"]["message"].as_str().unwrap().contains("allowed are 1024"), "{records:?}");
+    assert!(
+        records[1]["error"]["message"].as_str().unwrap().contains("at most 1024 are allowed"),
+        "{records:?}"
+    );
     insta::assert_snapshot!(ran.stderr);
 }
 

@@ -33,7 +33,7 @@ impl Workplace {
         text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
 
-    /// A hash of the tensors of an adapter file. (Its bytes may differ in the order of what it says about itself.)
+    /// A hash of the tensors of an adapter file. (Its bytes may differ in the order of its metadata.)
     fn digest(&self, path: impl AsRef<Path>) -> String {
         aaclip::methods::Trained::read(&self.path(path), None).unwrap().digest()
     }

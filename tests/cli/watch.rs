@@ -32,7 +32,7 @@ impl Watching {
         steady(&line).remove(0)
     }
 
-    /// Ends it; what it still wrote, and how it went.
+    /// Ends it; returns the rest of its output and its status.
     fn end(mut self) -> (Vec<Value>, Ran) {
         let child = self.child.take().unwrap();
         terminate(&child);
@@ -128,7 +128,7 @@ fn a_folder_that_went_and_came_back_is_watched_again() {
     std::fs::copy(here.path("kept.png"), here.path("in/c.png")).unwrap();
     assert_eq!(watching.next()["name"], "c.png");
     let (_, ran) = watching.end();
-    assert!(ran.code == 2 && ran.stderr.contains("in is gone"), "{}", ran.stderr);
+    assert!(ran.code == 2 && ran.stderr.contains("in does not exist any more"), "{}", ran.stderr);
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn a_reader_that_goes_away_is_no_success() {
     drop(child.stdout.take());
     let _ = child.stdin.take().unwrap().write_all(b"a.png\na.png\n");
     let ran = Ran::from(child.wait_with_output().unwrap());
-    assert!(ran.code == 2 && ran.stderr.contains("went away"), "{} {}", ran.code, ran.stderr);
+    assert!(ran.code == 2 && ran.stderr.contains("closed the pipe"), "{} {}", ran.code, ran.stderr);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The fuzz targets' bodies over their committed seeds and some mutations of each: what the fuzzers found stays found.
+//! The fuzz targets' bodies over their committed seeds and some mutations of each: a regression test of all findings.
 
 mod bodies;
 
@@ -72,7 +72,7 @@ macro_rules! targets {
             let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
             for (name, _) in bodies::ALL {
                 assert!(tested.contains(&name), "{name}");
-                // The fuzzers are no part of the published package.
+                // The fuzzers are not part of the published package.
                 assert!(!fuzz.is_dir() || fuzz.join(format!("targets/{name}.rs")).is_file(), "{name}");
             }
             assert_eq!(tested.len(), bodies::ALL.len());

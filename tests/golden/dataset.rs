@@ -1,4 +1,4 @@
-//! The mini data set, read in its three forms, against what the official code read.
+//! The mini data set, read in its three forms, against the result of the official code.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -27,7 +27,7 @@ struct Ran {
 }
 
 impl Machine {
-    /// The hub holds the tiny model.
+    /// The hub has the tiny model.
     fn new() -> Self {
         let machine = Self { dir: tempfile::tempdir().unwrap(), hub: filled_hub() };
         machine.register("");
@@ -105,7 +105,7 @@ impl Machine {
         assert_eq!(self.run(&["models", "path", "lab-tiny"]).code, 2);
     }
 
-    /// Whether anything lies where models are looked for.
+    /// Whether the cache has any file of a model.
     fn snapshots_hold_weights(&self) -> bool {
         let root = self.path("hf/hub/models--lab--tiny/snapshots");
         walk(&root).iter().any(|p| p.ends_with(WEIGHTS))
@@ -201,7 +201,7 @@ fn a_transfer_that_keeps_breaking_leaves_nothing_half_written_and_goes_on_later(
     for mood in [Mood::Cut(100), Mood::Short(100)] {
         let machine = Machine::new();
         machine.hub.set_mood(mood);
-        machine.pull_fails(&["broke 4 times", "next pull"]);
+        machine.pull_fails(&["failed 4 times", "next pull"]);
         assert!(!machine.snapshots_hold_weights());
         machine.hub.set_mood(Mood::Good);
         let resumed = machine.hub.resumed();
@@ -216,13 +216,13 @@ fn a_server_that_cannot_resume_is_asked_for_the_whole() {
     let machine = Machine::new();
     machine.hub.set_etag(WEIGHTS, &sha256(&weights()));
     machine.hub.set_mood(Mood::Cut(100));
-    machine.pull_fails(&["broke"]);
+    machine.pull_fails(&["failed 4 times"]);
     machine.hub.set_mood(Mood::IgnoresRange);
     let folder = machine.pull_ok();
     assert_eq!(std::fs::read(folder.join(WEIGHTS)).unwrap(), weights());
 }
 
-/// What arrives is looked at before it has the name of a model: at no moment is there an unchecked one.
+/// A download is checked before it gets the name of a model: an unchecked model never exists.
 #[test]
 fn nothing_is_published_before_it_is_checked() {
     let machine = Machine::new();
@@ -297,7 +297,7 @@ fn a_branch_that_moves_on_does_not_change_the_model() {
     let machine = Machine::new();
     let folder = machine.pull_ok();
     machine.hub.set_commit("2222222222222222222222222222222222222222");
-    // The recorded commit is asked for, so the hub's word on it is what counts.
+    // The recorded commit is requested, so the hub's answer about it decides.
     assert!(folder.ends_with("1111111111111111111111111111111111111111"));
     assert_eq!(machine.run(&["models", "path", "lab-tiny"]).stdout.trim_end(), folder.to_str().unwrap());
 }
@@ -311,7 +311,7 @@ fn refusals_say_what_to_do() {
         (Mood::Status(503), &["HTTP 503", "later"]),
         (Mood::Page, &["does not answer like a hub"]),
         (Mood::NowhereRedirect, &["does not answer like a hub"]),
-        (Mood::EvilName, &["impossible name"]),
+        (Mood::EvilName, &["invalid name"]),
     ] {
         let machine = Machine::new();
         machine.hub.set_mood(mood);

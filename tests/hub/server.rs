@@ -1,4 +1,4 @@
-//! A hub on 127.0.0.1 that can be told to misbehave.
+//! A hub on 127.0.0.1 that can be set to misbehave.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     Good,
-    /// Closes the connection in the middle of so many transfers, then is good.
+    /// Closes the connection in the middle of this many transfers, then works.
     Cut(usize),
     /// Ends transfers early, but in good order.
     Short(usize),
-    /// Sends the whole file whatever part was asked for.
+    /// Sends the whole file for every requested range.
     IgnoresRange,
     /// Answers with this status.
     Status(u16),
-    /// A web page, status 200, whatever was asked.
+    /// A web page with status 200 for every request.
     Page,
     /// Redirects without saying where to.
     NowhereRedirect,

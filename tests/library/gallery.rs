@@ -161,10 +161,7 @@ fn what_cannot_be_shown_is_said() {
         (vec![], "has no results.jsonl: `aaclip detect FOLDER -o"),
         (results(String::new()), "no finished picture yet"),
         (results(record("a", 0.5).to_string()), "no finished picture yet"),
-        (
-            results(lines(&[record("a", 0.5), old])),
-            "line 2: a record of schema 1, this program knows schema 3",
-        ),
+        (results(lines(&[record("a", 0.5), old])), "line 2: the record has schema 1, expected schema 3"),
         (results(lines(&[json!({"a": 1})])), "line 1: missing field `schema`"),
         (results(format!("{half}\n{}\n", record("b", 0.5))), "line 1: EOF while parsing a string"),
         (results(lines(&[no_name])), "line 1: missing field `name`"),
@@ -307,7 +304,7 @@ fn nothing_a_record_says_leads_out_or_becomes_markup() {
     let (_, summary, page) = place.show();
     let new = walkdir::WalkDir::new(place.0.path()).into_iter().map(|e| e.unwrap().into_path());
     let new: Vec<_> = new.filter(|p| !before.contains(p)).collect();
-    // "../../secret.png" is no picture here, and files of the run lie in its folder: no thumbnail of anything.
+    // "../../secret.png" is not a picture of the run, and files of the run are in its folder: no thumbnail is made.
     assert_eq!(new, [place.path("out/report.html")]);
     assert_eq!((summary.shown, summary.without_thumbnail, summary.failed), (15, 15, 1));
     let data = data(&page);
@@ -350,7 +347,7 @@ fn names_that_are_no_text_are_told_apart() {
     let (_, summary, page) = place.show();
     assert_eq!((summary.shown, summary.made, place.thumbs().len()), (2, 4, 4));
     let rows = data(&page)["pictures"].clone();
-    // No address can be written for these; the thumbnails stand for them.
+    // No address can be written for these; the thumbnails replace them.
     assert!(
         rows.as_array().unwrap().iter().all(|r| r[6].is_string() && r[7].is_string() && r[8][1].is_null())
     );

@@ -58,7 +58,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The modules behind every `crate::` of a source, tests left out: `crate::a::b` and `crate::{a::b, c}` on one line or
-/// several. Comments may name whatever they explain.
+/// several. Comments may name any module.
 fn imports(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));

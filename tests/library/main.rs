@@ -1,4 +1,4 @@
-//! The library as its users meet it: the example's functions, and what holds for every detection.
+//! The library as its users meet it: the example's functions, and the properties of every detection.
 
 mod batch;
 mod class_words;

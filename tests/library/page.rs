@@ -178,7 +178,7 @@ fn a_page_of_fifteen_classes_stays_small() {
         example.worst.iter().map(|each| (each.thumbnail.len() + each.overlay.len()) * 4 / 3).sum();
     let rest = html.len() - pictures;
     assert!(rest < 1_500_000, "{rest} bytes beside {pictures} of pictures");
-    // For tests/reference/open_page.py, which looks at it in a browser.
+    // For tests/reference/open_page.py, which opens it in a browser.
     if let Some(path) = std::env::var_os("AACLIP_PAGE_OUT") {
         std::fs::write(path, &html).unwrap();
         eprintln!("{} bytes, {pictures} of them pictures", html.len());
@@ -290,7 +290,7 @@ impl Example {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers, the same in every run.
 struct Draws(u64);
 
 impl Draws {

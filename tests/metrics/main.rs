@@ -152,7 +152,7 @@ proptest! {
         }
     }
 
-    /// However few pixels are sorted at once, all figures stay what they are by definition; binned ones lie within
+    /// However few pixels are sorted at once, all figures stay what they are by definition; binned ones are within
     /// their bounds.
     #[test]
     fn pixels(

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks of fleets: shards, workers, Spark and Ray give the records of `aaclip detect`, whatever dies on the way.
+"""Checks of fleets: shards, workers, Spark and Ray give the records of `aaclip detect`, whichever process dies.
 
     pip install pyspark 'pandas>=2.2' pyarrow 'ray[data]'        # and Java 17 or later for Spark
     cargo build --release
@@ -42,7 +42,7 @@ LIMIT = 900  # Seconds for one run.
 
 
 class Failed(Exception):
-    """A check that does not hold."""
+    """A check that failed."""
 
 
 def expect(holds, why):
@@ -282,7 +282,7 @@ def worker_refuses(fleet):
 
 
 def worker_long_lines(fleet):
-    # Far more than pipes hold is sent before the first answer is due.
+    # Far more than the capacity of pipes is sent before the first answer is due.
     long = "x" * 3_000_000
     with asked(fleet, window=40) as worker:
         answers = [json.loads(line) for line in worker.score({"id": i, "b64": long} for i in range(40))]

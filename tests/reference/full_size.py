@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Full-size check against PyTorch: writes a model with formula weights and what PyTorch computes from it.
+"""Full-size check against PyTorch: writes a model with formula weights and PyTorch's results for it.
 
     pip install torch open_clip_torch safetensors
     python tests/reference/full_size.py --model ViT-L-14-336 --size 518 DIR

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/data/images: one tiny picture per format and pixel mode, and what Pillow makes of each.
+"""Makes tests/data/images: one tiny picture per format and pixel mode, and Pillow's result for each.
 
     pip install 'pillow<13' numpy
     python tests/reference/make_image_fixtures.py tests/data/images

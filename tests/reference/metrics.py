@@ -109,7 +109,7 @@ def differences():
 
 
 def held(pid):
-    """Largest memory a process has held, in MB. (What `wait` tells counts what was copied from this process.)"""
+    """Peak memory of a process, in MB. (The figure of `wait` includes memory copied from this process.)"""
     try:
         with open(f"/proc/{pid}/status") as lines:
             return next((int(line.split()[1]) * 1.024 / 1000 for line in lines if line.startswith("VmHWM")), 0)

@@ -93,7 +93,7 @@ class Browser:
         return result["result"].get("value")
 
     def settle(self):
-        """Two frames, and whatever is being loaded or faded."""
+        """Waits for two frames, and for loading and fading to end."""
         self.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 180))))")
 
     def window(self, size, dark=False):
@@ -162,7 +162,7 @@ class Browser:
         self.settle()
 
     def complaints(self):
-        """Console messages, errors, and addresses that are no files."""
+        """Console messages, errors, and addresses that are not files."""
         found = []
         self.js("1")
         for event in self.events:
@@ -184,7 +184,7 @@ class Browser:
 
 
 class Check:
-    """Uses the page and notes what is not as it should be."""
+    """Uses the page and records every deviation."""
 
     def __init__(self, browser):
         self.browser, self.faults = browser, []

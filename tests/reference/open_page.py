@@ -83,7 +83,7 @@ def probe(program, page, folder):
 
 
 def is_descending(column):
-    """Whether the figures fall from first to last; what is no figure stands last."""
+    """Whether the figures fall from first to last; values that are not figures come last."""
     figures = [float(cell) for cell in column if re.fullmatch(r"-?[\d.]+", cell)]
     return figures == sorted(figures, reverse=True)
 

@@ -38,7 +38,7 @@ def png(width, height):
 
 
 def choose(browser, path):
-    """Chooses a file, as the button does; what the page shows when it is done with it."""
+    """Chooses a file, as the button does; returns the content of the page afterwards."""
     root = browser.send("DOM.getDocument")["root"]["nodeId"]
     node = browser.send("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
     browser.send("DOM.setFileInputFiles", nodeId=node, files=[str(path)])

@@ -73,7 +73,7 @@ pub fn mvtec() -> Option<PathBuf> {
 pub fn skip(why: &str) {
     let thread = std::thread::current();
     let line = format!("SKIPPED {}: {why}\n", thread.name().unwrap_or("a test"));
-    // Written to the stream itself: the test harness keeps back what `eprintln` writes.
+    // Written to the stream itself: the test harness withholds the output of `eprintln`.
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     if let Some(list) = std::env::var_os("AACLIP_SKIPPED") {
         let mut list = std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap();

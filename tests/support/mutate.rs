@@ -1,4 +1,4 @@
-//! Damage, the same on every run: what disks, networks and people do to files.
+//! Damage to files, the same on every run, as by disks, networks and people.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -45,7 +45,7 @@ impl Mutator {
         bytes
     }
 
-    /// `seed` with one number of its text changed: what is around it stays well-formed. A `short` change keeps the
+    /// `seed` with one number of its text changed: the text around it stays well-formed. A `short` change keeps the
     /// length.
     pub fn renumber(&mut self, seed: &[u8], short: bool) -> Vec<u8> {
         let digits: Vec<usize> = (0..seed.len()).filter(|&i| seed[i].is_ascii_digit()).collect();

@@ -126,12 +126,12 @@ fn a_lab_s_own_sharded_checkpoint() {
     assert_tensor(&*store, "one", StoredType::F32, &[2, 2], 1);
     assert_tensor(&*store, "two", StoredType::F32, &[2, 2], 2);
     for (map, expected) in [
-        (r#"{"one": "a-3.safetensors"}"#, "which is not there"),
-        (r#"{"two": "a-1.safetensors"}"#, "does not hold tensor `two`"),
+        (r#"{"one": "a-3.safetensors"}"#, "which does not exist"),
+        (r#"{"two": "a-1.safetensors"}"#, "does not contain tensor `two`"),
         (r#"{"one": "../a-1.safetensors"}"#, "not the name of a shard"),
         (r#"{"one": "/etc/passwd"}"#, "not the name of a shard"),
         (r#"{"one": "model.safetensors.index.json"}"#, "not the name of a shard"),
-        (r#"["one"]"#, "no index of shards"),
+        (r#"["one"]"#, "not an index of shards"),
     ] {
         write(map);
         let error = open(&index).err().expect(map).to_string();
@@ -178,10 +178,10 @@ fn damaged_and_wrong_files_are_named() {
         ("other.zip", zip_of("readme.txt", b"hi"), "without PyTorch's data.pkl"),
         ("plain.pkl", b"\x80\x04N.".to_vec(), "not one that torch.save writes"),
         ("opcode.pt", zip_of("x/data.pkl", b"\x80\x02\xee."), "unknown opcode 0xee at byte 3"),
-        ("stack.pt", zip_of("x/data.pkl", b"\x80\x02R."), "more values than there are"),
+        ("stack.pt", zip_of("x/data.pkl", b"\x80\x02R."), "more values than the stack has"),
         ("end.pt", zip_of("x/data.pkl", b"\x80\x02(K\x01"), "the end of the data"),
         ("memo.pt", zip_of("x/data.pkl", b"\x80\x02h\x07."), "never stored"),
-        ("number.pt", zip_of("x/data.pkl", b"\x80\x02K\x07."), "holds no tensors"),
+        ("number.pt", zip_of("x/data.pkl", b"\x80\x02K\x07."), "contains no tensors"),
         ("cycle.pt", zip_of("x/data.pkl", b"\x80\x02}q\x00U\x01ah\x00s."), "nesting"),
     ];
     for (name, bytes, expected) in cases.into_iter().chain(greedy()) {
@@ -190,7 +190,7 @@ fn damaged_and_wrong_files_are_named() {
         let error = open(&path).err().unwrap_or_else(|| panic!("{name} was accepted")).to_string();
         assert!(error.contains(expected) && error.contains(name) && !error.contains('\n'), "{name}: {error}");
     }
-    for (name, expected) in [("no_tensors.pt", "holds no tensors"), ("expanded.pt", "beyond its storage")] {
+    for (name, expected) in [("no_tensors.pt", "contains no tensors"), ("expanded.pt", "past its storage")] {
         let error = open(&fixture(name)).err().unwrap_or_else(|| panic!("{name} was accepted")).to_string();
         assert!(error.contains(expected), "{name}: {error}");
     }
@@ -292,12 +292,12 @@ fn greedy() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("steps.pt", zip_of("x/data.pkl", &steps), "more steps"),
         ("visits.pt", zip_of("x/data.pkl", &visits), "nesting"),
         ("shared.pt", views_of(20_000, 200), "tensors overlap"),
-        ("sides.pt", views_of(0, 1), "beyond its storage"),
+        ("sides.pt", views_of(0, 1), "past its storage"),
     ]
 }
 
 /// An archive with one storage of `count` numbers, and `tensors` tensors of all of them; of none if there are none, and
-/// then with two further sides whose product no machine can hold.
+/// then with two further sides whose product exceeds any memory.
 fn views_of(count: u16, tensors: u16) -> Vec<u8> {
     use std::io::Write;
     let side = [&b"\x8a\x06"[..], &(1u64 << 40).to_le_bytes()[..6]].concat();

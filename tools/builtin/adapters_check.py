@@ -1,4 +1,4 @@
-"""A prototype of AA-CLIP's stage 2 on the frozen towers: shows what `aaclip train` can reach. Ships nothing.
+"""A prototype of AA-CLIP's stage 2 on the frozen towers: shows the possible result of `aaclip train`. Ships nothing.
 
 Anchors are the plain text tower's; losses and scores follow AA-CLIP (one step differs: batches of 8, cosine rate)."""
 

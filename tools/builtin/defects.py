@@ -42,7 +42,7 @@ def region(rng, picture, inside, area):
 
 
 def contrast(rng, picture, mask, low=0.08, high=0.7):
-    """A tint that is visible against what is under the mask."""
+    """A tint that is visible against the colours under the mask."""
     under = picture[mask > 0.3].mean(0) if (mask > 0.3).any() else picture.mean((0, 1))
     step = rng.uniform(low, high) * (1 if rng.random() < (1 - under.mean()) else -1)
     return np.clip(under + step + rng.normal(0, 0.08, 3), 0, 1).astype(np.float32)

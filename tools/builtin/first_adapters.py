@@ -1,4 +1,4 @@
-"""The projections the image tower was trained with, as AA-CLIP's adapters: what `aaclip train --init` starts from."""
+"""The projections the image tower was trained with, as AA-CLIP's adapters: the start for `aaclip train --init`."""
 
 import argparse
 

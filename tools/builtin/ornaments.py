@@ -1,4 +1,4 @@
-"""Parts that repeat themselves around their middle: strong edges that are no damage. A tower that has seen few such
+"""Parts that repeat themselves around their middle: strong edges that are not damage. A tower that has seen few such
 takes the structure of every new part for a fault."""
 
 import cv2

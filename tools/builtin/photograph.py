@@ -1,4 +1,4 @@
-"""What a camera and a lamp add to a picture; harmless, so it never changes a mask."""
+"""The effects of a camera and a lamp on a picture; harmless, so it never changes a mask."""
 
 import cv2
 import numpy as np

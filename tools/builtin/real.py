@@ -7,7 +7,7 @@ import numpy as np
 
 import noise  # noqa: F401  (sets OpenCV's threads)
 
-# What the pictures show, as a prompt says it; whether the part fills the picture.
+# The object in the pictures, as in a prompt; whether the part fills the picture.
 KINDS = {
     "ballscrew": ("ball screw", True),
     "cookies": ("cookie", False),
@@ -25,7 +25,7 @@ def read(path, grey=False):
 
 
 def pcb_mask(root, name, picture):
-    """What differs from the template inside the boxes: closer to the defect than the boxes themselves."""
+    """The pixels in the boxes that differ from the template: closer to the defect than the boxes themselves."""
     template = read(root / "good" / f"{name}.jpg")
     differs = np.abs(picture.astype(np.int32) - template).max(2) > 90
     mask = np.zeros(picture.shape[:2], np.uint8)
@@ -90,7 +90,7 @@ def view(rng, picture, mask, side, crop=True):
 
 
 def inside(picture, fills):
-    """Where the part is: what differs from the picture's border."""
+    """The position of the part: pixels that differ from the picture's border."""
     side = picture.shape[0]
     if fills:
         return np.ones((side, side), np.float32)

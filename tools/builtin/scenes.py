@@ -1,4 +1,4 @@
-"""One training picture: what it shows, whether it is damaged, and where."""
+"""One training picture: its object, whether it is damaged, and where."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from textures import surface
 class Scene:
     picture: np.ndarray  # uint8 [side, side, 3]
     mask: np.ndarray  # float32 [side, side], 0 or 1
-    name: str  # what the picture shows
+    name: str  # the object in the picture
 
 
 def flip(rng, picture, mask):
@@ -29,7 +29,7 @@ def flip(rng, picture, mask):
 
 
 def zoom(rng, picture, inside, fault):
-    """A camera a little nearer or turned; the border repeats what is there."""
+    """A camera a little nearer or turned; the border is repeated."""
     side = picture.shape[0]
     turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.normal(0, 12), rng.uniform(0.9, 1.25))
     move = lambda layer: cv2.warpAffine(layer, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -1,4 +1,4 @@
-"""Outlines and paint: what procedural parts are put together from."""
+"""Outlines and paint: the components of procedural parts."""
 
 import cv2
 import numpy as np

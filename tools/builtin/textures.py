@@ -1,4 +1,4 @@
-"""Procedural surfaces. Each function: (rng, side) -> picture. `surface` picks one and says what it shows."""
+"""Procedural surfaces. Each function: (rng, side) -> picture. `surface` picks one and returns its name too."""
 
 import cv2
 import numpy as np

@@ -30,7 +30,7 @@ def encode(tokenizer, texts):
 
 @torch.no_grad()
 def picture_vectors(learner, names, each, seed):
-    """Mean class vectors of our own procedural pictures, by what they show."""
+    """Mean class vectors of our own procedural pictures, by object."""
     found = {name: [] for name in names}
     learner.eval()
     for i in range(each * len(names)):

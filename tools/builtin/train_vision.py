@@ -22,7 +22,7 @@ TEMPERATURE = 100.0
 
 
 class Scenes:
-    """The scenes of make_scenes.py in a fixed random order, again and again, mirrored and toned anew each time."""
+    """The scenes of make_scenes.py in a fixed random order, again and again, mirrored and toned again each time."""
 
     def __init__(self, folder, seed, exclude):
         names = json.loads((Path(folder) / "names.json").read_text())
@@ -53,7 +53,7 @@ class Scenes:
 
 
 class Learner(nn.Module):
-    """The tower with what AA-CLIP puts on it: a projection per level to a space with two anchors."""
+    """The tower with AA-CLIP's additions: a projection per level to a space with two anchors."""
 
     def __init__(self, tower, classes):
         super().__init__()
@@ -63,7 +63,7 @@ class Learner(nn.Module):
         self.level_proj = nn.ParameterList(nn.Parameter(torch.eye(width, embed)) for _ in LEVELS[:-1])
         self.det_proj = nn.Parameter(torch.eye(width, embed))
         # Two anchors close together, as a text tower puts them; the temperature is AA-CLIP's and there is no offset,
-        # so that what is learned here is what its adapters start from.
+        # so that its adapters can start from the learned projections.
         middle, step = torch.randn(2, embed)
         self.anchors = nn.Parameter(F.normalize(middle, dim=0) + 0.1 * torch.tensor([[-1.0], [1.0]]) * F.normalize(step, dim=0))
         self.class_map = nn.Parameter(torch.eye(width, embed))

@@ -48,7 +48,7 @@ def imagenet():
 
 
 def pictured():
-    """What our own pictures show."""
+    """The objects in our own pictures."""
     return sorted({*SURFACES, *PARTS, *(name for name, _ in KINDS.values())})
 
 

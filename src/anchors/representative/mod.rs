@@ -75,7 +75,7 @@ impl Representative {
         Self::MeanShift { bandwidth: 2.0, max_iterations: 300 }
     }
 
-    /// The unit vector `[D]` that stands for `embeddings` `[N, D]`, whose rows are normalised first except for
+    /// The unit vector `[D]` that represents `embeddings` `[N, D]`, whose rows are normalised first except for
     /// [`Representative::RawMean`].
     ///
     /// Arithmetic is in f64.

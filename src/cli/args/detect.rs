@@ -19,32 +19,32 @@ Examples:
   aaclip detect part.png --model ViT-L-14-336 --adapters checkpoints/ --class mvtec:bottle
   aaclip detect 'line-3/*.jpg' --threshold 0.6 --fail-on-anomaly
   find . -name '*.png' | aaclip detect - --model ~/models/my-clip --format csv
-  aaclip detect night/ -o results              # run it again after a crash: it goes on where it was
+  aaclip detect night/ -o results              # run it again after a crash: it continues
   aaclip detect night/ -o results --shard \"$JOB_COMPLETION_INDEX/8\"     # one of 8 machines
 
   aaclip detect incoming/ -o results --watch --threshold 0.6 --format jsonl
 
 Many pictures with --out:
-  DIR/results.jsonl   one line per picture, in the order of their names, appended as they are done
-  DIR/manifest.json   the settings; a run with others is refused, unless --restart
+  DIR/results.jsonl   one line per picture, in the order of their names, appended when it is done
+  DIR/manifest.json   the settings; a run with other settings is refused, unless --restart is given
   DIR/NAME.png.heatmap.png   files of NAME.png, in the folders of the pictures
   With --shard the two are called results-I-of-N.jsonl and manifest-I-of-N.json. A run that was
-  killed loses what was in flight, at most; the same command goes on. Pictures that failed are tried
-  again, and so are those whose files are gone. DIR may be inside the folder that is searched: it is
-  left out, as is every NAME.png.heatmap.png and the like.
+  killed loses at most the pictures in flight; the same command continues it. Failed pictures are
+  tried again, and so are pictures whose files were deleted. DIR may be inside the searched folder:
+  it is left out, as is every NAME.png.heatmap.png and similar file.
 
 Score:
-  The score of a picture is in 0..1 and depends on that picture, the model, the prompts and the
-  settings alone, so scores of one run's settings can be compared. `aaclip methods` says how each
-  method makes it; a probability of 0.5 means as near to normal as to damaged.
+  The score of a picture is in 0..1 and depends only on that picture, the model, the prompts and the
+  settings, so scores with the same settings can be compared. `aaclip methods` gives the formula of
+  each method; a probability of 0.5 means as near to normal as to damaged.
 
 Exit codes:
-  0  all inputs were scored; also of a watch that Ctrl-C ended
+  0  all inputs were scored, or Ctrl-C ended a watch
   1  an anomaly was found (only with --fail-on-anomaly)
   2  any error: usage, set-up, or at least one input that could not be scored
   130  stopped by Ctrl-C or a termination signal, after finishing what was in flight";
 
-/// Score pictures and show where they look damaged.
+/// Score pictures and show the damaged regions.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DetectArgs {
@@ -84,24 +84,24 @@ pub struct DetectArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Many pictures")]
 pub struct ManyArgs {
-    /// Of folders take only files that match; `*` stays within a name, `**` crosses folders, a pattern without `/` is
-    /// for the last name alone
+    /// In folders take only files that match; `*` matches within a name, `**` across folders, a pattern without `/`
+    /// matches the last name alone
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
 
-    /// Of folders leave out files and folders that match
+    /// In folders leave out files and folders that match
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 
-    /// Go on where an earlier run with --out stopped: pictures it finished are not scored again. This is the default
+    /// Continue an earlier run with --out: finished pictures are not scored again. This is the default
     #[arg(long, conflicts_with = "restart")]
     pub resume: bool,
 
-    /// Forget the results an earlier run left in --out
+    /// Delete the recorded results of an earlier run in --out
     #[arg(long)]
     pub restart: bool,
 
-    /// Know finished pictures again by their content instead of length and time of change; results then name each
+    /// Recognise finished pictures by their content instead of length and time of change; results then include each
     /// picture's SHA-256
     #[arg(long)]
     pub hash: bool,
@@ -110,7 +110,7 @@ pub struct ManyArgs {
     #[arg(long)]
     pub watch: bool,
 
-    /// Watch by searching the folders every so many seconds: for network shares, which tell of no changes
+    /// Watch by searching the folders every SECONDS seconds: for network shares, which do not report changes
     #[arg(long, value_name = "SECONDS", value_parser = whole::<u64>(1..=86_400))]
     pub poll: Option<u64>,
 
@@ -132,13 +132,13 @@ names!(ArtefactName => Artefact {
 names!(ScaleName => ColourScale {
     /// A map value has the same colour in every picture
     Fixed => ColourScale::Fixed,
-    /// From each picture's least to its greatest value
+    /// From each picture's lowest to its highest value
     Auto => ColourScale::Auto,
 });
 names!(FormatName => RecordFormat {
     /// Score, verdict and path
     Text => RecordFormat::Text,
-    /// One object for one file, an array for anything that can be more
+    /// One object for one file, an array otherwise
     Json => RecordFormat::Json,
     /// One object per line
     Jsonl => RecordFormat::JsonLines,

@@ -20,7 +20,7 @@ use crate::cli::inputs;
 #[derive(Debug, clap::Args)]
 pub struct DetectorArgs {
     /// The model: a name of `aaclip models list`, or a folder with a configuration and weights [default: the first of
-    /// that list that is here]
+    /// that list on this machine]
     #[arg(long, value_name = "NAME|DIR", env = "AACLIP_MODEL")]
     pub model: Option<String>,
 
@@ -31,7 +31,7 @@ pub struct DetectorArgs {
     #[command(flatten)]
     pub method: MethodArgs,
 
-    /// Pictures of good parts to compare with, for methods that do: files, or folders of them
+    /// Pictures of good parts, for methods that compare with them: files or folders
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub reference: Vec<PathBuf>,
 
@@ -39,7 +39,7 @@ pub struct DetectorArgs {
     #[arg(long, help_heading = "Anchor parameters")]
     pub no_cache: bool,
 
-    /// Side of the square the model looks at, in pixels [default: the model's own]
+    /// Side of the model's square input, in pixels [default: the model's own]
     #[arg(long, value_name = "N", value_parser = parse_image_size)]
     pub image_size: Option<usize>,
 
@@ -51,25 +51,25 @@ pub struct DetectorArgs {
     #[arg(long, value_enum, default_value_t = FitName::Squash)]
     pub fit: FitName,
 
-    /// Look at large pictures in squares of SIZE pixels, each at the model's full resolution; a tile costs as much time
+    /// Process large pictures in squares of SIZE pixels, each at the model's full resolution; a tile takes as much time
     /// as a picture
     ///
     /// Tiles are spread evenly, overlap by at least --overlap and are never larger than the picture's shorter side; at
-    /// most 1024 a picture. Their maps are blended with weights that fade over the overlap, and smoothed once.
+    /// most 1024 per picture. Their maps are blended with weights that fade over the overlap, and smoothed once.
     ///
-    /// Effect on the score: its formula stays. The whole picture's value (components.image) comes
-    /// from one more pass over the whole picture, as without tiles; map_max is the highest value of the blended map.
-    /// Small defects, which a whole picture made small hides, raise it; so does the texture of good parts, and more
-    /// tiles find more of that. Thresholds must come from pictures looked at with the same tiles: `calibrate` takes
-    /// the same flags, and `detect` refuses a threshold file made with others.
+    /// Effect on the score: the formula does not change. The whole picture's value (components.image) is computed
+    /// in one more pass over the whole picture, as without tiles; map_max is the highest value of the blended map.
+    /// Small defects, which vanish when the whole picture is shrunk, raise it; so does the texture of good parts, and
+    /// more tiles find more texture. Thresholds must be found with the same tiles: `calibrate` takes the same flags,
+    /// and `detect` refuses a threshold file made with other flags.
     ///
-    /// --save raw then writes the blended map, [Hm, Wm], at the scale where a tile is as many pixels as the model's
-    /// square, or smaller where that were more than 16.7 million pixels.
+    /// --save raw then writes the blended map, [Hm, Wm], at the scale where a tile has as many pixels as the model's
+    /// square, or at a smaller scale if that map had more than 16.7 million pixels.
     #[arg(long, value_name = "SIZE", value_parser = parse_tile, help_heading = "High resolution")]
     pub tile: Option<NonZeroUsize>,
 
-    /// How much of a tile its neighbour sees too, 0..0.9 [default: 0.25]. With 0 tiles may show in the map, for there is
-    /// nothing to fade over
+    /// Share of a tile that overlaps its neighbour, 0..0.9 [default: 0.25]. With 0 the edges of tiles may be visible in
+    /// the map
     #[arg(long, value_name = "F", value_parser = parse_overlap, help_heading = "High resolution")]
     pub overlap: Option<Overlap>,
 
@@ -77,7 +77,7 @@ pub struct DetectorArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceChoice,
 
-    /// Numbers the image tower computes with: f32, bf16, int8, f16 (GPUs only), or auto (bf16 where the hardware has
+    /// Number type of the image tower: f32, bf16, int8, f16 (GPUs only), or auto (bf16 where the hardware has
     /// it). bf16 and int8 are faster and change scores a little
     #[arg(long, value_name = "PRECISION", default_value = "f32")]
     pub precision: PrecisionChoice,
@@ -100,7 +100,7 @@ names!(ActivationName => Activation {
 names!(FitName => Fit {
     /// Stretch both sides, as the papers do
     Squash => Fit::Squash,
-    /// Cut the longer side; what is cut off is not looked at
+    /// Cut the longer side; the part that is cut off is not examined
     Crop => Fit::Crop,
     /// Fill the shorter side with the mean colour
     Pad => Fit::Pad,

@@ -24,16 +24,16 @@ Examples:
 Figures:
   image         by our score, which depends on each picture alone
   ref.          by the official evaluation's score, which stretches each part of the score over all
-                pictures of the class; what the papers print
+                pictures of the class, as in the papers
   pixel         over all pixels of the maps at the model's resolution, against masks made as the
                 method's reference makes them; PRO is the area under the per-region overlap up to a
-                false-positive rate of 0.3, divided by 0.3. Maps of --tile are brought to that
+                false-positive rate of 0.3, divided by 0.3. Maps of --tile are resized to that
                 resolution, so figures with and without tiles compare the same pixels
   All thresholds are used and ties count half. The mean is over the classes that have the figure.
 
 Results:
-  --out gets manifest.json, results.jsonl and maps.f32 (what an interrupted run continues from; the
-  maps take 4 bytes a pixel, 1.1 MB a picture at 518 px), table.md, table.csv, table.json and
+  --out gets manifest.json, results.jsonl and maps.f32 (an interrupted run continues from these; the
+  maps take 4 bytes per pixel, 1.1 MB per picture at 518 px), table.md, table.csv, table.json and
   report.html.
 
 Exit codes:
@@ -48,7 +48,7 @@ pub struct EvalArgs {
     #[arg(value_name = "ROOT")]
     pub root: PathBuf,
 
-    /// How the files are arranged, instead of finding out
+    /// The arrangement of the files, instead of detecting it
     #[arg(long, value_name = "NAME")]
     pub layout: Option<Layout>,
 
@@ -70,7 +70,7 @@ pub struct EvalArgs {
     #[arg(long, value_enum, default_value_t = PixelsName::Exact)]
     pub pixels: PixelsName,
 
-    /// The false-positive rate up to which PRO is integrated
+    /// The largest false-positive rate in the integral of PRO
     #[arg(long, value_name = "X", default_value_t = PRO_LIMIT, value_parser = parse_rate)]
     pub pro_limit: f64,
 
@@ -78,7 +78,7 @@ pub struct EvalArgs {
     #[arg(long, short, value_name = "DIR", default_value = "aaclip-eval")]
     pub out: PathBuf,
 
-    /// Throw away earlier results in that folder
+    /// Delete earlier results in that folder
     #[arg(long)]
     pub fresh: bool,
 
@@ -90,7 +90,7 @@ pub struct EvalArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,..")]
     pub save: Vec<ArtefactName>,
 
-    /// For how many pictures; 0 for all
+    /// Number of pictures with such files; 0 for all
     #[arg(long, value_name = "N", default_value_t = 100, requires = "save")]
     pub save_top: usize,
 

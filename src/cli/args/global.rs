@@ -41,11 +41,11 @@ pub struct Global {
 /// How many messages a run prints.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Verbosity {
-    /// Say nothing but errors: no progress, no warnings
+    /// Print only errors: no progress, no warnings
     #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = HEADING)]
     pub quiet: bool,
 
-    /// Say what was chosen, and at the end what it cost
+    /// Print the choices made, and at the end the time and memory used
     #[arg(long, short, global = true, help_heading = HEADING)]
     pub verbose: bool,
 }
@@ -59,7 +59,7 @@ impl Verbosity {
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorName {
-    /// On a terminal, if the environment has nothing against it
+    /// On a terminal, unless the environment forbids it
     Auto,
     /// Everywhere
     Always,

@@ -28,7 +28,7 @@ const AUTO: &str = "auto";
 
 impl clap::Args for MethodArgs {
     fn augment_args(command: Command) -> Command {
-        let auto = PossibleValue::new(AUTO).help("The one the adapters are for; sdp without any");
+        let auto = PossibleValue::new(AUTO).help("The method of the adapters; sdp without adapters");
         let names = METHODS.iter().map(|m| PossibleValue::new(m.name).help(m.about));
         let values: Vec<PossibleValue> = std::iter::once(auto).chain(names).collect();
         let method = Arg::new("method")

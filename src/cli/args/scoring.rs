@@ -10,7 +10,7 @@ pub struct ScoringArgs {
     #[command(flatten)]
     pub detector: DetectorArgs,
 
-    /// What the pictures show, as it is put into the prompts; `dataset:class` becomes AA-CLIP's description. With the
+    /// The object in the pictures, as inserted into the prompts; `dataset:class` becomes AA-CLIP's description. With the
     /// built-in model it is a label of the results and does not change scores
     #[arg(long, value_name = "TEXT", default_value = "object")]
     pub class: String,

@@ -15,17 +15,18 @@ const EXAMPLES: &str = "\
 Examples:
   aaclip train aa-clip --data visa:VisA/ --model ViT-L-14-336 --out visa-adapters
   aaclip train aa-clip --data lines.jsonl --data parts/ --model my-clip/ --out mine --shots 16
-  aaclip train aa-clip ... --out visa-adapters --resume        # goes on where it was interrupted
+  aaclip train aa-clip ... --out visa-adapters --resume        # continues where it was interrupted
   aaclip train sdp-plus --data mvtec:mvtec/ --model ViT-B-16-plus-240 --out mvtec-linear
   aaclip train plot visa-adapters/train.jsonl -o curves.html
   aaclip detect part.png --adapters visa-adapters/adapters.safetensors
 
---out holds adapters.safetensors (the latest), epoch-N.safetensors, text.safetensors (AA-CLIP, after
-stage 1), state.safetensors (for --resume: optimiser and position) and train.jsonl (a line per step).
-Ctrl-C finishes the step, saves and ends with exit code 2; a resumed run ends with the same bits as
-one that was not interrupted (on the CPU).
+--out contains adapters.safetensors (the latest), epoch-N.safetensors, text.safetensors (AA-CLIP,
+after stage 1), state.safetensors (for --resume: optimiser and position) and train.jsonl (a line
+per step).
+Ctrl-C finishes the step, saves and ends with exit code 2; a resumed run gives the same bits as an
+uninterrupted one (on the CPU).
 
-Defaults are the official codes'. With --fidelity reference their quirks are kept: AA-CLIP's first
+Defaults are those of the official code. --fidelity reference also keeps its quirks: AA-CLIP's first
 stage attends over the pictures of a batch and learns from the last level alone; SDP+ trains on
 features with in-place updates, in the order of the data set, without augmentation.";
 
@@ -116,7 +117,7 @@ impl FromArgMatches for Action {
 /// The arguments common to all methods.
 #[derive(Debug, clap::Args)]
 pub struct CommonArgs {
-    /// Labelled pictures: what `aaclip eval` takes, or DATASET:ROOT for a data set whose classes AA-CLIP describes
+    /// Labelled pictures: a data set as for `aaclip eval`, or DATASET:ROOT if AA-CLIP describes its classes
     #[arg(long, value_name = "[DATASET:]ROOT", required = true)]
     pub data: Vec<String>,
 
@@ -128,11 +129,11 @@ pub struct CommonArgs {
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// Go on with what is in that folder
+    /// Continue the run in that folder
     #[arg(long)]
     pub resume: bool,
 
-    /// What the pictures show, for all classes; the built-in model is trained with `object` whatever it says
+    /// The object in the pictures, for all classes; the built-in model is always trained with `object`
     #[arg(long, value_name = "TEXT")]
     pub class: Option<String>,
 
@@ -140,11 +141,11 @@ pub struct CommonArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub shots: Option<u32>,
 
-    /// Decides new weights, orders, augmentation and --shots [default: 111 for AA-CLIP, 42 for SDP+]
+    /// Seed of new weights, orders, augmentation and --shots [default: 111 for AA-CLIP, 42 for SDP+]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// What the official code does, or what the paper describes
+    /// Train as the official code does, or as the paper describes
     #[arg(long, value_enum, default_value_t = TrainingFidelityName::Reference)]
     pub fidelity: TrainingFidelityName,
 
@@ -152,7 +153,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "3,6,9,12", value_delimiter = ',')]
     pub levels: Vec<usize>,
 
-    /// Side of the square the model looks at, in pixels [default: the model's own]
+    /// Side of the model's square input, in pixels [default: the model's own]
     #[arg(long, value_name = "N", value_parser = crate::cli::args::detector::parse_image_size)]
     pub image_size: Option<usize>,
 
@@ -164,7 +165,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "NAME|FILE")]
     pub prompts: Option<String>,
 
-    /// Stop, as Ctrl-C does, after this many steps
+    /// Stop after this many steps, as with Ctrl-C
     #[arg(long, value_name = "N")]
     pub max_steps: Option<usize>,
 

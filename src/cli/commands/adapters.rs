@@ -28,7 +28,7 @@ pub struct AdaptersArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Print what a checkpoint holds
+    /// Print the content of a checkpoint
     Show {
         /// A checkpoint of a method's official code (a file, or its folder), or a .safetensors
         path: PathBuf,
@@ -36,9 +36,9 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Write a checkpoint in our own form: safetensors with a header
+    /// Write a checkpoint in aaclip's format: safetensors with a header
     Convert {
-        /// What `show` takes
+        /// A checkpoint as for `show`
         input: PathBuf,
         /// The file to write
         output: PathBuf,
@@ -51,7 +51,7 @@ enum Action {
         /// The input size they were trained at, in pixels
         #[arg(long, value_name = "N")]
         image_size: Option<usize>,
-        /// What they were trained on
+        /// The data they were trained on
         #[arg(long, value_name = "TEXT")]
         training_data: Option<String>,
         #[command(flatten)]
@@ -129,7 +129,7 @@ pub fn run(args: AdaptersArgs) -> Result<ExitCode> {
 
 fn show(file: &Trained) -> String {
     let mut text =
-        format!("{}\nmethod: {}\nholds: {}\n", file.path().display(), file.method().name, file.holds());
+        format!("{}\nmethod: {}\ncontains: {}\n", file.path().display(), file.method().name, file.holds());
     let shapes = file.shapes();
     let recorded = file.header().iter().filter(|(name, _)| *name != "method");
     for (name, value) in recorded.filter(|(name, _)| shapes.iter().all(|(shape, _)| shape != name)) {

@@ -27,16 +27,16 @@ Examples:
 
 Rules:
   false-alarms  from good pictures: the least threshold whose expected share of good parts called
-                anomalous is at most --false-alarm-rate. With n pictures nothing below 1 / (n + 1)
-                can be promised; the interval says how much the rate may differ
-  best-f1       from good and defective pictures: where F1 is largest
-  The default is best-f1 where there are both, else false-alarms.
+                anomalous is at most --false-alarm-rate. With n pictures no share below 1 / (n + 1)
+                is possible; the interval says how much the rate may differ
+  best-f1       from good and defective pictures: the threshold with the largest F1
+  The default is best-f1 with both kinds of pictures, else false-alarms.
 
-The file is for the settings it was made with: `detect` refuses it with others.
+The file is for the settings it was made with: `detect` refuses it with other settings.
 
 Exit codes: 0 if every picture was used, 2 after any error.";
 
-/// Find a threshold from pictures that are known to be good, or labelled.
+/// Find a threshold from good or labelled pictures.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct CalibrateArgs {
@@ -52,11 +52,11 @@ pub struct CalibrateArgs {
     #[arg(long, value_enum)]
     rule: Option<RuleName>,
 
-    /// The expected share of good parts that may be called anomalous
+    /// The largest expected share of good parts called anomalous
     #[arg(long, value_name = "X", default_value_t = 0.01, value_parser = rate)]
     false_alarm_rate: f64,
 
-    /// How the files of a data set are arranged, instead of finding out
+    /// The arrangement of a data set's files, instead of detecting it
     #[arg(long, value_name = "NAME")]
     layout: Option<Layout>,
 
@@ -177,7 +177,7 @@ fn pictures(args: &CalibrateArgs, opened: &Detectors, fail: &mut impl FnMut(Stri
 }
 
 fn nothing(root: &Path) -> Error {
-    Error::Setting(format!("{}: no picture to find a threshold from", root.display()))
+    Error::Setting(format!("{}: no usable picture to find a threshold", root.display()))
 }
 
 fn threshold(class: &str, scores: &[f32], labels: &[bool], args: &CalibrateArgs) -> Result<ClassThreshold> {
@@ -195,7 +195,7 @@ fn threshold(class: &str, scores: &[f32], labels: &[bool], args: &CalibrateArgs)
             RuleName::BestF1 => "good and defective pictures",
             RuleName::FalseAlarms => "good pictures",
         };
-        Error::Setting(format!("`{class}`: a threshold by this rule needs {needs}, and there are none"))
+        Error::Setting(format!("`{class}`: a threshold by this rule needs {needs}, but the class lacks them"))
     })
 }
 

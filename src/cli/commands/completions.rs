@@ -20,7 +20,7 @@ Examples:
 
 For this shell alone: source <(aaclip completions bash)";
 
-/// Print a shell's completions of this program.
+/// Print the completions for a shell.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct CompletionsArgs {

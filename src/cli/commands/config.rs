@@ -15,7 +15,7 @@ use crate::cli::settings::{Selection, SettingsFile, user_path};
 const EXAMPLES: &str = "\
 Examples:
   aaclip config                        # the settings file and its entries
-  aaclip config detect                 # every flag of detect, and where its value comes from
+  aaclip config detect                 # every flag of detect, and the source of its value
   aaclip config train aa-clip --format json
   aaclip --no-config detect part.png   # without the file
   AACLIP_CONFIG=line-3.toml aaclip detect part.png
@@ -26,13 +26,13 @@ File:
 
 Order:
   command line, environment, file, default: the first that has a value decides. In the file a table
-  comes before the top. An entry that contradicts the command line (`verbose = true` and -q) is
-  dropped.
+  takes precedence over the top. An entry that contradicts the command line (`verbose = true` and
+  -q) is ignored.
 
 Form:
-  Keys are the long names of flags. At the top they are for every command that has such a flag, in a
-  table for that command alone. Switches are true or false, lists are arrays. Arguments that
-  are not flags (the pictures) cannot be set.
+  Keys are the long names of flags. At the top they apply to every command that has such a flag, in
+  a table to that command alone. Switches are true or false, lists are arrays. Arguments that are
+  not flags (the pictures) cannot be set.
 
       threads = 4
       model = \"ViT-B-16-plus-240\"
@@ -43,8 +43,8 @@ Form:
       image-epochs = 10
 
   A relative path starts from the folder of the file. Where a flag takes a name or a path (--model,
-  --prompts), write ./NAME for a path; one with a dot or slash in it that exists there is a path as
-  well. Anything else, and ROOT of --data DATASET:ROOT, is as on the command line. A --threshold
+  --prompts), write ./NAME for a path; a value with a dot or slash that exists there is also a
+  path. Any other value, and ROOT of --data DATASET:ROOT, is as on the command line. A --threshold
   that is not a number is a path.
 
 Exit codes: 0 if the file can be used or does not exist, else 2.";

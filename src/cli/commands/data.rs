@@ -22,7 +22,7 @@ Examples:
   aaclip data check parts/ --layout folders --json
   aaclip data check metadata/full-shot.jsonl
 
-Layouts (found by themselves; the first that fits is taken):
+Layouts (detected; the first that matches is used):
   visa          ROOT/split_csv/1cls.csv: the official test split
   visa-raw      ROOT/CLASS/Data/Images/{Normal,Anomaly}: every picture
   mvtec-ad-2    ROOT/CLASS/test_public/{good,bad}
@@ -37,9 +37,9 @@ Layouts (found by themselves; the first that fits is taken):
   meta-json     CLIP-AD's meta.json, the file or its folder
   json-lines    AA-CLIP's *.jsonl, the file or its folder
 
-Exit code: 0 if nothing is wrong, 2 if there is any problem.";
+Exit code: 0 without a problem, 2 with any problem.";
 
-/// Look at data sets before they are evaluated.
+/// Check data sets before evaluation.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DataArgs {
@@ -54,13 +54,13 @@ enum Action {
     Check {
         /// The folder of a data set or of one class, or a metadata file
         root: PathBuf,
-        /// How the files are arranged, instead of finding out
+        /// The arrangement of the files, instead of detecting it
         #[arg(long, value_name = "NAME")]
         layout: Option<Layout>,
-        /// Only these classes; problems of the others that their names alone tell are listed all the same
+        /// Only these classes; problems in the file names of other classes are still listed
         #[arg(long, value_name = "A,B", value_delimiter = ',')]
         classes: Vec<String>,
-        /// Do not decode the pictures: only what the names of the files tell
+        /// Do not decode the pictures: check the names of the files only
         #[arg(long)]
         fast: bool,
         /// One JSON object

@@ -15,10 +15,10 @@ Examples:
   aaclip methods
   aaclip methods --json
 
-A checkpoint is the trained weights of a method, named with --adapters. Published figures are their
-authors', not measured by this program; `aaclip eval` measures.";
+A checkpoint has the trained weights of a method; --adapters names it. Published figures are the
+authors', not measured by this program; `aaclip eval` measures them.";
 
-/// List the methods: what each needs, what was published about it, whether its weights are at hand
+/// List the methods: needs, published figures and available weights of each
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct MethodsArgs {
@@ -102,7 +102,7 @@ fn describe(entry: &Entry<'_>) -> String {
         let title = if name.is_empty() { String::new() } else { format!("{name}:") };
         text += &format!("  {title:<12}{value}\n");
     };
-    let at_hand = if entry.checkpoint_built_in { "; the built-in model brings them" } else { "" };
+    let at_hand = if entry.checkpoint_built_in { "; the built-in model has them" } else { "" };
     line("checkpoint", entry.checkpoint.map_or("none".to_owned(), |about| format!("{about}{at_hand}")));
     if entry.references != "never" {
         line("references", format!("{}: --reference FILE.. compares with good parts", entry.references));

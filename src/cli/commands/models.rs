@@ -22,7 +22,7 @@ Environment:
   HF_ENDPOINT            another hub or mirror
   HF_TOKEN               a token for models that need one
   HF_HUB_OFFLINE         1: never use the network
-  AACLIP_REGISTRY        a file of more models, in the form of weights/registry.toml";
+  AACLIP_REGISTRY        a file of more models, in the format of weights/registry.toml";
 
 /// List, download and check models.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Download a model, or what of it is missing
+    /// Download a model, or the missing files of one
     Pull {
         /// A name of `aaclip models list`
         name: String,
@@ -67,7 +67,9 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
             let progress = messages::progress();
             let (folder, state) = hub?.pull(registry.find(&name)?, progress)?;
             if state == FileState::Recorded {
-                messages::warn("no digest was known; this download's is recorded and checked from now on");
+                messages::warn(
+                    "no digest was known; the digest of this download is recorded and checked from now on",
+                );
             }
             format!("{}\n", folder.display())
         }
@@ -91,7 +93,7 @@ fn list(entries: &[RegistryEntry], hub: Option<&Hub>) -> Result<String> {
     let builtin_model = Checkpoint::builtin()?;
     let vision = &builtin_model.config().vision;
     text += &format!(
-        "{:width$}  {:>5}  {:>2}x{:<4}  {:>8}  yes   own      comes with the program, with adapters of its own\n",
+        "{:width$}  {:>5}  {:>2}x{:<4}  {:>8}  yes   own      part of the program, with its own adapters\n",
         builtin::NAME,
         vision.image_size,
         vision.layers,

@@ -15,7 +15,7 @@ Examples:
   aaclip prompts show aa-clip --class mvtec:bottle
   aaclip prompts show my-prompts.toml --class 'metal nut'
 
-A file of your own has the form of the built-in ones: copy what `show NAME --toml` prints.";
+Your own file needs the format of the built-in ones: start from the output of `show NAME --toml`.";
 
 /// List and show prompt ensembles.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub struct PromptsArgs {
 enum Action {
     /// List the built-in ensembles
     List,
-    /// Show an ensemble, or the sentences it makes for a class
+    /// Show an ensemble, or its sentences for a class
     Show {
         /// A built-in name or a file
         #[arg(value_name = "NAME|FILE")]

@@ -16,14 +16,14 @@ Examples:
   aaclip report night -o /srv/www/night.html --title \"Line 3, night shift\"
   aaclip report night --most 2000            # a small page of the highest scores
 
-Open the page in a browser, from disk: it needs no network and no server. Run the command again after
-more pictures were scored: only new and changed pictures get a thumbnail. Overlays are shown where the
-run saved them (`aaclip detect --save overlay`). To give the page to somebody, take the folder of
+Open the page in a browser, from disk: it needs no network and no server. Run the command again
+after more pictures were scored: only new and changed pictures get a thumbnail. Overlays are shown
+if the run saved them (`aaclip detect --save overlay`). To share the page, copy the folder of
 thumbnails with it; full-size pictures are shown if they are at the same relative paths.
 
 Exit code: 0 if the page was written, 2 if not.";
 
-/// Look at the results of a folder: a gallery as one HTML page
+/// Show the results of a folder: a gallery as one HTML page
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ReportArgs {
@@ -35,7 +35,7 @@ pub struct ReportArgs {
     /// The headline [default: the name of OUT]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// Most pictures on the page: those with the highest scores. The rest is counted
+    /// Most pictures on the page: those with the highest scores. The others are only counted
     #[arg(long, value_name = "N", default_value_t = Gallery::MOST as u32,
           value_parser = clap::value_parser!(u32).range(1..))]
     most: u32,
@@ -69,7 +69,7 @@ pub fn run(args: ReportArgs) -> Result<ExitCode> {
     let bare = summary.without_thumbnail.saturating_sub(summary.failed);
     if bare > 0 {
         messages::warn(format!(
-            "{bare} scored pictures are gone or cannot be read, and have no overlay: the page shows their figures alone"
+            "{bare} scored pictures are missing or cannot be read, and have no overlay: the page shows only their figures"
         ));
     }
     // The only output that a script needs.

@@ -19,31 +19,33 @@ use crate::cli::stop;
 
 const EXAMPLES: &str = "\
 Examples:
-  aaclip serve                                          # http://127.0.0.1:8080/ is a page to drop a picture on
+  aaclip serve                                  # a page for pictures: http://127.0.0.1:8080/
   aaclip serve --class 'metal nut' --threshold 0.6 --port 9000
   curl --data-binary @part.png http://127.0.0.1:8080/v1/detect
   curl -F image=@part.png -F class='metal nut' -F overlay=true http://127.0.0.1:8080/v1/detect
   curl -H 'Accept: image/png' --data-binary @part.png http://127.0.0.1:8080/v1/detect -o overlay.png
 
 Routes:
-  POST /v1/detect     a picture (the whole body, or the part `image` of a form) becomes its record, the
-                      one of `detect --format json`. Parameters, in the query or the form: class, name,
-                      threshold, and overlay, heatmap, mask, raw (=true: sent along as data: addresses)
-  GET  /              a page to drop a picture on
-  GET  /healthz       that the server runs, and what with
+  POST /v1/detect     a picture (the whole body, or the part `image` of a form) becomes its record,
+                      as from `detect --format json`. Parameters, in the query or the form: class,
+                      name, threshold, and overlay, heatmap, mask, raw (=true: sent in the record
+                      as data: addresses)
+  GET  /              a page for scoring pictures
+  GET  /healthz       that the server runs, with its model and settings
   GET  /metrics       counts and times for Prometheus
   GET  /openapi.json  all of this, for programs
 
-Errors are {\"error\": {\"kind\", \"message\"}}: 400 a bad request, 403 and 421 a web page from elsewhere, 408 too
-slow, 413 too large, 415 not a picture, 422 a damaged one, 503 no room (try again after Retry-After seconds).
-Anything but HTTP, or a head that is too long, gets a plain 400 or 431 without a body.
+Errors are {\"error\": {\"kind\", \"message\"}}: 400 bad request, 403 and 421 a web page of another
+origin, 408 too slow, 413 too large, 415 not a picture, 422 damaged picture, 503 queue full (try
+again after Retry-After seconds). A request that is not HTTP, or has too long a head, gets a plain
+400 or 431 without a body.
 
-Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker 15 bytes per
-pixel of its picture, up to 40 with everything sent along.
+Memory: besides the model, bodies take up to (workers + queue) * max-body, and each worker 15 bytes
+per pixel of its picture, up to 40 with all maps in the answer.
 
 Exit codes:
-  0  stopped by Ctrl-C or a termination signal, after finishing the requests in flight (at most 30 s)
-  2  any error of set-up
+  0  stopped by Ctrl-C or a termination signal, after finishing requests in flight (at most 30 s)
+  2  any set-up error
   130  stopped by a second signal";
 
 /// Score pictures over HTTP, on this machine.
@@ -61,15 +63,15 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = parse_address, help_heading = "Server")]
     pub host: String,
 
-    /// Port to listen on; 0 takes a free one, which is printed
+    /// Port to listen on; 0 selects a free one, which is printed
     #[arg(long, value_name = "PORT", default_value_t = 8080, help_heading = "Server")]
     pub port: u16,
 
-    /// Pictures that are scored at a time [default: the threads, at most 4]
+    /// Pictures scored at a time [default: the number of threads, at most 4]
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=MOST_WORKERS), help_heading = "Server")]
     pub workers: Option<usize>,
 
-    /// Requests that may wait; one more is answered with 503
+    /// Requests that may wait; further requests are answered with 503
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = whole::<usize>(0..=LONGEST_QUEUE), help_heading = "Server")]
     pub queue: usize,
 
@@ -85,13 +87,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = whole::<usize>(1..=MOST_CONNECTIONS), help_heading = "Server")]
     pub max_connections: usize,
 
-    /// A name the server goes by besides localhost: that of a reverse proxy. Without one, a server on a loopback
-    /// address answers to localhost alone, and any other to every name
+    /// Another host name that requests may use besides localhost, such as that of a reverse proxy. Without this flag, a
+    /// server on a loopback address accepts localhost alone, and a server on any other address accepts every name
     #[arg(long, value_name = "NAME", value_parser = parse_host, help_heading = "Server")]
     pub allow_host: Vec<String>,
 
-    /// Refuse requests that name a class. A class that was not asked for before costs as many passes through the text
-    /// tower as there are prompts
+    /// Refuse requests that name a class. A class that was not requested before takes one pass through the text tower
+    /// for each prompt
     #[arg(long, help_heading = "Server")]
     pub fixed_class: bool,
 }
@@ -134,7 +136,7 @@ fn parse_host(text: &str) -> Result<String, String> {
         _ => {}
     }
     match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_')) {
-        Some(c) => expected(&format!("`{}` is in no host's name", c.escape_debug())),
+        Some(c) => expected(&format!("`{}` is not allowed in a host's name", c.escape_debug())),
         None if name.is_empty() => expected("the name is missing"),
         None => Ok(name.to_owned()),
     }
@@ -151,8 +153,8 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let at = address(&args.host, args.port)?;
     let server = Server::bind(at, settings(&args)).map_err(|e| match e {
         Error::Io { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
-            let advice = "take another port with --port N, or --port 0 for a free one";
-            Error::Setting(format!("cannot listen on {at}: another program does already; {advice}"))
+            let advice = "choose another port with --port N, or --port 0 for a free one";
+            Error::Setting(format!("cannot listen on {at}: another program already uses this port; {advice}"))
         }
         e => e,
     })?;

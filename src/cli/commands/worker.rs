@@ -22,19 +22,20 @@ Examples:
   python tools/spark_score.py photos/ scores/           # Spark
   python tools/ray_score.py photos/ scores/             # Ray Data
 
-Lines in:   a path (on Unix any bytes), or {\"path\" or \"b64\", \"class\"?, \"id\"?, \"name\"?}; b64 is a picture file
-            in base64; the id is any JSON and comes back as it was written
+Lines in:   a path (on Unix any bytes), or {\"path\" or \"b64\", \"class\"?, \"id\"?, \"name\"?}; b64
+            is a picture file in base64; the id is any JSON value and is returned unchanged
 Lines out:  one JSON object per line, in the same order, flushed at once: the fields of `detect
-            --format jsonl`, and the id. A line that cannot be answered becomes a record with an
+            --format jsonl`, and the id. A line that cannot be scored becomes a record with an
             `error`.
 
-The model is loaded with the first line: engines start workers for empty parts too. Messages go to
-stderr alone. Threads: all that the process may use (CPU limits of containers count); give --threads
-where several workers share a machine.
+The model is loaded with the first line, because engines also start workers for empty parts.
+Messages go to stderr only. Threads: all that the process may use (within the CPU limits of a
+container); give --threads if several workers share a machine.
 
 Exit codes:
   0  every line was answered
-  2  usage, the model cannot be loaded (then no line is answered), or the reader of the answers went away";
+  2  wrong usage, the model cannot be loaded (then no line is answered), or the reader of the
+     answers closed the pipe";
 
 /// Score pictures line by line: requests on stdin, records on stdout.
 #[derive(Debug, clap::Args)]
@@ -43,11 +44,11 @@ pub struct WorkerArgs {
     #[command(flatten)]
     scoring: ScoringArgs,
 
-    /// Longest line that is accepted, in megabytes
+    /// Longest accepted line, in megabytes
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = whole::<u64>(1..=4096))]
     max_line: u64,
 
-    /// Note each picture's SHA-256 in its record
+    /// Add each picture's SHA-256 to its record
     #[arg(long)]
     hash: bool,
 }
@@ -82,7 +83,7 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
 fn stdout(error: io::Error) -> Error {
     let error = match error.kind() {
         io::ErrorKind::BrokenPipe => {
-            io::Error::other("the reader of the answers went away before the last one")
+            io::Error::other("the reader of the answers closed the pipe before the last one")
         }
         _ => error,
     };

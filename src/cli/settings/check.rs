@@ -92,7 +92,7 @@ pub fn inner<'a>(command: &'a Command, name: &str) -> Result<&'a Command, String
     Err(match (nearest(name, names.iter().copied()), names.is_empty()) {
         (Some(near), _) => format!("no command `{name}`: did you mean `{near}`?"),
         (None, false) => format!("no command `{name}`: expected one of {}", names.join(", ")),
-        (None, true) => format!("no command `{name}`: `{}` has none within", command.get_name()),
+        (None, true) => format!("no command `{name}`: `{}` has no subcommands", command.get_name()),
     })
 }
 

@@ -69,7 +69,7 @@ impl fmt::Display for Value {
 /// The file cannot be read, is too large, or is not TOML.
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
     let bytes = files::read_limited(path, LARGEST).map_err(|e| {
-        Error::Setting(format!("cannot read {}: {e}; --no-config goes on without it", path.display()))
+        Error::Setting(format!("cannot read {}: {e}; use --no-config to run without it", path.display()))
     })?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|e| at(path, line_of(&bytes, e.valid_up_to()), "not UTF-8: expected a text file in TOML"))?;

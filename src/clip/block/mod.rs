@@ -40,7 +40,7 @@ pub(super) struct BlockShape {
     pub activation: Activation,
 }
 
-/// An attention that is wanted of a block.
+/// An attention requested from a block.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionRequest<'a> {
     /// The attention weights.
@@ -58,7 +58,7 @@ impl AttentionRequest<'_> {
         let (batch, length, width) = x.dims3()?;
         let tokens = self.tokens;
         if tokens > length {
-            candle_core::bail!("attention of {tokens} tokens is wanted of a sequence of {length}");
+            candle_core::bail!("attention of {tokens} tokens is requested for a sequence of {length}");
         }
         match self.add {
             None => Ok(None),

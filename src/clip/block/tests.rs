@@ -88,7 +88,7 @@ fn blocks<const N: usize>(width: usize, heads: usize, engines: [Engine; N]) -> [
 fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
     assert_eq!(a.dims(), b.dims());
     let difference = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    // `f32::max` would hide what is not a number.
+    // `f32::max` would hide values that are not numbers.
     difference.into_iter().fold(0.0, |largest, d| if d <= largest { largest } else { d })
 }
 

@@ -1,4 +1,4 @@
-// The records as the page holds them, by position, made readable.
+// Makes the page's records, which are arrays, readable.
 
 const raw = JSON.parse(byId("data").textContent);
 
@@ -7,11 +7,11 @@ const count = (value) => grouped.format(value);
 const plural = (value, one, many) => `${count(value)} ${value === 1 ? one : many}`;
 const decimals = (value, digits) => value.toFixed(digits).replace("-", "\u2212");
 
-// What a file name may hold and a reader must not be fooled by: control and direction characters.
+// Characters in a file name that could mislead a reader: control and direction characters.
 const clean = (text) =>
   text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]/g, "\ufffd");
 
-// An address from a path: nothing in a name can be a scheme, a query or an escape.
+// An address from a path: no part of a name is read as a scheme, a query or an escape.
 const address = (path) => path.split("/").map(encodeURIComponent).join("/");
 
 const thumbnail = (name) => (name ? `${address(raw.thumbs)}/${name}.jpg` : null);
@@ -50,7 +50,7 @@ class Picture {
     return raw.components[this.componentSet].map((name, at) => [name, this.componentValues[at]]);
   }
 
-  // What to show, best first: the picture, and what is laid over it. Without the picture the overlay stands for it.
+  // The files to show, best first: the picture, and the map over it. Without the picture the overlay replaces it.
   get layers() {
     const kept = (...links) => links.filter(Boolean);
     const heat = kept(this.overlayLink, this.heatmapLink, thumbnail(this.smallHeat));

@@ -37,13 +37,13 @@ function addTile(at) {
   item.dataset.at = at;
   item.firstChild.tabIndex = at === grid.active ? 0 : -1;
   placeTile(item, at);
-  // In the order of the pictures, for those who read the document.
+  // In the order of the pictures, for screen readers.
   const next = Array.from(grid.tiles.keys()).filter((other) => other > at).sort((a, b) => a - b)[0];
   grid.list.insertBefore(item, next === undefined ? null : grid.tiles.get(next));
   grid.tiles.set(at, item);
 }
 
-// A picture that is not looked at any more need not be loaded.
+// A picture that is not visible any more need not be loaded.
 function dropTile(item) {
   item.querySelectorAll("img").forEach((img) => img.removeAttribute("src"));
   item.remove();

@@ -20,7 +20,7 @@ const xToScore = (x) => {
 };
 const rounded = (value, step) => Number((Math.round(value / step) * step).toFixed(6));
 
-// The axis holds all scores of the page, whatever is filtered: charts of two filters can be compared.
+// The axis covers all scores of the page, regardless of the filter, so that charts of two filters can be compared.
 function chartDomain() {
   let [low, high] = [Infinity, -Infinity];
   for (const score of [ranking[0], ranking[ranking.length - 1], ...rest.map((bin) => bin.score), raw.threshold]) {
@@ -29,7 +29,7 @@ function chartDomain() {
     high = Math.max(high, score);
   }
   if (low > high) [low, high] = [0, 1];
-  // Scores lie in 0 to 1; should one not, the last bin has it, and the others can still be told apart.
+  // Scores are in 0 to 1; an outlier goes into the outer bin, so that the others remain distinguishable.
   [low, high] = [Math.max(low, -1), Math.min(high, 2)].sort((a, b) => a - b);
   chart.low = Math.floor(low * 10 + 1e-9) / 10;
   chart.high = Math.max(Math.ceil(high * 10 - 1e-9) / 10, chart.low + 0.1);
@@ -146,7 +146,7 @@ chart.svg.addEventListener("pointerdown", (event) => {
     removeEventListener("pointerup", end);
     removeEventListener("pointercancel", end);
     if (moving || Math.abs(e.clientX - start) >= 4 || e.type === "pointercancel") return;
-    // A click takes the bar under it, and a second one lets it go.
+    // A click selects the bar under it, a second click clears the selection.
     const low = chart.low + Math.floor((scoreAt(e) - chart.low) / chart.step + 1e-9) * chart.step;
     const range = [rounded(low, 0.001), rounded(low + chart.step, 0.001)];
     const same = before[0] === range[0] && before[1] === range[1];

@@ -1,6 +1,6 @@
 // Filters and keys.
 
-// Everything that follows from the choice, at most once a frame.
+// Updates everything that depends on the choice, at most once per frame.
 let refreshing = 0;
 const refresh = () => {
   refreshing ||= requestAnimationFrame(() => {
@@ -17,8 +17,8 @@ function drawAll() {
   showInGrid(shown);
   byId("empty").hidden = shown.length > 0;
   byId("empty").textContent = rest.length
-    ? "No picture on this page fits these filters; the page holds the highest scores only."
-    : "No picture fits these filters.";
+    ? "No picture on this page matches these filters; the page has the highest scores only."
+    : "No picture matches these filters.";
   byId("count").textContent = shown.length === pictures.length
     ? plural(shown.length, "picture", "pictures")
     : `${count(shown.length)} of ${plural(pictures.length, "picture", "pictures")}`;
@@ -45,7 +45,7 @@ function drawFigures(found) {
   byId("any").hidden = choice.from === null && choice.to === null;
 }
 
-// What the tried threshold changes.
+// The effect of the tried threshold.
 function whatIf() {
   if (raw.threshold === null) return "tried; the run had no common threshold";
   const kept = choice.threshold;
@@ -103,7 +103,7 @@ byId("sort").addEventListener("change", (event) => {
 });
 byId("tile").addEventListener("input", refresh);
 
-// Pointing at a tile shows the other of picture and overlay.
+// Pointing at a tile switches between picture and overlay.
 function setOverlay(value) {
   byId("overlay").value = value;
   grid.list.style.setProperty("--overlay", value / 100);
@@ -111,7 +111,7 @@ function setOverlay(value) {
 }
 byId("overlay").addEventListener("input", (event) => setOverlay(Number(event.target.value)));
 
-// Every folder that holds pictures, directly or below.
+// Every folder that contains pictures, directly or below.
 function fillFolders() {
   const held = new Map();
   for (const picture of pictures) {
@@ -183,7 +183,7 @@ addEventListener("resize", () => {
   fitSheet();
 });
 
-// A browser may keep what was typed over a reload; the page does not.
+// A browser may keep typed text over a reload; the page does not.
 byId("search").value = "";
 byId("sort").value = choice.order;
 fillFolders();

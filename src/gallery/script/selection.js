@@ -2,12 +2,12 @@
 
 const choice = {
   show: "all", folder: "", text: "", from: null, to: null, order: "highest",
-  threshold: null, // another one than the run's, to see what it would say
+  threshold: null, // tried instead of the run's threshold
 };
 
 const threshold = () => choice.threshold ?? raw.threshold;
 
-// "anomalous", "normal", "failed", or "scored" where there is no threshold.
+// "anomalous", "normal", "failed", or "scored" without a threshold.
 function verdict(picture) {
   if (picture.failed) return "failed";
   if (choice.threshold !== null) return picture.score >= choice.threshold ? "anomalous" : "normal";
@@ -22,7 +22,7 @@ const orders = {
   regions: (a, b) => b.regionCount - a.regionCount || b.score - a.score || a.rank - b.rank,
 };
 
-// By folder and text only: what the histogram and the figures are about.
+// By folder and text only: the pictures of the histogram and the figures.
 function candidates() {
   const text = choice.text.toLowerCase();
   const inside = choice.folder + "/";
@@ -39,7 +39,7 @@ function selected(among) {
   const kept = among.filter((p) =>
     (choice.show === "all" || verdict(p) === choice.show) && (!ranged || (!p.failed && inRange(p.score))));
   const order = orders[choice.order];
-  // What failed has no score and stands last, except by name.
+  // Failed pictures have no score and come last, except in the order by name.
   return kept.sort((a, b) => (choice.order !== "name" && a.failed - b.failed) || order(a, b));
 }
 

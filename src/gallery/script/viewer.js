@@ -5,7 +5,7 @@ const viewer = {
   mode: "split", split: null, fade: 60, boxes: true, pixels: false, picture: null,
 };
 
-// Loads the first of `sources` that can be loaded, and tells whether any could.
+// Loads the first usable one of `sources`, and returns whether there was one.
 function load(img, sources, done) {
   const [first, ...others] = sources;
   img.onload = () => done?.(true);
@@ -25,11 +25,11 @@ function drawViewer() {
   const { below, above } = picture.layers;
   const same = verdict(picture);
   viewer.dialog.dataset.verdict = same;
-  // A picture of another size must not be seen in the old one's place.
+  // A picture of another size must not appear at the old position.
   viewer.below.hidden = viewer.above.hidden = true;
   load(viewer.below, below, (loaded) => {
     byId("nothing").hidden = loaded;
-    byId("nothing").textContent = picture.failed ? "This picture could not be scored." : "The picture is not here.";
+    byId("nothing").textContent = picture.failed ? "This picture could not be scored." : "The picture file is missing.";
     fitSheet();
   });
   load(viewer.above, above, () => mixLayers());
@@ -64,7 +64,7 @@ function describe(picture, same) {
   }
   const parts = [];
   if (!picture.failed) {
-    // How many scored at least this; ties share a place.
+    // The number of scores that are at least this one; ties share a place.
     const above = ranking.findIndex((score) => score <= picture.score);
     parts.push(facts([
       ["Threshold", threshold() === null ? "none" : `${threshold()}${choice.threshold === null ? "" : " (tried)"}`],
@@ -131,20 +131,20 @@ function regionTable(picture) {
   return table;
 }
 
-// Where the border is, in percent: where it was put, else through the hottest region, so that both sides tell something.
+// The position of the border, in percent: the chosen one, else through the hottest region, to be useful on both sides.
 function splitAt() {
   if (viewer.split !== null) return viewer.split;
   const [region] = viewer.picture?.regions ?? [];
   return region ? Math.min(100, (100 * (region[0] + region[2] / 2)) / viewer.picture.width) : 50;
 }
 
-// The sheet has the picture's shape and holds all layers.
+// The sheet has the picture's shape and contains all layers.
 function fitSheet() {
   const { stage, sheet, below, picture } = viewer;
   if (!picture) return;
   const width = picture.width || below.naturalWidth;
   const height = picture.height || below.naturalHeight;
-  // Where the picture is gone its regions still tell something.
+  // The regions are shown even if the picture file is missing.
   sheet.hidden = !width || !height || (below.hidden && !picture.regions.length);
   stage.classList.toggle("pixels", viewer.pixels);
   if (sheet.hidden) return;
@@ -193,7 +193,7 @@ function toggleBoxes() {
   mixLayers();
 }
 
-// All of the overlay, or nothing of it.
+// Shows or hides the overlay.
 function toggleOverlay() {
   setMix((viewer.mode === "split" ? 100 - splitAt() : viewer.fade) > 0 ? 0 : 100);
 }
@@ -216,7 +216,7 @@ viewer.dialog.addEventListener("close", () => {
   activate(grid.active);
   viewer.picture = null;
 });
-// A click beside the dialog closes it.
+// A click outside the dialog closes it.
 viewer.dialog.addEventListener("click", (event) => {
   if (event.target === viewer.dialog) viewer.dialog.close();
 });

@@ -26,7 +26,7 @@ pub(super) struct Plan<'a> {
     depth: usize,
     /// Units of a row of weights.
     key_units: usize,
-    /// Panels that hold all keys, and those that hold a head's values.
+    /// Number of panels for all keys, and for the values of a head.
     key_panels: usize,
     value_panels: usize,
     /// Whether queries, keys and values serve as keys.

@@ -169,7 +169,9 @@ impl Adapters<'_> {
             Some(until) if until > there => {
                 format!("--{} {until}, but it has {there} {tower} adapters", option.name)
             }
-            _ if there > layers => format!("{there} {tower} adapters for a {tower} tower of {layers} blocks"),
+            _ if there > layers => {
+                format!("{there} {tower} adapters, but the {tower} tower has {layers} blocks")
+            }
             _ => return Ok(wanted.unwrap_or(there)),
         };
         let (path, made_for) = (self.weights.path().to_owned(), self.weights.made_for());

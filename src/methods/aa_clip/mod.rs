@@ -114,7 +114,7 @@ pub static IMAGE_ADAPT_WEIGHT: MethodOption = MethodOption {
 pub static RELU: MethodOption = MethodOption {
     name: "relu",
     value: "BOOL",
-    help: "Whether a leaky ReLU follows the image projections [default: as the file's names say]",
+    help: "Whether a leaky ReLU follows the image projections [default: as the tensor names in the file say]",
     heading: HEADING,
     bare: Some("true"),
     check: boolean,

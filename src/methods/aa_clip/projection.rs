@@ -38,7 +38,7 @@ impl Projection {
         let mut shape = x.dims().to_vec();
         if let Some(last) = shape.last_mut() {
             if *last != inputs {
-                candle_core::bail!("tokens of width {last} for adapters of width {inputs}");
+                candle_core::bail!("the tokens have width {last}, but the adapters have width {inputs}");
             }
             *last = outputs;
         }

@@ -50,7 +50,7 @@ pub static METHOD: Method = Method {
 pub static FUSION: MethodOption = MethodOption {
     name: "fusion",
     value: "X",
-    help: "How much of aa-sdp's map is the surgery path's, 0..1 [default: 0.5]",
+    help: "Share of the surgery path in aa-sdp's map, 0..1 [default: 0.5]",
     heading: aa_clip::HEADING,
     check: share,
     ..MethodOption::TEXT

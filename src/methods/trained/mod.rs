@@ -185,7 +185,7 @@ impl Trained {
                 header.set_default(key, value);
             }
             if tensors.insert(name.name.clone(), values).is_some() {
-                let problem = format!("`{official}` stands for a tensor that is there already");
+                let problem = format!("`{official}` names a tensor that the file already has");
                 return Err(TrainedError::Incomplete { path: path.to_owned(), problem });
             }
         }

@@ -208,7 +208,7 @@ impl Training {
             Ok(Some(state))
         } else {
             let problem =
-                format!("{} was begun with other settings ({})", path.display(), differences.join("; "));
+                format!("{} was started with other settings ({})", path.display(), differences.join("; "));
             Err(Error::Setting(problem))
         }
     }
@@ -266,7 +266,7 @@ impl Training {
 /// The expected form.
 pub fn positive(text: &str) -> Result<(), String> {
     let fits = text.parse::<usize>().is_ok_and(|n| n > 0);
-    if fits { Ok(()) } else { Err("expected a whole number from 1".to_owned()) }
+    if fits { Ok(()) } else { Err("expected a whole number, at least 1".to_owned()) }
 }
 
 /// Accepts a learning rate.

@@ -1,18 +1,18 @@
 //! WinCLIP and, with pictures of good parts, WinCLIP+ (arXiv 2303.14814), without training.
 //!
-//! Its authors published no code. Numbers are those of anomalib's implementation with attention among the tokens of a
-//! window, which are also those of Accurate-WinCLIP, whose figures are the ones usually quoted:
+//! The authors published no code. Results match anomalib's implementation with attention limited to the tokens of a
+//! window. They also match Accurate-WinCLIP, the usual source of published figures:
 //!
 //! * Text anchors are plain means of the sentences' embeddings, not normalised first. A vector's probability of
 //!   "abnormal" is the softmax of its two cosines over a temperature of 0.07.
-//! * The picture as a whole, and every window of 2 x 2 and of 3 x 3 patches, has such a probability; a window's
-//!   embedding comes from a pass of the class token and its own patches alone. A patch's value for a scale is the
-//!   harmonic mean over the windows that contain it, the map the harmonic mean over the scales and the whole picture.
-//! * With references, half of the cosine distance to the nearest one stands beside it: of each patch, and of each
-//!   window to all windows of its scale. The mean over patches and scales, and the map, are averaged.
+//! * The whole picture and every window of 2 x 2 and of 3 x 3 patches have such a probability. The embedding of a
+//!   window is computed in a pass of the class token and the patches of the window. The value of a patch at a scale is
+//!   the harmonic mean over the windows that contain it; the map is the harmonic mean over the scales and the picture.
+//! * With references, each patch and each window also has a distance: half of the cosine distance to the nearest
+//!   reference patch or window of its scale. The map and the mean of the distances of patch and scales are averaged.
 //!
 //! Scales count patches, so their share of the picture depends on the grid: 13 % and 20 % of its side on the 15 x 15
-//! patches of ViT-B-16-plus-240, for which alone figures are published.
+//! patches of ViT-B-16-plus-240, the only model with published figures.
 
 mod references;
 mod windows;
@@ -38,7 +38,7 @@ use windows::harmonic_mean;
 /// WinCLIP, as published.
 pub static METHOD: Method = Method {
     name: "winclip",
-    about: "WinCLIP: windows of patches against text and, if there are any, pictures of good parts",
+    about: "WinCLIP: windows of patches against text and, optionally, pictures of good parts",
     paper: "arXiv 2303.14814",
     prompts: Some("winclip"),
     describes_classes: false,
@@ -46,8 +46,8 @@ pub static METHOD: Method = Method {
     trained: None,
     references: References::Optional,
     scope: Scope::Picture,
-    image_value: "the official image score: the probability of \"abnormal\" for the picture as a whole; with \
-                  references its mean with the largest distance of a patch to them",
+    image_value: "the official image score: the probability of \"abnormal\" for the whole picture; with \
+                  references, the mean of it and the largest distance of a patch to them",
     score: "components.image",
     load: |setup| Ok(Arc::new(WinClip::new(setup)?)),
     #[cfg(feature = "train")]
@@ -67,16 +67,16 @@ pub static SCALES: MethodOption = MethodOption {
     ..MethodOption::TEXT
 };
 
-/// What a cosine is divided by before the softmax.
+/// The divisor of a cosine before the softmax.
 const TEMPERATURE: f64 = 0.07;
 
 /// The anchors' representative vector: only the direction of the mean matters.
 pub const ANCHORS: Representative = Representative::RawMean;
 
-/// What the image tower sees in a picture.
+/// The features of a picture.
 #[derive(Debug, Clone)]
 pub struct Features {
-    /// `[1, D]`: the picture as a whole.
+    /// `[1, D]`: the whole picture.
     pub image: Tensor,
     /// `[L, W]`: its patches after `ln_post`.
     pub patches: Tensor,
@@ -88,7 +88,7 @@ impl Features {
     /// The features of a picture `[1, 3, S, S]`, not normalised.
     ///
     /// # Errors
-    /// A picture of another size, or windows of another grid.
+    /// The picture has another size, or the windows are for another grid.
     pub fn of(tower: &VisionTower, picture: &Tensor, windows: &[Windows]) -> candle_core::Result<Self> {
         let tokens = tower.embed(picture)?;
         let mut x = tokens.clone();
@@ -104,11 +104,11 @@ impl Features {
     }
 }
 
-/// The probability of "abnormal" for each of `embeddings`, `[N, D]`, 0..1. `anchors` is `[D, 2]`: the normal and the
+/// The probability of "abnormal", 0..1, for each row of `embeddings` `[N, D]`. `anchors` is `[D, 2]`: the normal and the
 /// abnormal anchor, of unit length.
 ///
 /// # Errors
-/// Anchors of another width.
+/// The anchors have another width.
 pub fn probabilities(embeddings: &Tensor, anchors: &Tensor) -> candle_core::Result<Vec<f32>> {
     let cosines = unit(embeddings)?.matmul(anchors)?;
     let difference =
@@ -126,7 +126,7 @@ struct WinClip {
     extractor: Arc<Extractor>,
 }
 
-/// What sees pictures; classes share it.
+/// The image tower, shared by all classes.
 struct Extractor {
     tower: ImageTower,
     windows: Vec<Windows>,

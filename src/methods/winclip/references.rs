@@ -1,4 +1,4 @@
-//! Pictures of good parts, and how far a picture is from them.
+//! Pictures of good parts, and the distance of a picture to them.
 
 use candle_core::{D, Result, Tensor};
 use ndarray::Array2;
@@ -6,8 +6,7 @@ use ndarray::Array2;
 use super::{Features, Windows};
 use crate::methods::unit;
 
-/// What was seen in pictures of good parts, as vectors of unit length. Where in its picture a patch or a window was
-/// does not matter.
+/// The patches and windows of pictures of good parts, as vectors of unit length, without their positions.
 #[derive(Debug, Clone)]
 pub struct Memory(Vec<Features>);
 
@@ -15,16 +14,16 @@ impl Memory {
     /// The memory of pictures.
     ///
     /// # Errors
-    /// None but the device's.
+    /// The device fails.
     pub fn new(pictures: &[Features]) -> Result<Self> {
         pictures.iter().map(unit_rows).collect::<Result<_>>().map(Self)
     }
 
-    /// How far every patch is from the nearest of all references, `[g, g]`: the mean of its own distance and, for
-    /// each scale, the harmonic mean of the distances of the windows that contain it. `windows` are those of `seen`.
+    /// The distance of every patch to the nearest reference, `[g, g]`: the mean of its own distance and, for each
+    /// scale, the harmonic mean of the distances of the windows that contain it. `windows` are those of `seen`.
     ///
     /// # Errors
-    /// Features of another model or other scales, or no reference at all.
+    /// The features are from another model or have other scales, or there is no reference.
     pub fn association(&self, seen: &Features, windows: &[Windows]) -> Result<Array2<f32>> {
         let seen = unit_rows(seen)?;
         let patches = nearest(&seen.patches, self.0.iter().map(|reference| &reference.patches))?;
@@ -46,11 +45,11 @@ fn unit_rows(features: &Features) -> Result<Features> {
     })
 }
 
-/// Half of the cosine distance of each of `vectors`, `[N, D]`, to the nearest of the `known` ones, `[M, D]` each; all
-/// of unit length. A distance that rounding makes negative is 0.
+/// Half of the cosine distance of each row of `vectors` `[N, D]` to the nearest row of the `known` tensors `[M, D]`; all
+/// rows have unit length. A distance that is negative after rounding becomes 0.
 ///
 /// # Errors
-/// Vectors of another width, or nothing known.
+/// The vectors have another width, or `known` is empty.
 pub fn nearest<'a>(vectors: &Tensor, known: impl Iterator<Item = &'a Tensor>) -> Result<Vec<f32>> {
     let mut best: Option<Tensor> = None;
     for known in known {
@@ -60,7 +59,7 @@ pub fn nearest<'a>(vectors: &Tensor, known: impl Iterator<Item = &'a Tensor>) ->
             None => similarity,
         });
     }
-    let Some(best) = best else { candle_core::bail!("there is no reference picture to compare with") };
+    let Some(best) = best else { candle_core::bail!("no reference picture is given") };
     Ok(best.to_vec1::<f32>()?.into_iter().map(|similarity| ((1.0 - similarity) / 2.0).max(0.0)).collect())
 }
 

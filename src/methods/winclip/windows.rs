@@ -1,4 +1,4 @@
-//! Windows: square blocks of neighbouring patches, each a picture of its own to the tower.
+//! Windows: square blocks of neighbouring patches, each encoded on its own.
 
 use candle_core::Tensor;
 use ndarray::{Array2, s};
@@ -6,11 +6,11 @@ use ndarray::{Array2, s};
 use crate::clip::VisionTower;
 use crate::{Error, Result};
 
-/// Tokens that go through the tower together: about as many as the largest common picture has (37 x 37 patches), so
-/// that windows need no more memory than the picture itself.
+/// Number of tokens in one pass: about as many as the largest common picture has (37 x 37 patches), so
+/// that windows need no more memory than the picture.
 const TOKENS: usize = 1400;
 
-/// All windows of one scale on a grid of patches: at every place where one fits, row by row.
+/// All windows of one scale on a grid of patches, at every position, row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
     grid: usize,
@@ -21,7 +21,7 @@ impl Windows {
     /// The windows of `scale` x `scale` patches on a grid of `grid` x `grid`.
     ///
     /// # Errors
-    /// A scale of 0, or a window larger than the grid.
+    /// The scale is 0, or the window is larger than the grid.
     pub fn new(scale: usize, grid: usize) -> Result<Self> {
         if scale == 0 || scale > grid {
             return Err(Error::Setting(format!(
@@ -36,7 +36,7 @@ impl Windows {
         self.scale
     }
 
-    /// Places of a window along one side of the grid.
+    /// Number of window positions along one side of the grid.
     fn places(self) -> usize {
         self.grid - self.scale + 1
     }
@@ -57,12 +57,12 @@ impl Windows {
         (0..self.scale.pow(2)).map(move |i| (y + i / self.scale) * self.grid + x + i % self.scale)
     }
 
-    /// The embedding of every window, `[windows, D]`, not normalised: a pass of the class token and the window's
-    /// patches alone. `tokens` is `[1 + L, W]`, the whole picture before the first block ([`VisionTower::embed`]), so
-    /// patches keep the positions that they have in the picture.
+    /// The embedding of every window, `[windows, D]`, not normalised, from a pass of the class token and the patches of
+    /// the window. `tokens` is `[1 + L, W]`, the whole picture before the first block ([`VisionTower::embed`]), so
+    /// patches keep their positions in the picture.
     ///
     /// # Errors
-    /// Tokens of another tower or grid.
+    /// The tokens are from another tower or grid.
     pub fn embed(self, tower: &VisionTower, tokens: &Tensor) -> candle_core::Result<Tensor> {
         let length = 1 + self.scale.pow(2);
         let all: Vec<usize> = (0..self.count()).collect();
@@ -78,7 +78,7 @@ impl Windows {
         Tensor::cat(&chunks.collect::<candle_core::Result<Vec<_>>>()?, 0)
     }
 
-    /// Per patch the harmonic mean of the scores of the windows that contain it, `[g, g]`; 0 where one of them is 0.
+    /// For each patch the harmonic mean of the scores of the windows that contain it, `[g, g]`; 0 if one of them is 0.
     /// `scores` has one value per window, not negative.
     pub fn spread(self, scores: &[f32]) -> Array2<f32> {
         let mut inverse = Array2::<f64>::zeros((self.grid, self.grid));
@@ -93,7 +93,7 @@ impl Windows {
     }
 }
 
-/// The harmonic mean of grids of one shape, value by value; 0 where one of them is 0.
+/// The element-wise harmonic mean of grids of the same shape; 0 where one of them is 0.
 pub(super) fn harmonic_mean(grids: &[Array2<f32>]) -> Array2<f32> {
     let inverse = |grid: &Array2<f32>| grid.mapv(|v| f64::from(v).recip());
     let sum = grids.iter().map(inverse).reduce(|sum, grid| sum + grid).unwrap_or_default();

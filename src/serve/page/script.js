@@ -1,4 +1,4 @@
-/* More regions than anyone looks at. */
+/* Largest number of regions in the table. */
 const MOST = 50;
 let picture = null; /* {blob, name}: what is scored again */
 let address = null; /* of the picture, for the browser */
@@ -35,7 +35,7 @@ async function score() {
     say("");
   } catch (problem) {
     if (mine.signal.aborted) return;
-    /* What is shown is of another picture. */
+    /* The shown result belongs to another picture. */
     byId("result").hidden = true;
     document.body.classList.remove("shown");
     say(problem instanceof TypeError ? "The server does not answer." : problem.message, true);

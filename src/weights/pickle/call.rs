@@ -129,14 +129,14 @@ const LONGEST_KEY: usize = 256;
 
 /// A storage by its persistent id: `("storage", type, key, device, count[, view])`.
 pub(super) fn storage(arena: &Arena, id: Id) -> Result<Box<Storage>, String> {
-    let Value::Tuple(parts) = arena.get(id) else { return Err("a storage that is no tuple".to_owned()) };
+    let Value::Tuple(parts) = arena.get(id) else { return Err("a storage that is not a tuple".to_owned()) };
     let (Some(&tag), Some(&kind), Some(&key), Some(&count)) =
         (parts.first(), parts.get(1), parts.get(2), parts.get(4))
     else {
         return Err("a storage with too few parts".to_owned());
     };
     if !matches!(arena.get(tag), Value::Text(tag) if tag == "storage") {
-        return Err("a persistent value that is no storage".to_owned());
+        return Err("a persistent value that is not a storage".to_owned());
     }
     if parts.get(5).is_some_and(|&view| *arena.get(view) != Value::None) {
         return Err("a storage that is a view of another".to_owned());

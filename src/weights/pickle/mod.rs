@@ -109,7 +109,7 @@ impl Machine<'_> {
                 self.push(Value::Float(x));
             }
             b'F' => {
-                let x = self.reader.line()?.parse().map_err(|_| self.malformed("a number that is none"))?;
+                let x = self.reader.line()?.parse().map_err(|_| self.malformed("an invalid number"))?;
                 self.push(Value::Float(x));
             }
             b'U' | b'T' | b'X' | 0x8c | 0x8d | b'V' | b'S' => {
@@ -208,14 +208,14 @@ impl Machine<'_> {
                 let global = format!("{module}.{name}");
                 self.push_copied(Value::Global(global))
             }
-            _ => Err(self.malformed("a name that is no text")),
+            _ => Err(self.malformed("a name that is not text")),
         }
     }
 
     /// Calls a function on the list, or makes an object of a class on the list.
     fn apply(&mut self, function: Id, arguments: Id) -> Result<()> {
         let Value::Global(name) = self.arena.get(function) else {
-            return Err(self.malformed("a call of something that is no function"));
+            return Err(self.malformed("a call of a value that is not a function"));
         };
         let arguments = match self.arena.get(arguments) {
             Value::Tuple(items) => items.as_slice(),
@@ -235,7 +235,7 @@ impl Machine<'_> {
         match self.arena.get_mut(list) {
             Value::List(values) => values.extend(items),
             Value::Opaque => {}
-            _ => return Err(self.malformed("items for something that is no list")),
+            _ => return Err(self.malformed("items for a value that is not a list")),
         }
         Ok(())
     }
@@ -249,7 +249,7 @@ impl Machine<'_> {
         match self.arena.get_mut(dict) {
             Value::Dict(entries) => entries.extend(pairs.iter().map(|&[key, value]| (key, value))),
             Value::Opaque => {}
-            _ => return Err(self.malformed("entries for something that is no dictionary")),
+            _ => return Err(self.malformed("entries for a value that is not a dictionary")),
         }
         Ok(())
     }
@@ -276,7 +276,7 @@ impl Machine<'_> {
     fn top(&self) -> Result<Id> {
         match self.stack.get(self.floor()..).and_then(<[Id]>::last) {
             Some(&id) => Ok(id),
-            None => Err(self.malformed("a step that needs a value where there is none")),
+            None => Err(self.malformed("a step that needs a value when the stack is empty")),
         }
     }
 
@@ -289,7 +289,7 @@ impl Machine<'_> {
     fn pop_many(&mut self, count: usize) -> Result<Vec<Id>> {
         match self.stack.len().checked_sub(count) {
             Some(start) if start >= self.floor() => Ok(self.stack.split_off(start)),
-            _ => Err(self.malformed("a step that needs more values than there are")),
+            _ => Err(self.malformed("a step that needs more values than the stack has")),
         }
     }
 

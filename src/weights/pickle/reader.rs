@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
     fn sized(&mut self, length: u64) -> Result<&'a [u8]> {
         match usize::try_from(length) {
             Ok(n) => self.take(n),
-            Err(_) => Err(self.malformed("a length beyond all memory")),
+            Err(_) => Err(self.malformed("a length beyond the address space")),
         }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
         match opcode {
             b'q' | b'h' => Ok(self.byte()?.into()),
             b'r' | b'j' => Ok(u32::from_le_bytes(self.array()?)),
-            _ => self.line()?.parse().map_err(|_| self.malformed("a memo number that is none")),
+            _ => self.line()?.parse().map_err(|_| self.malformed("an invalid memo number")),
         }
     }
 }

@@ -4,7 +4,7 @@ use aaclip::weights;
 
 use super::scratch;
 
-/// Opens a checkpoint and reads every tensor of it: what is read has the shape that was promised.
+/// Opens a checkpoint and reads every tensor of it: the values have the announced shape.
 fn read(path: &Path) {
     let Ok(store) = weights::open(path) else { return };
     for name in store.names() {
@@ -27,7 +27,7 @@ pub fn archive(data: &[u8]) {
 const LEGACY: &[u8] =
     b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.";
 
-/// A pickle, and what follows it in an old PyTorch file.
+/// A pickle, and the data after it in an old PyTorch file.
 pub fn pickle(data: &[u8]) {
     let whole = data.starts_with(&LEGACY[..14]);
     read(&scratch::file("x.pth", &if whole { data.to_vec() } else { [LEGACY, data].concat() }));

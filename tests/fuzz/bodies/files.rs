@@ -9,7 +9,7 @@ use aaclip::{Components, Provenance, evaluation::PictureResult};
 
 use super::scratch;
 
-/// A prompt file: what is accepted makes sentences and survives being written.
+/// A prompt file: an accepted one makes sentences and survives being written.
 pub fn prompts(data: &[u8]) {
     let path = scratch::file("prompts.toml", data);
     let Some(path) = path.to_str() else { return };

@@ -1,4 +1,4 @@
-//! A limit on memory: what a small input makes the library allocate is small too.
+//! A limit on memory: a small input must allocate little memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;

@@ -30,7 +30,7 @@ pub fn worker(data: &[u8]) {
     }
 }
 
-/// The results of an interrupted run: it goes on, and what it leaves can be read and shown.
+/// The results of an interrupted run: the run continues, and its results can be read and shown.
 pub fn journal(data: &[u8]) {
     let path = scratch::file("run/results.jsonl", data);
     let _ = path.parent().map(DetectRun::read);

@@ -1,4 +1,4 @@
-//! Files for readers that take paths. `TMPDIR` should lie in memory.
+//! Files for readers that take paths. `TMPDIR` should be in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ thread_local! {
     static FOLDER: tempfile::TempDir = tempfile::tempdir().expect("a temporary folder");
 }
 
-/// A path in this thread's folder; what it leads through is made.
+/// A path in this thread's folder; its parent folders are made.
 pub fn path(name: &str) -> PathBuf {
     let path = FOLDER.with(|f| f.path().join(name));
     let parent = path.parent().unwrap_or(Path::new("."));

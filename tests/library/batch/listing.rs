@@ -98,7 +98,7 @@ fn each_picture_once_and_none_that_was_painted() {
         ],
         ..Listing::default()
     };
-    // What is named outright is looked at, unless this run writes there.
+    // A named file is examined, unless this run writes there.
     assert_eq!(found(&listing).0, ["b.png", "b.png.overlay.png", "a.png"]);
     listing.roots.truncate(1);
     listing.skip = Some(dir.path().to_owned());

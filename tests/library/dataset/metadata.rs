@@ -35,7 +35,7 @@ fn meta_json_of_clip_ad() {
     assert_eq!(data.layout, Layout::MetaJson);
     assert_eq!(lines(&data), ["nut nut/cut/0.png 1 deep nut/gt/0_mask.png", "nut nut/good/0.png 0 good -"]);
     assert_eq!(Dataset::open(&tree.file("meta.json"), None).unwrap(), data);
-    // A tree is worth more than files that lie beside it.
+    // A tree takes precedence over files beside it.
     let tree = Tree::with(&["nut/test/good/0.png", "nut/test/cut/0.png"]);
     tree.text("meta.json", "{}");
     tree.text("a.jsonl", "");
@@ -49,7 +49,7 @@ fn every_unusable_line_is_named() {
         ("{", "not JSON"),
         ("[1]", "not a JSON object"),
         (r#"{"label": 0, "class_name": "nut"}"#, "`image_path` is missing"),
-        (r#"{"image_path": 3, "label": 0, "class_name": "nut"}"#, "`image_path` is not a text"),
+        (r#"{"image_path": 3, "label": 0, "class_name": "nut"}"#, "`image_path` is not a string"),
         (r#"{"image_path": "nut/cut/0.png", "class_name": "nut"}"#, "`label` is missing"),
         (r#"{"image_path": "nut/cut/0.png", "label": 0.5, "class_name": "nut"}"#, "expected 0 or 1"),
         (r#"{"image_path": "nut/cut/0.png", "label": "1", "class_name": "nut"}"#, "not a number"),
@@ -102,7 +102,7 @@ fn files_that_are_something_else_are_refused() {
     assert!(matches!(tree.refused(), DatasetError::Metadata { .. }));
     tree.text("split_csv/1cls.csv", "object,split,label\n");
     let error = tree.refused();
-    assert!(error.to_string().contains("no column `image`; it has object, split, label"), "{error}");
+    assert!(error.to_string().contains("no column `image`; the columns are object, split, label"), "{error}");
 
     let tree = Tree::new();
     let file = std::fs::File::create(tree.file("big.jsonl")).unwrap();

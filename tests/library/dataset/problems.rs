@@ -137,7 +137,7 @@ fn what_only_decoding_tells() {
     assert_eq!(found(&problems), expected.map(|(kind, name)| (kind, name.to_owned())));
     assert_eq!(seen.into_inner(), 7);
     let line = problems[1].to_string();
-    assert!(line.starts_with("odd size: ") && line.contains("3 x 2 pixels, its picture "), "{line}");
+    assert!(line.starts_with("odd size: ") && line.contains("3 x 2 pixels, but its picture "), "{line}");
     assert!(problems[4].to_string().ends_with("good/0.png: it is empty"), "{}", problems[4]);
 }
 

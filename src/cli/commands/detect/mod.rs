@@ -126,7 +126,7 @@ impl Run<'_> {
         if stop.load(Ordering::Relaxed) && !args.watching() && tally.counts().done() < self.count {
             tally.stop();
             messages::warn(format!(
-                "stopped: {} of {} done; the same command goes on",
+                "stopped: {} of {} done; the same command continues the run",
                 tally.counts().done(),
                 self.count
             ));

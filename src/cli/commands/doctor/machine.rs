@@ -28,9 +28,9 @@ pub fn threads(applied: &[Applied], asked: bool) -> String {
     let file = applied.iter().find(|s| s.flag == "threads").map(|s| s.origin.as_str());
     let environment = std::env::var("RAYON_NUM_THREADS").ok().and_then(|v| v.parse::<usize>().ok());
     let why = match (file, asked, environment) {
-        (Some(origin), ..) => format!("{origin} says so"),
-        (None, true, _) => "--threads says so".to_owned(),
-        (None, false, Some(1..)) => "RAYON_NUM_THREADS says so".to_owned(),
+        (Some(origin), ..) => format!("set by {origin}"),
+        (None, true, _) => "set by --threads".to_owned(),
+        (None, false, Some(1..)) => "set by RAYON_NUM_THREADS".to_owned(),
         _ => "as many as this process may use".to_owned(),
     };
     format!("{}: {why}", rayon::current_num_threads())
@@ -79,14 +79,14 @@ impl Report {
         for entry in entries {
             let folder = hub.as_ref().and_then(|hub| hub.locate(entry));
             any |= folder.is_some();
-            let folder = folder.map_or("not here".to_owned(), |folder| folder.display().to_string());
+            let folder = folder.map_or("not downloaded".to_owned(), |folder| folder.display().to_string());
             models.push(format!("{:width$}  {folder}", entry.name));
         }
         models.push(format!("{:width$}  part of the program", builtin::NAME));
         self.add("models", models);
         if !any {
             self.notes.push(
-                "only the built-in model is here: `aaclip models pull ViT-B-16-plus-240` gets a better one"
+                "only the built-in model is on this machine: `aaclip models pull ViT-B-16-plus-240` downloads a better one"
                     .to_owned(),
             );
         }

@@ -29,14 +29,14 @@ Examples:
   aaclip doctor --format json
   AACLIP_MODEL=ViT-L-14-336 aaclip doctor     # would detect find this model?
 
-Looks at the machine, the caches, the models and the settings, loads what `detect` would load, and
-scores a generated picture with the built-in model. It uses no network.
+Examines the machine, the caches, the models and the settings, loads the files that `detect` would
+load, and scores a generated picture with the built-in model. It uses no network.
 
 Exit codes:
   0  `aaclip detect PICTURE` would run
-  2  it would not; the reasons are listed under problems";
+  2  it would not run; the reasons are listed under problems";
 
-/// Say what this machine has, what would be used, and why.
+/// Show the machine, the settings `detect` would use, and the reasons.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DoctorArgs {
@@ -155,17 +155,18 @@ impl Report {
         let mut lines = Vec::new();
         for flag in effective::<Cli>(&["detect"], selection).unwrap_or_default() {
             let mut why = match flag.source {
-                Origin::Environment(name) => format!("{name} says so"),
-                Origin::File(origin) => format!("{origin} says so"),
+                Origin::Environment(name) => format!("set by {name}"),
+                Origin::File(origin) => format!("set by {origin}"),
                 Origin::Default => "default".to_owned(),
             };
             let said = flag.value.unwrap_or_default();
             let value = match (flag.flag.as_str(), &opened) {
                 ("model", Some((model, _))) => {
                     if said.is_empty() && is_builtin {
-                        why = "comes with the program; no model of `aaclip models list` is here".to_owned();
+                        why = "part of the program; no model of `aaclip models list` is on this machine"
+                            .to_owned();
                     } else if said.is_empty() {
-                        why = "the first of `aaclip models list` that is here".to_owned();
+                        why = "the first of `aaclip models list` on this machine".to_owned();
                     }
                     model.clone()
                 }
@@ -197,7 +198,7 @@ impl Report {
         if !ok {
             self.problems.push(format!(
                 "the built-in model gave a generated picture {score:.4}, expected {EXPECTED:.4}: this build or \
-                 processor computes wrongly"
+                 processor computes incorrectly"
             ));
         }
         self.add(

@@ -24,7 +24,7 @@ fn train(chosen: &Chosen) -> Result<ExitCode> {
     match (chosen.trainer.train)(&mut training)? {
         Ended::Stopped => {
             let state = training.folder.state();
-            messages::warn(format!("stopped; `--resume` goes on from {}", state.display()));
+            messages::warn(format!("stopped; `--resume` continues from {}", state.display()));
             Ok(ExitCode::from(EXIT_ERROR))
         }
         Ended::Finished => {

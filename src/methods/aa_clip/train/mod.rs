@@ -71,7 +71,7 @@ static TEXT_ADAPTERS: MethodOption = MethodOption {
 static INIT: MethodOption = MethodOption {
     name: "init",
     value: "PATH",
-    help: "Start the second stage from these image adapters instead of new ones; what they lack is new",
+    help: "Start the second stage from these image adapters instead of new ones; missing tensors are new",
     ..BASE
 };
 
@@ -132,7 +132,7 @@ static IMAGE_RATE: MethodOption = MethodOption {
 static TEXT_ADAPT_UNTIL: MethodOption = MethodOption {
     name: "text-adapt-until",
     value: "N",
-    help: "Text blocks with an adapter [default: 3, or as many as there are]",
+    help: "Text blocks with an adapter [default: 3, or all blocks if fewer]",
     check: whole_number,
     ..BASE
 };
@@ -140,7 +140,7 @@ static TEXT_ADAPT_UNTIL: MethodOption = MethodOption {
 static IMAGE_ADAPT_UNTIL: MethodOption = MethodOption {
     name: "image-adapt-until",
     value: "N",
-    help: "Image blocks with an adapter [default: 6, or as many as there are]",
+    help: "Image blocks with an adapter [default: 6, or all blocks if fewer]",
     check: whole_number,
     ..BASE
 };
