@@ -152,11 +152,11 @@ fn postprocessing(c: &mut Criterion) {
     let large = bilinear(grid.view(), (1024, 1024), Alignment::HalfPixel);
     c.bench_function("regions of 1024x1024", |b| b.iter(|| regions(black_box(large.view()), 0.5)));
     c.bench_function("heatmap of 1024x1024", |b| {
-        b.iter(|| heatmap(black_box(large.view()), ColourScale::Fixed))
+        b.iter(|| heatmap(black_box(large.view()), ColourScale::default()))
     });
     let picture = RgbImage::from_pixel(1024, 1024, image::Rgb([90, 120, 40]));
     c.bench_function("overlay of 1024x1024", |b| {
-        b.iter(|| overlay(black_box(&picture), large.view(), ColourScale::Fixed));
+        b.iter(|| overlay(black_box(&picture), large.view(), ColourScale::default()));
     });
 }
 

@@ -68,19 +68,18 @@ impl ThresholdFile {
         files::write_atomic(path, &text).map_err(io)
     }
 
-    /// The threshold of a class, if `settings` are the file's. `path` is the path of the file, for error
+    /// The thresholds of a class, if `settings` are the file's. `path` is the path of the file, for error
     /// messages.
     ///
     /// # Errors
     /// The settings differ from the file's, or the file has no threshold for the class.
-    pub fn threshold(&self, path: &Path, settings: &Provenance, class: &str) -> Result<f32> {
+    pub fn of(&self, path: &Path, settings: &Provenance, class: &str) -> Result<&ClassThreshold> {
         let differences = settings.differences(&self.settings);
         if !differences.is_empty() {
             return Err(CalibrationError::OtherSettings { path: path.to_owned(), differences }.into());
         }
         let known = || self.classes.keys().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
-        let found = self.classes.get(class).map(|c| c.threshold);
-        found.ok_or_else(|| {
+        self.classes.get(class).ok_or_else(|| {
             CalibrationError::OtherSettings {
                 path: path.to_owned(),
                 differences: vec![format!("class: {} there, `{class}` here", known())],

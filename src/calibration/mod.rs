@@ -3,9 +3,11 @@
 
 mod error;
 mod file;
+mod levels;
 
 pub use error::CalibrationError;
 pub use file::ThresholdFile;
+pub use levels::{GLOW_RATE, MapLevels, map_levels};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,9 @@ pub struct ClassThreshold {
     /// lower rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detection_rate: Option<f64>,
+    /// Levels of the maps; `None` in files of earlier versions, and without good pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<MapLevels>,
 }
 
 /// The lowest threshold with an expected false-alarm rate of at most `target`, from the scores of good
@@ -74,6 +79,7 @@ pub fn from_good(scores: &[f32], target: f64) -> Option<ClassThreshold> {
         false_alarm_rate: a as f64 / (a + b) as f64,
         false_alarm_interval: [quantile(a, b, tail()), quantile(a, b, 1.0 - tail())],
         detection_rate: None,
+        map: None,
     })
 }
 
@@ -98,6 +104,7 @@ pub fn from_labels(scores: &[f32], anomalous: &[bool]) -> Option<ClassThreshold>
         false_alarm_rate: alarms as f64 / good as f64,
         false_alarm_interval: [low, high],
         detection_rate: Some(found as f64 / damaged as f64),
+        map: None,
     })
 }
 

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use aaclip::calibration::ThresholdFile;
-use aaclip::output::ColourScale;
+use aaclip::calibration::{MapLevels, ThresholdFile};
 use aaclip::progress::Progress;
 use aaclip::{Detectors, Provenance, Result, Scorer, ScorerSettings};
 
@@ -18,7 +17,8 @@ const KEPT: usize = 256;
 /// Options of scorers in addition to their detector.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ScorerOptions {
-    pub scale: ColourScale,
+    /// Whether colours are stretched over each picture.
+    pub stretch: bool,
     /// Whether records have the content's SHA-256.
     pub hash: bool,
 }
@@ -75,10 +75,12 @@ impl<'a> Scorers<'a> {
         let detector = self.detectors.detector(&name)?;
         messages::cautions([&detector]);
         let mut settings = ScorerSettings::new(self.detectors.model_name(), &name.text);
-        settings.threshold = self.threshold(&name.text)?;
-        settings.region_threshold = self.args.region_threshold;
+        let (threshold, levels) = self.threshold(&name.text)?;
+        settings.threshold = threshold;
+        settings.region_threshold = self.args.region_threshold.or(levels.map(|l| l.region_threshold));
+        settings.range = levels.map(|l| l.range).or(detector.range()).unwrap_or_default();
         settings.decoding = self.args.detector.decode_options();
-        settings.scale = self.options.scale;
+        settings.stretch = self.options.stretch;
         settings.hash = self.options.hash;
         let scorer = Arc::new(Scorer::new(detector, settings));
         let mut made = self.made.lock().unwrap_or_else(|e| e.into_inner());
@@ -93,12 +95,15 @@ impl<'a> Scorers<'a> {
         self.made.lock().unwrap_or_else(|e| e.into_inner()).get(class).cloned()
     }
 
-    fn threshold(&self, class: &str) -> Result<Option<f32>> {
+    /// The score's threshold, and the levels of a threshold file.
+    fn threshold(&self, class: &str) -> Result<(Option<f32>, Option<MapLevels>)> {
         Ok(match &self.args.threshold {
-            None => None,
-            Some(Threshold::Score(score)) => Some(*score),
+            None => (None, None),
+            Some(Threshold::Score(score)) => (Some(*score), None),
             Some(Threshold::File(path)) => {
-                Some(ThresholdFile::read(path)?.threshold(path, &self.provenance_of_settings()?, class)?)
+                let file = ThresholdFile::read(path)?;
+                let found = file.of(path, &self.provenance_of_settings()?, class)?;
+                (Some(found.threshold), found.map)
             }
         })
     }

@@ -11,10 +11,12 @@ use super::{Detector, batch};
 use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
 use crate::image::{Fit, Picture};
+use crate::map::MapRange;
 use crate::methods::{DEFAULT, METHODS, Method, Model, OptionValues, References, Setup, Trained};
 use crate::models;
 use crate::progress::Progress;
 use crate::tiles::Tiling;
+use crate::weights::builtin;
 use crate::{Error, Provenance, Result, files};
 
 /// Settings for a new detector. See [`Detector::builder`].
@@ -187,7 +189,10 @@ impl DetectorBuilder {
             progress: self.progress,
             ..Setup::new(method, named.open()?)
         };
-        Detectors::new(named.name, setup, self.tiling)?.with_references(&self.references)
+        let measured = self.checkpoint.is_none() && named.dir.is_none();
+        let range = measured.then(|| builtin::range(method.name)).flatten();
+        let detectors = Detectors::new(named.name, setup, self.tiling)?.with_references(&self.references)?;
+        Ok(Detectors { range, ..detectors })
     }
 
     fn asked_method(&self) -> Result<Option<&'static Method>> {
@@ -228,6 +233,7 @@ pub struct Detectors {
     /// Pictures of good parts, `[1, 3, S, S]` each, and their hash.
     references: Vec<Tensor>,
     references_digest: String,
+    range: Option<MapRange>,
 }
 
 impl Detectors {
@@ -239,7 +245,7 @@ impl Detectors {
         let model = (setup.method.load)(&setup)?;
         let prompts = setup.prompts()?;
         let (references, references_digest) = (Vec::new(), String::new());
-        Ok(Self { name, setup, model, prompts, tiling, references, references_digest })
+        Ok(Self { name, setup, model, prompts, tiling, references, references_digest, range: None })
     }
 
     /// Adds pictures of good parts for comparison.
@@ -339,6 +345,7 @@ impl Detectors {
             model: Arc::clone(&self.model),
             tiling: self.tiling,
             device: self.setup.device.clone(),
+            range: self.range,
         })
     }
 

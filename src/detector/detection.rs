@@ -7,7 +7,7 @@ use std::time::Duration;
 use ndarray::{Array2, ArrayView2};
 
 use crate::image::{AxisMap, Geometry};
-use crate::map::{restore, sample};
+use crate::map::{GreyMap, restore, sample};
 use crate::methods::{ClassModel, Components};
 
 /// The result of a detector for one picture.
@@ -51,6 +51,17 @@ impl Detection {
     /// Pixels outside the model's square (with [`Fit::Crop`](crate::image::Fit::Crop)) are 0.
     pub fn probabilities(&self) -> Array2<f32> {
         probabilities(self.map.view(), &self.geometry, &*self.class)
+    }
+
+    /// The probabilities in 256 steps, at about the model's resolution and in the picture's frame: what is
+    /// stored of a map, and what pictures and regions are made from.
+    pub fn grey_map(&self) -> GreyMap {
+        let Geometry { across, down } = self.geometry;
+        let longest = self.map.nrows().max(self.map.ncols());
+        let (height, width) = GreyMap::sides(across.input, down.input, longest);
+        let geometry =
+            Geometry { across: AxisMap { input: width, ..across }, down: AxisMap { input: height, ..down } };
+        GreyMap::new(probabilities(self.map.view(), &geometry, &*self.class).view())
     }
 
     /// The map on the model's square, `[S, S]`, where the maps of all pictures have the same size and match

@@ -16,7 +16,7 @@ use candle_core::{Device, Tensor};
 use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::image::{Mask, Picture, Prepared, Preprocess};
-use crate::map::final_map;
+use crate::map::{MapRange, final_map};
 use crate::methods::{ClassModel, Components, Method, Model};
 use crate::tiles::{TileGrid, Tiling};
 use crate::{Error, Result};
@@ -31,6 +31,7 @@ pub struct Detector {
     class: Arc<dyn ClassModel>,
     tiling: Option<Tiling>,
     device: Device,
+    range: Option<MapRange>,
 }
 
 /// A picture as input for a detector's tower.
@@ -56,6 +57,11 @@ impl Detector {
     /// The method with its weights and the class's anchors.
     pub fn class(&self) -> &dyn ClassModel {
         &*self.class
+    }
+
+    /// The levels of good parts and of clear damage in maps, if they were measured for the model.
+    pub fn range(&self) -> Option<MapRange> {
+        self.range
     }
 
     /// The preprocessing of pictures.

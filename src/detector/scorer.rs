@@ -8,10 +8,10 @@ use ndarray::Array2;
 use crate::files::{Stamp, sha256};
 use crate::guard::caught;
 use crate::image::{self, DecodeOptions, Picture, decode_bytes};
-use crate::map::{Region, regions};
+use crate::map::{GreyMap, MapRange, Region, regions};
 use crate::output::{
-    Artefact, ArtefactNames, ColourScale, Failure, Outcome, Pictures, Record, RecordInput, Scored, Size,
-    StageTimes, encode, save,
+    Artefact, ArtefactNames, ColourScale, Ends, Failure, Outcome, Pictures, Record, RecordInput, Scored,
+    Size, StageTimes, encode, save,
 };
 use crate::{Error, Result};
 
@@ -27,12 +27,14 @@ pub struct ScorerSettings {
     pub class: String,
     /// Lowest score of an anomalous picture, 0..1.
     pub threshold: Option<f32>,
-    /// Lowest value of a region's pixels, 0..1; `None`: the threshold, or 0.5.
+    /// Lowest value of a region's pixels, 0..1; `None`: the level of good parts in `range`.
     pub region_threshold: Option<f32>,
     /// The decoding of pictures.
     pub decoding: DecodeOptions,
-    /// The colour scale of maps.
-    pub scale: ColourScale,
+    /// The levels of good parts and of clear damage, for colours and regions.
+    pub range: MapRange,
+    /// Whether colours are stretched over each picture instead, see [`ColourScale::Picture`].
+    pub stretch: bool,
     /// Whether records have the SHA-256 of each picture's content.
     pub hash: bool,
 }
@@ -46,9 +48,15 @@ impl ScorerSettings {
             threshold: None,
             region_threshold: None,
             decoding: DecodeOptions::default(),
-            scale: ColourScale::default(),
+            range: MapRange::default(),
+            stretch: false,
             hash: false,
         }
+    }
+
+    /// The colour scale of maps.
+    pub fn scale(&self) -> ColourScale {
+        if self.stretch { ColourScale::Picture } else { ColourScale::Range(self.range) }
     }
 }
 
@@ -91,7 +99,9 @@ pub struct Look {
     pub picture: Picture,
     /// What the detector found.
     pub found: Detection,
-    /// The probability of "abnormal" per pixel of the picture, `[H, W]`.
+    /// The probability of "abnormal" in 256 steps, at about the model's resolution.
+    pub grey: GreyMap,
+    /// The same per pixel of the picture, `[H, W]`.
     pub probabilities: Array2<f32>,
     /// Connected regions at or above the region threshold.
     pub regions: Vec<Region>,
@@ -119,7 +129,7 @@ impl Scorer {
 
     /// Lowest value of a region's pixels.
     pub fn region_threshold(&self) -> f32 {
-        self.settings.region_threshold.or(self.settings.threshold).unwrap_or(0.5)
+        self.settings.region_threshold.unwrap_or(self.settings.range.good())
     }
 
     /// Scores a picture; `name` is its name in errors. Every error concerns this picture alone.
@@ -149,9 +159,10 @@ impl Scorer {
         let picture = decode_bytes(bytes, path, &self.settings.decoding)?;
         let decoded = started.elapsed();
         let found = self.detector.detect(&picture)?;
-        let probabilities = found.probabilities();
+        let grey = found.grey_map();
+        let probabilities = grey.at_size(picture.width(), picture.height());
         let regions = regions(probabilities.view(), self.region_threshold());
-        Ok(Look { picture, found, probabilities, regions, stamp, sha256, decoded, started })
+        Ok(Look { picture, found, grey, probabilities, regions, stamp, sha256, decoded, started })
     }
 
     /// Writes files about a picture, each atomically.
@@ -181,8 +192,9 @@ impl Scorer {
         Pictures {
             picture: rgb,
             probabilities: look.probabilities.view(),
+            grey: &look.grey,
             raw: &look.found.map,
-            scale: self.settings.scale,
+            scale: self.settings.scale(),
             threshold: self.region_threshold(),
         }
     }
@@ -201,6 +213,7 @@ impl Scorer {
             score: look.found.score,
             anomalous: self.settings.threshold.map(|t| look.found.score >= t),
             components: look.found.components,
+            map_probability: Some(Ends { min: look.grey.low, max: look.grey.high }),
             regions: look.regions,
             size: Size { width: look.picture.width(), height: look.picture.height() },
             image_size: self.detector.image_size(),
@@ -238,6 +251,7 @@ impl Scorer {
             class: self.settings.class.clone(),
             threshold: self.settings.threshold,
             region_threshold: self.region_threshold(),
+            map_range: self.settings.range,
             outcome,
             warning: self.detector.class().caution().map(str::to_owned),
         }

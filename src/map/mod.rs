@@ -2,6 +2,8 @@
 
 mod components;
 mod evidence;
+mod grey;
+mod range;
 mod regions;
 mod resample;
 mod smooth;
@@ -9,6 +11,8 @@ mod smooth;
 pub use components::{ConnectedComponents, Run, components};
 pub(crate) use evidence::sigmoid;
 pub use evidence::{Curve, Evidence, PatchGrid, Smoothing, final_map, smooth_blend, tile_map};
+pub use grey::GreyMap;
+pub use range::MapRange;
 pub use regions::{Region, regions};
 pub(crate) use resample::sample;
 pub use resample::{Alignment, bilinear, restore};

@@ -4,33 +4,46 @@ use ::image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use crate::map::MapRange;
+
 /// How map values become colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum ColourScale {
-    /// The same scale for every picture: 0.5 (as close to normal as to damaged) and below has the coldest
-    /// colour, 1 the hottest. Good parts stay dark.
-    #[default]
-    Fixed,
+    /// The same scale for every picture: black below the level of good parts, the hottest colour at the level of
+    /// clear damage.
+    Range(MapRange),
     /// From the smallest to the largest value of this picture: shows structure even without defects, but the
     /// colours of two pictures cannot be compared.
-    Auto,
+    Picture,
 }
 
-impl ColourScale {
-    /// Maps a probability to a position on the colour map, 0..1, for this picture.
-    fn positions(self, map: ArrayView2<'_, f32>) -> impl Fn(f32) -> f32 + Sync + use<> {
-        let (low, high) = match self {
-            Self::Fixed => (0.5, 1.0),
-            Self::Auto => (map.iter()).fold((f32::MAX, f32::MIN), |(lo, hi), &v| (lo.min(v), hi.max(v))),
-        };
-        let span = if high > low { high - low } else { 1.0 };
-        move |value| ((value - low) / span).clamp(0.0, 1.0)
+impl Default for ColourScale {
+    fn default() -> Self {
+        Self::Range(MapRange::default())
     }
 }
 
-/// Opacity of the hottest colour in an overlay.
-const OVERLAY_OPACITY: f32 = 0.75;
+/// The place on the colour map where [`ColourScale::Range`] begins: the darker part could not be told from black.
+const FIRST_COLOUR: f32 = 0.4;
+
+/// Opacity of the coldest and the hottest colour in an overlay.
+const OPACITY: (f32, f32) = (0.35, 0.8);
+
+impl ColourScale {
+    /// Maps a probability of this picture to a position on the colour map, 0..1; `None`: no colour.
+    fn positions(self, map: ArrayView2<'_, f32>) -> impl Fn(f32) -> Option<f32> + Sync + use<> {
+        let ends = |(low, high): (f32, f32), &v: &f32| (low.min(v), high.max(v));
+        let (low, high) = map.iter().fold((f32::MAX, f32::MIN), ends);
+        let span = if high > low { high - low } else { 1.0 };
+        move |value| match self {
+            Self::Range(range) => {
+                (value > range.good()).then(|| FIRST_COLOUR + (1.0 - FIRST_COLOUR) * range.position(value))
+            }
+            Self::Picture => Some(((value - low) / span).clamp(0.0, 1.0)),
+        }
+    }
+}
 
 /// Paints probabilities `[H, W]` with a perceptually uniform colour map (inferno: dark is cold).
 pub fn heatmap(map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
@@ -38,7 +51,7 @@ pub fn heatmap(map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
     let palette = palette();
     let (height, width) = map.dim();
     ImageBuffer::from_fn(width as u32, height as u32, |x, y| {
-        Rgb(palette[index(position(map[(y as usize, x as usize)]))])
+        Rgb(position(map[(y as usize, x as usize)]).map_or([0; 3], |position| palette[index(position)]))
     })
 }
 
@@ -53,11 +66,13 @@ pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale)
     out.par_chunks_exact_mut(3 * width.max(1)).zip(map.outer_iter().collect::<Vec<_>>()).for_each(
         |(row, values)| {
             for (pixel, &value) in row.as_chunks_mut::<3>().0.iter_mut().zip(values) {
-                let heat = position(value);
-                let opacity = OVERLAY_OPACITY * heat;
-                // The lower third of the colour map is nearly black and would only darken the picture.
-                let colour = palette[index(0.35 + 0.65 * heat)];
-                for (channel, hot) in pixel.iter_mut().zip(colour) {
+                let Some(position) = position(value) else { continue };
+                let heat = ((position - FIRST_COLOUR) / (1.0 - FIRST_COLOUR)).max(0.0);
+                let opacity = match scale {
+                    ColourScale::Range(_) => OPACITY.0 + (OPACITY.1 - OPACITY.0) * heat,
+                    ColourScale::Picture => OPACITY.1 * position,
+                };
+                for (channel, hot) in pixel.iter_mut().zip(palette[index(position)]) {
                     *channel =
                         (f32::from(*channel) * (1.0 - opacity) + f32::from(hot) * opacity).round() as u8;
                 }
@@ -65,6 +80,19 @@ pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale)
         },
     );
     out
+}
+
+/// Draws a thin line around the regions of probabilities `[H, W]` at or above `threshold`: white outside, black
+/// inside, so that it is seen on any picture.
+pub fn outline_regions(picture: &mut RgbImage, map: ArrayView2<'_, f32>, threshold: f32) {
+    let (width, height) = picture.dimensions();
+    let thickness = (width.max(height) / 500).max(1);
+    let inside = |x: u32, y: u32| map.get((y as usize, x as usize)).is_some_and(|&v| v >= threshold);
+    if !map.iter().any(|&v| v >= threshold) {
+        return;
+    }
+    outline(picture, inside, Rgb([0; 3]), thickness);
+    outline(picture, |x, y| !inside(x, y), Rgb([255; 3]), thickness);
 }
 
 /// Draws the inner border of the mask `inside(x, y)` over a picture.
@@ -102,32 +130,54 @@ mod tests {
     use super::*;
     use ndarray::{Array2, array};
 
+    fn brightness(pixel: &Rgb<u8>) -> u32 {
+        pixel.0.iter().map(|&c| u32::from(c)).sum()
+    }
+
     #[test]
-    fn the_fixed_scale_keeps_good_parts_dark() {
-        let map = array![[0.1, 0.5], [0.75, 1.0]];
-        let fixed = heatmap(map.view(), ColourScale::Fixed);
-        assert_eq!(fixed.get_pixel(0, 0), fixed.get_pixel(1, 0));
-        let brightness = |x, y| fixed.get_pixel(x, y).0.iter().map(|&c| u32::from(c)).sum::<u32>();
-        assert!(brightness(0, 0) < 20 && brightness(0, 1) > 200 && brightness(1, 1) > brightness(0, 1));
-        let auto = heatmap(map.view(), ColourScale::Auto);
-        assert_ne!(auto.get_pixel(0, 0), auto.get_pixel(1, 0));
-        assert_eq!(auto.get_pixel(1, 1), fixed.get_pixel(1, 1));
+    fn good_parts_are_black_and_everything_above_can_be_seen() {
+        let map = array![[0.1, 0.3], [0.3001, 0.6]];
+        let range = MapRange::new(0.3, 0.6).unwrap();
+        let painted = heatmap(map.view(), ColourScale::Range(range));
+        assert_eq!((painted.get_pixel(0, 0).0, painted.get_pixel(1, 0).0), ([0; 3], [0; 3]));
+        let (first, last) = (painted.get_pixel(0, 1), painted.get_pixel(1, 1));
+        assert!(
+            brightness(first) >= 3 * 64 && brightness(last) > 2 * brightness(first),
+            "{first:?} {last:?}"
+        );
+        let stretched = heatmap(map.view(), ColourScale::Picture);
+        assert_ne!(stretched.get_pixel(0, 0), stretched.get_pixel(1, 0));
+        assert_eq!(stretched.get_pixel(1, 1), last);
     }
 
     #[test]
     fn a_constant_map_divides_by_nothing() {
         let map = Array2::from_elem((2, 3), 0.7);
-        assert_eq!(heatmap(map.view(), ColourScale::Auto).dimensions(), (3, 2));
+        assert_eq!(heatmap(map.view(), ColourScale::Picture).dimensions(), (3, 2));
     }
 
     #[test]
     fn cold_pixels_of_an_overlay_are_the_pictures_own() {
         let picture = RgbImage::from_fn(3, 2, |x, y| Rgb([x as u8 * 80, y as u8 * 200, 7]));
         let map = array![[0.0, 0.2, 0.5], [0.4, 0.5, 1.0]];
-        let painted = overlay(&picture, map.view(), ColourScale::Fixed);
+        let painted = overlay(&picture, map.view(), ColourScale::default());
         for (x, y, pixel) in painted.enumerate_pixels() {
             assert_eq!(pixel == picture.get_pixel(x, y), (x, y) != (2, 1), "{x} {y}");
         }
+    }
+
+    #[test]
+    fn regions_have_a_line_inside_and_one_outside() {
+        let mut picture = RgbImage::from_pixel(7, 7, Rgb([90; 3]));
+        let map = Array2::from_shape_fn((7, 7), |(y, x)| {
+            f32::from(u8::from(y.abs_diff(3).max(x.abs_diff(3)) <= 1))
+        });
+        let untouched = picture.clone();
+        outline_regions(&mut picture, map.view(), 1.5);
+        assert_eq!(picture, untouched);
+        outline_regions(&mut picture, map.view(), 0.5);
+        let at = |x, y| picture.get_pixel(x, y).0[0];
+        assert_eq!((at(0, 3), at(1, 3), at(2, 3), at(3, 3)), (90, 255, 0, 90));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::files::Stamp;
-use crate::map::Region;
+use crate::map::{MapRange, Region};
 use crate::methods::Components;
 
 /// Version of the fields of [`Record`]; changes when a field changes its name or meaning.
@@ -31,6 +31,8 @@ pub struct Record {
     pub threshold: Option<f32>,
     /// Lowest value of a region's pixels.
     pub region_threshold: f32,
+    /// The levels where colours begin and where they are hottest.
+    pub map_range: MapRange,
     /// The score, or the failure.
     pub outcome: Outcome,
     /// The caution about the class text, see [`ClassModel::caution`](crate::methods::ClassModel::caution).
@@ -68,6 +70,9 @@ pub struct Scored {
     pub anomalous: Option<bool>,
     /// The components of the score.
     pub components: Components,
+    /// The lowest and the highest probability of "abnormal" in the map: black and white in its grey picture.
+    /// `None` in records of earlier versions.
+    pub map_probability: Option<Ends>,
     /// Connected regions, in pixels of the picture, the highest peak first.
     pub regions: Vec<Region>,
     /// Size of the picture after applying its orientation.
@@ -95,6 +100,15 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self { kind: error.kind().to_owned(), message: error.to_string() }
     }
+}
+
+/// The ends of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ends {
+    /// The lowest value.
+    pub min: f32,
+    /// The highest value.
+    pub max: f32,
 }
 
 /// Width and height in pixels.
@@ -181,7 +195,11 @@ struct Fields {
     anomalous: Option<bool>,
     threshold: Option<f32>,
     components: Option<Components>,
+    #[serde(default)]
+    map_probability: Option<Ends>,
     region_threshold: f32,
+    #[serde(default)]
+    map_range: MapRange,
     regions: Vec<Region>,
     size: Option<Size>,
     image_size: Option<usize>,
@@ -195,7 +213,8 @@ struct Fields {
 
 impl From<Record> for Fields {
     fn from(record: Record) -> Self {
-        let Record { input, model, method, class, threshold, region_threshold, outcome, warning } = record;
+        let Record { input, model, method, class, threshold, region_threshold, map_range, outcome, warning } =
+            record;
         let (name, name_base64) = match String::from_utf8(input.name) {
             Ok(name) => (name, None),
             Err(e) => (String::from_utf8_lossy(e.as_bytes()).into_owned(), Some(BASE64.encode(e.as_bytes()))),
@@ -215,7 +234,9 @@ impl From<Record> for Fields {
             anomalous: None,
             threshold,
             components: None,
+            map_probability: None,
             region_threshold,
+            map_range,
             regions: Vec::new(),
             size: None,
             image_size: None,
@@ -232,6 +253,7 @@ impl From<Record> for Fields {
                 fields.score = Some(s.score);
                 fields.anomalous = s.anomalous;
                 fields.components = Some(s.components);
+                fields.map_probability = s.map_probability;
                 fields.regions = s.regions;
                 fields.size = Some(s.size);
                 fields.image_size = Some(s.image_size);
@@ -262,6 +284,7 @@ impl TryFrom<Fields> for Record {
                 score: f.score.ok_or_else(|| missing("score"))?,
                 anomalous: f.anomalous,
                 components: f.components.ok_or_else(|| missing("components"))?,
+                map_probability: f.map_probability,
                 regions: f.regions,
                 size: f.size.ok_or_else(|| missing("size"))?,
                 image_size: f.image_size.ok_or_else(|| missing("image_size"))?,
@@ -282,6 +305,7 @@ impl TryFrom<Fields> for Record {
             class: f.class,
             threshold: f.threshold,
             region_threshold: f.region_threshold,
+            map_range: f.map_range,
             outcome,
             warning: f.warning,
         })
@@ -305,10 +329,12 @@ pub mod tests {
             class: "object".into(),
             threshold: Some(0.5),
             region_threshold: 0.5,
+            map_range: MapRange::default(),
             outcome: Outcome::Scored(Box::new(Scored {
                 score: 0.25,
                 anomalous: Some(false),
                 components: Components { image: Some(0.1), map_min: -0.1, map_max: 0.2, map_mean: 0.0 },
+                map_probability: None,
                 regions: vec![Region { x: 1, y: 2, width: 3, height: 4, area: 5, peak: 0.625 }],
                 size: Size { width: 3, height: 2 },
                 image_size: 70,

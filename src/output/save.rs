@@ -11,6 +11,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::paint::{self, ColourScale};
 use crate::image::is_picture_name;
+use crate::map::GreyMap;
 use crate::{Error, Result, files};
 
 /// A kind of file that a run can write for each picture.
@@ -23,6 +24,9 @@ pub enum Artefact {
     Overlay,
     /// Black and white, at the picture's size.
     Mask,
+    /// The probabilities in grey, in the picture's proportion and at about the model's resolution: the highest of
+    /// the picture is white, the lowest black. Colours and regions can be made from it again.
+    Map,
     /// The method's map after smoothing, at the model's resolution: `.npy`, float32, `[S, S]`; with tiles
     /// `[Hm, Wm]`.
     Raw,
@@ -30,7 +34,7 @@ pub enum Artefact {
 
 impl Artefact {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Heatmap, Self::Overlay, Self::Mask, Self::Raw];
+    pub const ALL: [Self; 5] = [Self::Heatmap, Self::Overlay, Self::Mask, Self::Map, Self::Raw];
 
     /// The name on the command line and in records.
     pub fn name(self) -> &'static str {
@@ -38,6 +42,7 @@ impl Artefact {
             Self::Heatmap => "heatmap",
             Self::Overlay => "overlay",
             Self::Mask => "mask",
+            Self::Map => "map",
             Self::Raw => "raw",
         }
     }
@@ -47,6 +52,7 @@ impl Artefact {
             Self::Heatmap => "heatmap.png",
             Self::Overlay => "overlay.png",
             Self::Mask => "mask.png",
+            Self::Map => "map.png",
             Self::Raw => "npy",
         }
     }
@@ -70,7 +76,7 @@ pub struct ArtefactNames {
 }
 
 impl ArtefactNames {
-    /// The file of one kind: `STEM.heatmap.png`, `STEM.overlay.png`, `STEM.mask.png`, `STEM.npy`.
+    /// The file of one kind: `STEM.heatmap.png`, `STEM.overlay.png`, `STEM.mask.png`, `STEM.map.png`, `STEM.npy`.
     pub fn path(&self, artefact: Artefact) -> PathBuf {
         let mut name = self.stem.clone().into_os_string();
         name.push(".");
@@ -85,11 +91,13 @@ pub struct Pictures<'a> {
     pub picture: &'a RgbImage,
     /// Probabilities at the picture's size, `[H, W]`.
     pub probabilities: ArrayView2<'a, f32>,
+    /// The same in 256 steps.
+    pub grey: &'a GreyMap,
     /// The map at the model's resolution, `[S, S]`; with tiles `[Hm, Wm]`.
     pub raw: &'a Array2<f32>,
     /// The colour scale.
     pub scale: ColourScale,
-    /// Lowest value of the white pixels in the mask.
+    /// Lowest value of the white pixels in the mask and of outlined regions in the overlay.
     pub threshold: f32,
 }
 
@@ -119,10 +127,23 @@ pub fn save(
 pub fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> {
     match artefact {
         Artefact::Heatmap => png(&paint::heatmap(p.probabilities, p.scale)),
-        Artefact::Overlay => png(&paint::overlay(p.picture, p.probabilities, p.scale)),
+        Artefact::Overlay => {
+            let mut overlay = paint::overlay(p.picture, p.probabilities, p.scale);
+            paint::outline_regions(&mut overlay, p.probabilities, p.threshold);
+            png(&overlay)
+        }
         Artefact::Mask => {
             let mask = paint::mask(p.probabilities, p.threshold);
             encode_png(mask.as_raw(), mask.dimensions(), ExtendedColorType::L8)
+        }
+        Artefact::Map => {
+            let (height, width) = p.grey.steps.dim();
+            let steps = p.grey.steps.as_standard_layout();
+            encode_png(
+                steps.as_slice().unwrap_or_default(),
+                (width as u32, height as u32),
+                ExtendedColorType::L8,
+            )
         }
         Artefact::Raw => Ok(npy(p.raw)),
     }
@@ -193,13 +214,14 @@ mod tests {
         let pictures = Pictures {
             picture: &picture,
             probabilities: map.view(),
+            grey: &GreyMap::new(map.view()),
             raw: &raw,
-            scale: ColourScale::Fixed,
+            scale: ColourScale::default(),
             threshold: 0.5,
         };
         let names = ArtefactNames { stem: dir.path().join("a/b") };
         let files = save(&Artefact::ALL, &names, &pictures).unwrap();
-        for kind in ["heatmap", "overlay", "mask"] {
+        for kind in ["heatmap", "overlay", "mask", "map"] {
             assert_eq!(::image::image_dimensions(&files[kind]).unwrap(), (5, 3), "{kind}");
         }
         let read: Array2<f32> = ndarray_npy::read_npy(&files["raw"]).unwrap();

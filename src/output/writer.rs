@@ -22,7 +22,7 @@ pub enum RecordFormat {
 }
 
 /// The columns of the CSV form: the fields of the JSON form, with a dot for nested fields; `regions` is JSON.
-pub const COLUMNS: [&str; 36] = [
+pub const COLUMNS: [&str; 41] = [
     "schema",
     "path",
     "name",
@@ -40,7 +40,11 @@ pub const COLUMNS: [&str; 36] = [
     "components.map_min",
     "components.map_max",
     "components.map_mean",
+    "map_probability.min",
+    "map_probability.max",
     "region_threshold",
+    "map_range.good",
+    "map_range.damaged",
     "regions",
     "size.width",
     "size.height",
@@ -49,6 +53,7 @@ pub const COLUMNS: [&str; 36] = [
     "files.heatmap",
     "files.overlay",
     "files.mask",
+    "files.map",
     "files.raw",
     "timing_ms.decode",
     "timing_ms.preprocess",

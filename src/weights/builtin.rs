@@ -1,8 +1,10 @@
 //! The small model built into the program, see `weights/builtin/MODEL_CARD.md`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use crate::map::MapRange;
 use sha2::{Digest, Sha256};
 
 use super::mapping::Mapping;
@@ -18,6 +20,9 @@ pub(crate) const CONFIG: &str = include_str!("../../weights/builtin/open_clip_co
 /// Its tokenizer.
 pub(crate) const TOKENIZER: &[u8] = include_bytes!("../../weights/builtin/tokenizer.json");
 
+/// The levels of good parts and of clear damage by method, measured by its recipe.
+const RANGES: &str = include_str!("../../weights/builtin/ranges.toml");
+
 const MODEL: &[u8] = include_bytes!("../../weights/builtin/model.safetensors");
 
 const ADAPTERS: &[u8] = include_bytes!("../../weights/builtin/adapters.safetensors");
@@ -25,6 +30,12 @@ const ADAPTERS: &[u8] = include_bytes!("../../weights/builtin/adapters.safetenso
 /// A name for its parts, used as a path.
 pub(crate) fn path(part: &str) -> PathBuf {
     PathBuf::from(format!("{NAME}/{part}"))
+}
+
+/// The levels of its maps with a method, if they were measured.
+pub(crate) fn range(method: &str) -> Option<MapRange> {
+    let all: BTreeMap<String, MapRange> = toml::from_str(RANGES).ok()?;
+    all.get(method).copied()
 }
 
 /// Its towers.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aaclip::batch::{Shard, WatchBy};
-use aaclip::output::{Artefact, ColourScale, RecordFormat};
+use aaclip::output::{Artefact, RecordFormat};
 use aaclip::{Error, Result};
 
 use crate::cli::args::names;
@@ -59,7 +59,7 @@ pub struct DetectArgs {
     #[arg(long, requires = "threshold")]
     pub fail_on_anomaly: bool,
 
-    /// Files to write for each picture [default with --out: heatmap,overlay]
+    /// Files to write for each picture [default with --out: heatmap,overlay,map]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,..")]
     pub save: Vec<ArtefactName>,
 
@@ -126,15 +126,19 @@ names!(ArtefactName => Artefact {
     Overlay => Artefact::Overlay,
     /// Black and white
     Mask => Artefact::Mask,
+    /// The map in grey, small, for pages and for new colours
+    Map => Artefact::Map,
     /// The map's numbers, .npy
     Raw => Artefact::Raw,
 });
-names!(ScaleName => ColourScale {
-    /// A map value has the same colour in every picture
-    Fixed => ColourScale::Fixed,
+/// The colours of maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ScaleName {
+    /// A map value has the same colour in every picture: black up to the level of good parts
+    Fixed,
     /// From each picture's lowest to its highest value
-    Auto => ColourScale::Auto,
-});
+    Auto,
+}
 names!(FormatName => RecordFormat {
     /// Score, verdict and path
     Text => RecordFormat::Text,
@@ -187,7 +191,7 @@ impl DetectArgs {
         let named: Vec<Artefact> = self.save.iter().map(|&name| name.into()).collect();
         match () {
             () if !named.is_empty() => named,
-            () if self.out.is_some() => vec![Artefact::Heatmap, Artefact::Overlay],
+            () if self.out.is_some() => vec![Artefact::Heatmap, Artefact::Overlay, Artefact::Map],
             () => vec![],
         }
     }

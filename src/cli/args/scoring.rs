@@ -23,7 +23,8 @@ pub struct ScoringArgs {
     #[arg(long, value_name = "X|FILE", value_parser = parse_threshold, allow_negative_numbers = true)]
     pub threshold: Option<Threshold>,
 
-    /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: the threshold, or 0.5]
+    /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: that of the threshold
+    /// file, else the level of good parts where colours begin]
     #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
     pub region_threshold: Option<f32>,
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aaclip::anchors::ClassName;
-use aaclip::calibration::{ClassThreshold, Rule, ThresholdFile, from_good, from_labels};
+use aaclip::calibration::{ClassThreshold, Rule, ThresholdFile, from_good, from_labels, map_levels};
 use aaclip::dataset::{ANYTHING, Dataset, DatasetError, Label, Layout};
 use aaclip::{Detector, Detectors, Error, Result, files};
 use clap::ValueEnum;
@@ -90,6 +90,17 @@ struct Known {
     anomalous: bool,
 }
 
+/// What was found in the pictures of a class.
+#[derive(Default)]
+struct Measured {
+    scores: Vec<f32>,
+    labels: Vec<bool>,
+    /// The highest probability of each good picture's map.
+    good: Vec<f32>,
+    /// The same of the damaged pictures.
+    damaged: Vec<f32>,
+}
+
 pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     // Checked before an hour of work, not after it.
     files::try_folder(files::folder_of(&args.out)).map_err(|e| Error::io("write", &args.out, e))?;
@@ -110,14 +121,16 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
         .filter_map(|p| Some(Job { path: &p.path, detector: detectors.get(&p.class.text)? }))
         .collect();
     let bar = messages::progress().items(jobs.len() as u64, "scoring");
-    let mut scores: BTreeMap<&str, (Vec<f32>, Vec<bool>)> = BTreeMap::new();
+    let mut measured: BTreeMap<&str, Measured> = BTreeMap::new();
     scoring::score(&jobs, &args.detector.decode_options(), |i, found| {
         let known = &pictures[i];
         match found {
             Ok(found) => {
-                let of_class = scores.entry(&known.class.text).or_default();
-                of_class.0.push(found.score);
-                of_class.1.push(known.anomalous);
+                let of_class = measured.entry(&known.class.text).or_default();
+                of_class.scores.push(found.score);
+                of_class.labels.push(known.anomalous);
+                let grey = found.grey_map();
+                if known.anomalous { &mut of_class.damaged } else { &mut of_class.good }.push(grey.high);
             }
             Err(e @ Error::Image(_)) => bar.suspend(|| fail(e.to_string())),
             Err(e) => bar.suspend(|| fail(format!("{}: {e}", known.path.display()))),
@@ -128,8 +141,11 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     bar.finish_and_clear();
 
     let thresholds = names.keys().map(|class| {
-        let (scores, labels) = scores.remove(class.as_str()).unwrap_or_default();
-        Ok((class.clone(), threshold(class, &scores, &labels, &args)?))
+        let found = measured.remove(class.as_str()).unwrap_or_default();
+        let mut threshold = threshold(class, &found.scores, &found.labels, &args)?;
+        let range = detectors.get(class).and_then(Detector::range);
+        threshold.map = map_levels(&found.good, &found.damaged, args.false_alarm_rate, range);
+        Ok((class.clone(), threshold))
     });
     let thresholds: BTreeMap<String, ClassThreshold> = thresholds.collect::<Result<_>>()?;
     let text: String = thresholds.iter().map(|(class, t)| line(class, t)).collect();

@@ -164,7 +164,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
             server.address()
         ));
     }
-    let options = ScorerOptions { scale: args.scale.into(), ..ScorerOptions::default() };
+    let options = ScorerOptions { stretch: args.scale == ScaleName::Auto, ..ScorerOptions::default() };
     let progress = messages::progress();
     let scorers = Scorers::open(&args.scoring, options, progress)?;
     scorers.default_class()?;

@@ -36,11 +36,11 @@ pub fn registry(data: &[u8]) {
 pub fn threshold(data: &[u8]) {
     let path = scratch::file("threshold.json", data);
     let Ok(file) = ThresholdFile::read(&path) else { return };
-    let _ = file.threshold(&path, &file.settings, "object");
+    let _ = file.of(&path, &file.settings, "object");
     for class in file.classes.keys() {
-        assert!(file.threshold(&path, &file.settings, class).expect("its own class").is_finite());
+        assert!(file.of(&path, &file.settings, class).expect("its own class").threshold.is_finite());
     }
-    let _ = file.threshold(&path, &Provenance::default(), "object");
+    let _ = file.of(&path, &Provenance::default(), "object");
 }
 
 /// The results of an interrupted evaluation.

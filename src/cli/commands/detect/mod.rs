@@ -13,7 +13,7 @@ use aaclip::pipeline::ahead;
 use aaclip::{Error, Result};
 
 use crate::cli::EXIT_ERROR;
-use crate::cli::args::detect::DetectArgs;
+use crate::cli::args::detect::{DetectArgs, ScaleName};
 use crate::cli::commands::detect::output::{Looker, Place, Results, failure};
 use crate::cli::in_flight;
 use crate::cli::inputs;
@@ -51,7 +51,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
         }
     }
     let mut place = Place::open(&args)?;
-    let options = ScorerOptions { scale: args.scale.into(), hash: args.many.hash };
+    let options = ScorerOptions { stretch: args.scale == ScaleName::Auto, hash: args.many.hash };
     let scorers = Scorers::open(&args.scoring, options, messages::progress())?;
     let scorer = scorers.default_class()?;
     let (mut journal, finished) = match &mut place {

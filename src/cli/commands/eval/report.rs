@@ -6,6 +6,7 @@ use std::path::Path;
 use aaclip::dataset::{Dataset, Mask, Sample};
 use aaclip::evaluation::{ClassEvaluation, Compared, PictureResult, Store, Table};
 use aaclip::image::{DecodeOptions, Picture, decode};
+use aaclip::map::GreyMap;
 use aaclip::metrics::{Maps, Ranking, Truth};
 use aaclip::output::{Artefact, ArtefactNames, ColourScale, Pictures, outline, overlay, save, thumbnail};
 use aaclip::page::{EvaluationPage, Mistake, PageClass, PageCurves, PageTable, WorstPicture};
@@ -171,7 +172,8 @@ impl Report<'_> {
 
     fn shown(&self, judged: &Judged<'_>, mistake: Mistake) -> Result<WorstPicture> {
         let Painted { rgb, probabilities, mask, .. } = self.picture(judged)?;
-        let mut painted = overlay(&rgb, probabilities.view(), ColourScale::Fixed);
+        let range = self.detectors.get(&judged.sample.class).and_then(Detector::range).unwrap_or_default();
+        let mut painted = overlay(&rgb, probabilities.view(), ColourScale::Range(range));
         let (width, height) = painted.dimensions();
         if let Some(mask) = mask.filter(|m| (m.width(), m.height()) == (width as usize, height as usize)) {
             let grey = mask.to_grey();
@@ -217,12 +219,15 @@ impl Report<'_> {
             if let Ok(Painted { rgb, map, probabilities, .. }) = self.picture(judged) {
                 let name = judged.sample.name.replace(['/', '\\'], "-");
                 let stem = folder.join(format!("{:04}-{}-{name}", i + 1, judged.word()));
+                let detector = self.detectors.get(&judged.sample.class);
+                let range = detector.and_then(Detector::range).unwrap_or_default();
                 let pictures = Pictures {
                     picture: &rgb,
                     probabilities: probabilities.view(),
+                    grey: &GreyMap::new(probabilities.view()),
                     raw: &map,
-                    scale: ColourScale::Fixed,
-                    threshold: 0.5,
+                    scale: ColourScale::Range(range),
+                    threshold: range.good(),
                 };
                 save(kinds, &ArtefactNames { stem }, &pictures)?;
             }
