@@ -38,6 +38,7 @@ fn one_picture_gives_one_object_with_every_field() {
         "threshold",
         "tiles",
         "timing_ms",
+        "warning",
     ];
     let mut sorted = fields.clone();
     sorted.sort_unstable();

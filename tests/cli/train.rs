@@ -92,6 +92,22 @@ fn resumed_training_ends_with_the_same_bits() {
 }
 
 #[test]
+fn the_built_in_model_is_trained_without_class_words() {
+    let here = Workplace::new();
+    here.lessons();
+    let run = |method: &str, out: &str, more: &[&str]| {
+        let common = ["train", method, "--data", "lessons", "--model", "builtin", "--image-size", "48"];
+        here.run(&[&common[..], &["--out", out], more].concat()).ok();
+        here.digest(format!("{out}/adapters.safetensors"))
+    };
+    let once = ["--text-epochs", "1", "--image-epochs", "1"];
+    let aa_clip = |class: &str, out: &str| run("aa-clip", out, &[&once[..], &["--class", class]].concat());
+    assert_eq!(aa_clip("object", "a"), aa_clip("bottle with cap", "b"));
+    let linear = |class: &str, out: &str| run("sdp-plus", out, &["--epochs", "1", "--class", class]);
+    assert_eq!(linear("object", "c"), linear("bottle with cap", "d"));
+}
+
+#[test]
 fn linear_layers_are_trained_and_resumed() {
     let here = Workplace::new();
     here.lessons();

@@ -62,6 +62,10 @@ fn this_is_so_with_every_method() {
         let of = |text: &str| bits(&detectors.detector(&named(text)).unwrap());
         assert!(of("bottle with cap") == of(ANYTHING), "{}", method.name);
     }
+    let adapters = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/builtin/adapters.safetensors");
+    let own = Detector::builder("builtin").checkpoint(adapters).image_size(Some(96));
+    let of = |text: &str| bits(&own.clone().class(text).build().unwrap());
+    assert!(of("bottle with cap") == of(ANYTHING), "--adapters");
 }
 
 #[test]
