@@ -48,10 +48,10 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-// The README's example is compiled with the tests.
+// The example of the documentation is compiled with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/library.md")]
+struct LibraryPage;
 
 pub mod anchors;
 pub mod batch;

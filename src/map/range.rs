@@ -28,6 +28,36 @@ impl MapRange {
         (0.0 <= good && good < damaged && damaged <= 1.0).then_some(Self { good, damaged })
     }
 
+    /// The range of a run over many pictures of unknown condition, from the highest probabilities in the maps of some
+    /// of them.
+    ///
+    /// Kinds of parts differ in the level of their good ones. A measured range is moved half of the way, on the logit
+    /// scale, until its level of good parts is at the upper quartile of the pictures: a run of good parts then colours
+    /// few of them, and a run of damaged ones does not turn black. Without a measured range the level is at the upper
+    /// quartile and the hottest colour twice the interquartile distance above it.
+    ///
+    /// `None` with fewer than [`MapRange::FEWEST`] pictures.
+    pub fn of_run(measured: Option<Self>, highest: &[f32]) -> Option<Self> {
+        if highest.len() < Self::FEWEST {
+            return None;
+        }
+        let mut logits: Vec<f32> = highest.iter().map(|&p| logit(p)).collect();
+        logits.sort_unstable_by(f32::total_cmp);
+        let quartile = |share: usize| logits[(logits.len() - 1) * share / 4];
+        let (good, damaged) = match measured {
+            Some(Self { good, damaged }) => {
+                let moved = (quartile(3) - logit(good)) / 2.0;
+                (logit(good) + moved, logit(damaged) + moved)
+            }
+            None => (quartile(3), quartile(3) + 2.0 * (quartile(3) - quartile(1)).max(0.1)),
+        };
+        let probability = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+        Self::new(probability(good), probability(damaged))
+    }
+
+    /// Fewest pictures for the range of a run.
+    pub const FEWEST: usize = 16;
+
     /// The level of good parts: few good pictures have a higher value anywhere.
     pub fn good(self) -> f32 {
         self.good
@@ -43,6 +73,12 @@ impl MapRange {
     pub fn position(self, value: f32) -> f32 {
         ((value - self.good) / (self.damaged - self.good)).clamp(0.0, 1.0)
     }
+}
+
+/// The logarithm of the odds, for probabilities kept away from 0 and 1.
+fn logit(probability: f32) -> f32 {
+    let p = probability.clamp(1e-4, 1.0 - 1e-4);
+    (p / (1.0 - p)).ln()
 }
 
 impl Default for MapRange {
@@ -69,6 +105,24 @@ impl From<MapRange> for Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_range_of_a_run_follows_its_pictures() {
+        let measured = MapRange::new(0.5, 0.7).unwrap();
+        assert_eq!(MapRange::of_run(Some(measured), &[0.1; MapRange::FEWEST - 1]), None);
+        // Logits: 0 is moved half of the way to -2.
+        let dark = MapRange::of_run(Some(measured), &[1.0 / (1.0 + 2f32.exp()); 20]).unwrap();
+        assert!((dark.good() - 1.0 / (1.0 + 1f32.exp())).abs() < 1e-6 && dark.damaged() > dark.good());
+        // A few damaged pictures change nothing.
+        let mut some = [0.1; 20];
+        some[..4].fill(0.99);
+        assert_eq!(MapRange::of_run(Some(measured), &some), MapRange::of_run(Some(measured), &[0.1; 20]));
+        let own = MapRange::of_run(None, &[0.3; 20]).unwrap();
+        assert!((own.good() - 0.3).abs() < 1e-6 && own.damaged() > 0.33);
+        for extreme in [0.0, 1.0, f32::NAN] {
+            assert!(MapRange::of_run(Some(measured), &[extreme; 20]).is_none_or(|r| r.good() < r.damaged()));
+        }
+    }
 
     #[test]
     fn positions_and_refusals() {

@@ -40,11 +40,7 @@ pub const COLUMNS: [&str; 41] = [
     "components.map_min",
     "components.map_max",
     "components.map_mean",
-    "map_probability.min",
-    "map_probability.max",
     "region_threshold",
-    "map_range.good",
-    "map_range.damaged",
     "regions",
     "size.width",
     "size.height",
@@ -53,7 +49,6 @@ pub const COLUMNS: [&str; 41] = [
     "files.heatmap",
     "files.overlay",
     "files.mask",
-    "files.map",
     "files.raw",
     "timing_ms.decode",
     "timing_ms.preprocess",
@@ -64,6 +59,11 @@ pub const COLUMNS: [&str; 41] = [
     "error.kind",
     "error.message",
     "warning",
+    "map_probability.min",
+    "map_probability.max",
+    "map_range.good",
+    "map_range.damaged",
+    "files.map",
 ];
 
 /// Writes records and flushes each, so that readers see a picture's result immediately.
