@@ -71,6 +71,26 @@ pub enum BatchError {
         folder = .0.display()
     )]
     Watch(PathBuf, String),
+    /// The folder of copies would be searched.
+    #[error(
+        "{} is in the searched folder {}: the copies would be taken for further pictures",
+        folder.display(),
+        searched.display()
+    )]
+    CopiesInInput {
+        /// The folder of copies.
+        folder: PathBuf,
+        /// The searched folder.
+        searched: PathBuf,
+    },
+    /// The copy of a picture would replace another file.
+    #[error("{} is not copied: {} is there and differs", picture.display(), copy.display())]
+    OtherCopy {
+        /// The file that is there.
+        copy: PathBuf,
+        /// The picture.
+        picture: PathBuf,
+    },
     /// The output folder is the searched folder.
     #[error(
         "{} is the searched folder: results in it would be taken for pictures",

@@ -4,6 +4,7 @@
 //! journal of records ([`RunResults`]), one line per finished picture. The same run started again skips the
 //! pictures in the journal. This module decodes no pictures.
 
+mod copies;
 mod error;
 mod filter;
 mod listing;
@@ -13,6 +14,7 @@ mod shard;
 #[cfg(feature = "cli")]
 mod watch;
 
+pub use copies::Copies;
 pub use error::{BatchError, ListingProblem};
 pub use filter::Filter;
 pub use listing::{Input, Listing, Root};

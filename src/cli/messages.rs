@@ -85,6 +85,12 @@ pub fn advised(error: &Error) -> String {
         Error::Batch(BatchError::OutputIsInput(_)) => {
             "name another folder with --out; it may be inside this one, as the search omits it"
         }
+        Error::Batch(BatchError::CopiesInInput { .. }) => {
+            "name another folder with --copy-anomalous, or leave it out of the search with --exclude"
+        }
+        Error::Batch(BatchError::OtherCopy { .. }) => {
+            "remove that file, or name another folder with --copy-anomalous"
+        }
         Error::Evaluation(EvaluationError::Foreign { .. }) => "name another folder with --out",
         Error::Dataset(DatasetError::UnknownLayout { .. }) => {
             "name a layout with --layout to see what is missing"

@@ -112,7 +112,8 @@ impl<'a> Scorers<'a> {
         provenance(&self.detectors, &self.args.detector)
     }
 
-    /// Everything that a scorer's records depend on, except the picture.
+    /// Everything that a scorer's scores and maps depend on, except the picture. Thresholds and colours are left
+    /// out: results are judged again without a score.
     ///
     /// # Errors
     /// The weights cannot be read.
@@ -121,8 +122,6 @@ impl<'a> Scorers<'a> {
         let settings = scorer.settings();
         p.set("model", &settings.model);
         p.set("class", &settings.class);
-        p.set("threshold", settings.threshold.map_or("none".to_owned(), |t| t.to_string()));
-        p.set("region_threshold", scorer.region_threshold());
         Ok(p)
     }
 }

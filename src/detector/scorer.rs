@@ -10,8 +10,8 @@ use crate::guard::caught;
 use crate::image::{self, DecodeOptions, Picture, decode_bytes};
 use crate::map::{GreyMap, MapRange, Region, regions};
 use crate::output::{
-    Artefact, ArtefactNames, ColourScale, Ends, Failure, Outcome, Pictures, Record, RecordInput, Scored,
-    Size, StageTimes, encode, save,
+    Artefact, ArtefactNames, Ends, Failure, Judge, Outcome, Pictures, Record, RecordInput, Scored, Size,
+    StageTimes, encode, save,
 };
 use crate::{Error, Result};
 
@@ -33,7 +33,7 @@ pub struct ScorerSettings {
     pub decoding: DecodeOptions,
     /// The levels of good parts and of clear damage, for colours and regions.
     pub range: MapRange,
-    /// Whether colours are stretched over each picture instead, see [`ColourScale::Picture`].
+    /// Whether colours are stretched over each picture instead, see [`Judge::stretch`].
     pub stretch: bool,
     /// Whether records have the SHA-256 of each picture's content.
     pub hash: bool,
@@ -54,9 +54,14 @@ impl ScorerSettings {
         }
     }
 
-    /// The colour scale of maps.
-    pub fn scale(&self) -> ColourScale {
-        if self.stretch { ColourScale::Picture } else { ColourScale::Range(self.range) }
+    /// The settings of verdicts, regions and colours.
+    pub fn judge(&self) -> Judge {
+        Judge {
+            threshold: self.threshold,
+            region_threshold: self.region_threshold.unwrap_or(self.range.good()),
+            range: self.range,
+            stretch: self.stretch,
+        }
     }
 }
 
@@ -127,9 +132,9 @@ impl Scorer {
         &self.settings
     }
 
-    /// Lowest value of a region's pixels.
-    pub fn region_threshold(&self) -> f32 {
-        self.settings.region_threshold.unwrap_or(self.settings.range.good())
+    /// The settings of verdicts, regions and colours.
+    pub fn judge(&self) -> Judge {
+        self.settings.judge()
     }
 
     /// Scores a picture; `name` is its name in errors. Every error concerns this picture alone.
@@ -161,7 +166,7 @@ impl Scorer {
         let found = self.detector.detect(&picture)?;
         let grey = found.grey_map();
         let probabilities = grey.at_size(picture.width(), picture.height());
-        let regions = regions(probabilities.view(), self.region_threshold());
+        let regions = regions(probabilities.view(), self.judge().region_threshold);
         Ok(Look { picture, found, grey, probabilities, regions, stamp, sha256, decoded, started })
     }
 
@@ -194,8 +199,8 @@ impl Scorer {
             probabilities: look.probabilities.view(),
             grey: &look.grey,
             raw: &look.found.map,
-            scale: self.settings.scale(),
-            threshold: self.region_threshold(),
+            scale: self.judge().scale(),
+            threshold: self.judge().region_threshold,
         }
     }
 
@@ -211,7 +216,7 @@ impl Scorer {
         let computed = look.decoded + timing.preprocess + timing.model + timing.map;
         let scored = Scored {
             score: look.found.score,
-            anomalous: self.settings.threshold.map(|t| look.found.score >= t),
+            anomalous: self.judge().verdict(look.found.score),
             components: look.found.components,
             map_probability: Some(Ends { min: look.grey.low, max: look.grey.high }),
             regions: look.regions,
@@ -244,14 +249,16 @@ impl Scorer {
     }
 
     fn with(&self, input: RecordInput, outcome: Outcome) -> Record {
+        let judge = self.judge();
         Record {
             input,
             model: self.settings.model.clone(),
             method: self.detector.method().name.to_owned(),
             class: self.settings.class.clone(),
-            threshold: self.settings.threshold,
-            region_threshold: self.region_threshold(),
-            map_range: self.settings.range,
+            threshold: judge.threshold,
+            region_threshold: judge.region_threshold,
+            map_range: judge.range,
+            stretched: judge.stretch,
             outcome,
             warning: self.detector.class().caution().map(str::to_owned),
         }

@@ -1,11 +1,13 @@
 //! The output of a run: records and images.
 
+mod judge;
 mod paint;
 mod record;
 mod save;
 mod writer;
 
 pub use crate::printable::printable;
+pub use judge::{Judge, Stale, StoredMap};
 pub use paint::{ColourScale, heatmap, mask, outline, outline_regions, overlay};
 pub use record::{Ends, Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
 pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save, thumbnail};

@@ -33,6 +33,8 @@ pub struct Record {
     pub region_threshold: f32,
     /// The levels where colours begin and where they are hottest.
     pub map_range: MapRange,
+    /// Whether colours are stretched over this picture instead.
+    pub stretched: bool,
     /// The score, or the failure.
     pub outcome: Outcome,
     /// The caution about the class text, see [`ClassModel::caution`](crate::methods::ClassModel::caution).
@@ -200,6 +202,8 @@ struct Fields {
     region_threshold: f32,
     #[serde(default)]
     map_range: MapRange,
+    #[serde(default)]
+    stretched: bool,
     regions: Vec<Region>,
     size: Option<Size>,
     image_size: Option<usize>,
@@ -213,8 +217,18 @@ struct Fields {
 
 impl From<Record> for Fields {
     fn from(record: Record) -> Self {
-        let Record { input, model, method, class, threshold, region_threshold, map_range, outcome, warning } =
-            record;
+        let Record {
+            input,
+            model,
+            method,
+            class,
+            threshold,
+            region_threshold,
+            map_range,
+            stretched,
+            outcome,
+            warning,
+        } = record;
         let (name, name_base64) = match String::from_utf8(input.name) {
             Ok(name) => (name, None),
             Err(e) => (String::from_utf8_lossy(e.as_bytes()).into_owned(), Some(BASE64.encode(e.as_bytes()))),
@@ -237,6 +251,7 @@ impl From<Record> for Fields {
             map_probability: None,
             region_threshold,
             map_range,
+            stretched,
             regions: Vec::new(),
             size: None,
             image_size: None,
@@ -306,6 +321,7 @@ impl TryFrom<Fields> for Record {
             threshold: f.threshold,
             region_threshold: f.region_threshold,
             map_range: f.map_range,
+            stretched: f.stretched,
             outcome,
             warning: f.warning,
         })
@@ -330,6 +346,7 @@ pub mod tests {
             threshold: Some(0.5),
             region_threshold: 0.5,
             map_range: MapRange::default(),
+            stretched: false,
             outcome: Outcome::Scored(Box::new(Scored {
                 score: 0.25,
                 anomalous: Some(false),

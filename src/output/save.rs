@@ -5,11 +5,14 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use ::image::{
-    ExtendedColorType, ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder,
+    DynamicImage, ExtendedColorType, ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder,
+    codecs::png::PngEncoder,
 };
 use ndarray::{Array2, ArrayView2};
 
 use super::paint::{self, ColourScale};
+use super::{Ends, Size};
+use crate::guard::guarded;
 use crate::image::is_picture_name;
 use crate::map::GreyMap;
 use crate::{Error, Result, files};
@@ -45,6 +48,11 @@ impl Artefact {
             Self::Map => "map",
             Self::Raw => "raw",
         }
+    }
+
+    /// Whether it has colours or a threshold: made from the probabilities, and made again for others.
+    pub fn is_painted(self) -> bool {
+        matches!(self, Self::Heatmap | Self::Overlay | Self::Mask)
     }
 
     fn ending(self) -> &'static str {
@@ -126,16 +134,9 @@ pub fn save(
 /// The encoder fails.
 pub fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> {
     match artefact {
-        Artefact::Heatmap => png(&paint::heatmap(p.probabilities, p.scale)),
-        Artefact::Overlay => {
-            let mut overlay = paint::overlay(p.picture, p.probabilities, p.scale);
-            paint::outline_regions(&mut overlay, p.probabilities, p.threshold);
-            png(&overlay)
-        }
-        Artefact::Mask => {
-            let mask = paint::mask(p.probabilities, p.threshold);
-            encode_png(mask.as_raw(), mask.dimensions(), ExtendedColorType::L8)
-        }
+        Artefact::Heatmap => heatmap_file(p.probabilities, p.scale),
+        Artefact::Overlay => overlay_file(p.picture, p.probabilities, p.scale, p.threshold),
+        Artefact::Mask => mask_file(p.probabilities, p.threshold),
         Artefact::Map => {
             let (height, width) = p.grey.steps.dim();
             let steps = p.grey.steps.as_standard_layout();
@@ -147,6 +148,39 @@ pub fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> 
         }
         Artefact::Raw => Ok(npy(p.raw)),
     }
+}
+
+pub(super) fn heatmap_file(map: ArrayView2<'_, f32>, scale: ColourScale) -> std::io::Result<Vec<u8>> {
+    png(&paint::heatmap(map, scale))
+}
+
+pub(super) fn overlay_file(
+    picture: &RgbImage,
+    map: ArrayView2<'_, f32>,
+    scale: ColourScale,
+    threshold: f32,
+) -> std::io::Result<Vec<u8>> {
+    let mut overlay = paint::overlay(picture, map, scale);
+    paint::outline_regions(&mut overlay, map, threshold);
+    png(&overlay)
+}
+
+pub(super) fn mask_file(map: ArrayView2<'_, f32>, threshold: f32) -> std::io::Result<Vec<u8>> {
+    let mask = paint::mask(map, threshold);
+    encode_png(mask.as_raw(), mask.dimensions(), ExtendedColorType::L8)
+}
+
+/// Reads a file of [`Artefact::Map`] of a picture of this size, with the probabilities of black and white. `None`
+/// if it cannot be read or is not the map of such a picture.
+pub(super) fn read_map(path: &Path, ends: Ends, size: Size) -> Option<GreyMap> {
+    let image = ::image::ImageReader::open(path).ok()?.with_guessed_format().ok()?;
+    let DynamicImage::ImageLuma8(image) = guarded(|| image.decode().ok())?? else { return None };
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    if GreyMap::sides(size.width, size.height, width.max(height)) != (height, width) {
+        return None;
+    }
+    let steps = Array2::from_shape_vec((height, width), image.into_raw()).ok()?;
+    Some(GreyMap { low: ends.min, high: ends.max, steps })
 }
 
 /// NumPy's format, version 1.0: a Python dictionary as header, then the values of all rows, little-endian.

@@ -22,7 +22,7 @@ pub enum RecordFormat {
 }
 
 /// The columns of the CSV form: the fields of the JSON form, with a dot for nested fields; `regions` is JSON.
-pub const COLUMNS: [&str; 41] = [
+pub const COLUMNS: [&str; 42] = [
     "schema",
     "path",
     "name",
@@ -64,6 +64,7 @@ pub const COLUMNS: [&str; 41] = [
     "map_range.good",
     "map_range.damaged",
     "files.map",
+    "stretched",
 ];
 
 /// Writes records and flushes each, so that readers see a picture's result immediately.

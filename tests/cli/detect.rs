@@ -23,6 +23,8 @@ fn one_picture_gives_one_object_with_every_field() {
         "error",
         "files",
         "image_size",
+        "map_probability",
+        "map_range",
         "method",
         "model",
         "modified",
@@ -35,6 +37,7 @@ fn one_picture_gives_one_object_with_every_field() {
         "score",
         "sha256",
         "size",
+        "stretched",
         "threshold",
         "tiles",
         "timing_ms",
@@ -115,8 +118,8 @@ fn thresholds_decide_and_exit_codes_tell() {
     assert_eq!(here.detect(&["part.png", "--fail-on-anomaly"]).code, 2);
     let text = here.detect(&["part.png", "--threshold", "0"]).ok().stdout;
     assert!(text.contains("ANOMALOUS  part.png"), "{text}");
-    // An error weighs more than an anomaly.
-    assert_eq!(here.detect(&["part.png", "gone.png", "--threshold", "0", "--fail-on-anomaly"]).code, 2);
+    // With an error as well.
+    assert_eq!(here.detect(&["part.png", "gone.png", "--threshold", "0", "--fail-on-anomaly"]).code, 3);
 }
 
 #[test]

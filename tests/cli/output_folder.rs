@@ -95,7 +95,7 @@ fn files_that_were_removed_are_made_again() {
     run();
     std::fs::remove_file(here.path("out/a.png.heatmap.png")).unwrap();
     let said = run();
-    assert!(said.contains("2 scored (1 of them before)"), "{said}");
+    assert!(said.contains("2 scored (2 of them before, 1 of those judged again)"), "{said}");
     assert!(here.path("out/a.png.heatmap.png").is_file());
 }
 

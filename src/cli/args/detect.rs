@@ -23,6 +23,7 @@ Examples:
   aaclip detect night/ -o results --shard \"$JOB_COMPLETION_INDEX/8\"     # one of 8 machines
 
   aaclip detect incoming/ -o results --watch --threshold 0.6 --format jsonl
+  aaclip detect night/ -o results --threshold 0.7 --top 20 --sort score      # scores nothing again
 
 Many pictures with --out:
   DIR/results.jsonl   one line per picture, in the order of their names, appended when it is done
@@ -30,8 +31,10 @@ Many pictures with --out:
   DIR/NAME.png.heatmap.png   files of NAME.png, in the folders of the pictures
   With --shard the two are called results-I-of-N.jsonl and manifest-I-of-N.json. A run that was
   killed loses at most the pictures in flight; the same command continues it. Failed pictures are
-  tried again, and so are pictures whose files were deleted. DIR may be inside the searched folder:
-  it is left out, as is every NAME.png.heatmap.png and similar file.
+  tried again. With other thresholds, another --scale, or after files were deleted, verdicts, regions
+  and pictures are made again from the results and NAME.png.map.png; nothing is scored again unless
+  that map is missing. DIR may be inside the searched folder: it is left out, as is every
+  NAME.png.heatmap.png and similar file.
 
 Score:
   The score of a picture is in 0..1 and depends only on that picture, the model, the prompts and the
@@ -42,6 +45,7 @@ Exit codes:
   0  all inputs were scored, or Ctrl-C ended a watch
   1  an anomaly was found (only with --fail-on-anomaly)
   2  any error: usage, set-up, or at least one input that could not be scored
+  3  an anomaly was found, and at least one input could not be scored (only with --fail-on-anomaly)
   130  stopped by Ctrl-C or a termination signal, after finishing what was in flight";
 
 /// Score pictures and show the damaged regions.
@@ -55,7 +59,7 @@ pub struct DetectArgs {
     #[command(flatten)]
     pub scoring: ScoringArgs,
 
-    /// Exit with 1 if any picture is anomalous
+    /// Exit with 1 if any picture is anomalous, with 3 if moreover an input failed
     #[arg(long, requires = "threshold")]
     pub fail_on_anomaly: bool,
 
@@ -106,6 +110,23 @@ pub struct ManyArgs {
     #[arg(long)]
     pub hash: bool,
 
+    /// Order of the results on stdout. By score they are written at the end of the run, the highest first
+    #[arg(long, value_enum, value_name = "ORDER", default_value_t = SortName::Name)]
+    pub sort: SortName,
+
+    /// On stdout only pictures at or above the threshold
+    #[arg(long, requires = "threshold")]
+    pub only_anomalous: bool,
+
+    /// On stdout only the N pictures with the highest scores, at the end of the run
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=1_000_000_000))]
+    pub top: Option<usize>,
+
+    /// Put the original pictures at or above the threshold into DIR under their names in the run, as hard links where
+    /// possible. A different file that is there stays, and is named
+    #[arg(long, value_name = "DIR", requires = "threshold")]
+    pub copy_anomalous: Option<PathBuf>,
+
     /// Watch the folders and score pictures as they are completed (closed or renamed), until Ctrl-C
     #[arg(long)]
     pub watch: bool,
@@ -139,6 +160,14 @@ pub enum ScaleName {
     /// From each picture's lowest to its highest value
     Auto,
 }
+/// The order of results on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SortName {
+    /// As they are scored: folders in the order of their names
+    Name,
+    /// The highest score first, failed pictures last
+    Score,
+}
 names!(FormatName => RecordFormat {
     /// Score, verdict and path
     Text => RecordFormat::Text,
@@ -162,6 +191,11 @@ impl DetectArgs {
         if self.watching() && self.format == FormatName::Json {
             return Err(Error::Setting(
                 "--watch never ends, and --format json is one array: use jsonl".to_owned(),
+            ));
+        }
+        if self.watching() && (many.sort == SortName::Score || many.top.is_some()) {
+            return Err(Error::Setting(
+                "--watch never ends, and --sort score and --top write at the end: leave them out".to_owned(),
             ));
         }
         let unused = unused.iter().find(|(_, given)| *given && self.output_folder().is_none());

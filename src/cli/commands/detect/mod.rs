@@ -1,20 +1,26 @@
 //! `aaclip detect`.
 
+mod highest;
 mod output;
-use std::io::StdoutLock;
+mod shown;
+mod summary;
+
+use std::io::{IsTerminal, StdoutLock};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use aaclip::batch::{Filter, Input, Listing, Root, Watch};
+use aaclip::batch::{Copies, Filter, Input, Listing, Root, Watch};
 use aaclip::output::{Record, RecordWriter};
 use aaclip::pipeline::ahead;
 use aaclip::{Error, Result};
 
 use crate::cli::EXIT_ERROR;
 use crate::cli::args::detect::{DetectArgs, ScaleName};
-use crate::cli::commands::detect::output::{Looker, Place, Results, failure};
+use crate::cli::commands::detect::output::{Kept, Looker, Origin, Place, Results, failure};
+use crate::cli::commands::detect::shown::Shown;
+use crate::cli::commands::detect::summary::Summary;
 use crate::cli::in_flight;
 use crate::cli::inputs;
 use crate::cli::messages;
@@ -24,6 +30,12 @@ use crate::cli::stop::{self, EXIT_STOPPED};
 
 /// Exit code of a run that found an anomaly, with `--fail-on-anomaly`.
 const EXIT_ANOMALY: u8 = 1;
+
+/// Exit code of a run that found an anomaly and could not score some input, with `--fail-on-anomaly`.
+const EXIT_ANOMALY_AND_ERROR: u8 = 3;
+
+/// The class that no flag gives.
+const NO_CLASS: &str = "object";
 
 pub fn run(args: DetectArgs) -> Result<ExitCode> {
     args.check()?;
@@ -37,6 +49,8 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     if let Some(out) = args.output_folder() {
         found.listing.keep_out(&out)?;
     }
+    let copies =
+        args.many.copy_anomalous.clone().map(|folder| Copies::new(folder, &found.listing)).transpose()?;
     let folders = found.listing.roots.iter().any(|root| matches!(root, Root::Folder(_)));
     if found.listing.filter.is_set() && !folders {
         return Err(Error::Setting("--include and --exclude have no effect without a folder".to_owned()));
@@ -54,27 +68,32 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     let options = ScorerOptions { stretch: args.scale == ScaleName::Auto, hash: args.many.hash };
     let scorers = Scorers::open(&args.scoring, options, messages::progress())?;
     let scorer = scorers.default_class()?;
-    let (mut journal, finished) = match &mut place {
+    let journal = match &mut place {
         Some(place) if many => {
             let settings = scorers.provenance(&scorer)?;
-            let (journal, finished) =
+            let (mut journal, finished) =
                 place.journal(&args, settings).map_err(|e| messages::advise(e, "--restart"))?;
             place.check(&found.listing, &finished)?;
-            (Some(journal), Some(finished))
+            if args.watching() {
+                journal.expect_repeats();
+            }
+            Some((journal, finished))
         }
-        _ => (None, None),
+        _ => None,
     };
-    if let Some(journal) = journal.as_mut().filter(|_| args.watching()) {
-        journal.expect_repeats();
+    let kept =
+        place.as_ref().zip(journal).map(|(place, (journal, before))| Kept::new(place, journal, before));
+    let looker = Looker { scorer: &scorer, place: place.as_ref(), kept: kept.as_ref() };
+    let results = Results { stdout: Shown::new(writer(&args, many), &args.many), kept: kept.as_ref() };
+    let out = place.as_ref().map(|place| place.folder.as_path());
+    let class = Some(args.scoring.class.as_str()).filter(|class| *class != NO_CLASS);
+    let mut summary = Summary::new(scorer.settings().threshold, class, out);
+    let run = Run { listing: &found.listing, count, tally: &tally, args: &args, copies };
+    run.go(&looker, results, &mut summary)?;
+    kept.map_or(Ok(()), Kept::finish)?;
+    if many && !tally.counts().stopped && !messages::verbosity().quiet && std::io::stderr().is_terminal() {
+        anstream::eprint!("{}", summary.text());
     }
-    let results = Results {
-        stdout: writer(&args, many),
-        place: place.as_ref(),
-        journal: journal.zip(finished.as_ref()),
-    };
-    let looker = Looker { scorer: &scorer, place: place.as_ref(), finished: finished.as_ref() };
-    let run = Run { listing: &found.listing, count, tally: &tally, args: &args };
-    run.go(&looker, results)?;
     Ok(tally.exit_code(&args))
 }
 
@@ -88,10 +107,12 @@ struct Run<'a> {
     count: usize,
     tally: &'a Tally,
     args: &'a DetectArgs,
+    /// The folder for anomalous pictures.
+    copies: Option<Copies>,
 }
 
 impl Run<'_> {
-    fn go(&self, looker: &Looker<'_>, mut results: Results<'_>) -> Result<()> {
+    fn go(&self, looker: &Looker<'_>, mut results: Results<'_>, summary: &mut Summary<'_>) -> Result<()> {
         let Self { tally, args, .. } = self;
         let progress = messages::progress();
         let bar = if args.watching() {
@@ -105,7 +126,7 @@ impl Run<'_> {
             self.inputs(&stop, &bar)?,
             in_flight(),
             |input| looker.look(input),
-            |_, looked| {
+            |input, looked| {
                 bar.suspend(|| {
                     if looked.clipped {
                         messages::warn(format!(
@@ -114,8 +135,12 @@ impl Run<'_> {
                         ));
                     }
                     // An unreadable picture is reported; the others are finished.
-                    tally.take(&looked.record, looked.old);
-                    results.write(&looked)
+                    tally.take(&looked.record, looked.origin);
+                    summary.take(&looked.record);
+                    if let Some(copies) = self.copies.as_ref().filter(|_| is_anomalous(&looked.record)) {
+                        copies.add(&input).unwrap_or_else(|e| tally.problem(&messages::advised(&e)));
+                    }
+                    results.write(&looked.record, looked.origin)
                 })?;
                 bar.inc(1);
                 looked.hopeless.map_or(Ok(()), Err)
@@ -165,9 +190,11 @@ struct Counts {
     scored: usize,
     /// Results of an earlier run.
     old: usize,
+    /// Those of them that were judged again.
+    judged: usize,
     anomalous: usize,
     failed: usize,
-    /// Inputs that could not be listed.
+    /// Inputs that could not be listed, and pictures that could not be copied.
     problems: usize,
     stopped: bool,
 }
@@ -187,14 +214,15 @@ impl Tally {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    fn take(&self, record: &Record, old: bool) {
+    fn take(&self, record: &Record, origin: Origin) {
         if let Some(reason) = failure(record) {
             return self.fail(&reason);
         }
         let mut counts = self.lock();
         counts.scored += 1;
-        counts.old += usize::from(old);
-        counts.anomalous += usize::from(record.scored().is_some_and(|s| s.anomalous == Some(true)));
+        counts.old += usize::from(origin != Origin::Scored);
+        counts.judged += usize::from(origin == Origin::Judged);
+        counts.anomalous += usize::from(is_anomalous(record));
     }
 
     fn fail(&self, reason: &str) {
@@ -213,17 +241,29 @@ impl Tally {
 
     fn exit_code(&self, args: &DetectArgs) -> ExitCode {
         let counts = self.counts();
-        match () {
-            () if counts.stopped => ExitCode::from(EXIT_STOPPED),
-            () if counts.failed + counts.problems > 0 => ExitCode::from(EXIT_ERROR),
-            () if args.fail_on_anomaly && counts.anomalous > 0 => ExitCode::from(EXIT_ANOMALY),
-            () => ExitCode::SUCCESS,
+        if counts.stopped {
+            return ExitCode::from(EXIT_STOPPED);
+        }
+        let found = args.fail_on_anomaly && counts.anomalous > 0;
+        match (found, counts.failed + counts.problems > 0) {
+            (true, true) => ExitCode::from(EXIT_ANOMALY_AND_ERROR),
+            (true, false) => ExitCode::from(EXIT_ANOMALY),
+            (false, true) => ExitCode::from(EXIT_ERROR),
+            (false, false) => ExitCode::SUCCESS,
         }
     }
 }
 
+fn is_anomalous(record: &Record) -> bool {
+    record.scored().is_some_and(|scored| scored.anomalous == Some(true))
+}
+
 fn cost(counts: &Counts, started: Instant) -> String {
-    let old = if counts.old > 0 { format!(" ({} of them before)", counts.old) } else { String::new() };
+    let old = match (counts.old, counts.judged) {
+        (0, _) => String::new(),
+        (old, 0) => format!(" ({old} of them before)"),
+        (old, judged) => format!(" ({old} of them before, {judged} of those judged again)"),
+    };
     format!(
         "{} scored{old}, {} anomalous, {} failed in {}",
         counts.scored,

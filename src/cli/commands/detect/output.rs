@@ -2,13 +2,15 @@
 
 use std::io::StdoutLock;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use aaclip::batch::{BatchError, FileState, Finished, Input, Listing, Manifest, RunResults};
 use aaclip::files::{self, Stamp, is_hopeless};
-use aaclip::output::{Artefact, ArtefactNames, Outcome, Record, RecordWriter};
-use aaclip::{Error, PictureName, Provenance, Result, Scorer, Source, image};
+use aaclip::output::{Artefact, ArtefactNames, Outcome, Record, Stale, StoredMap};
+use aaclip::{Error, PictureName, Provenance, Result, Scorer, ScorerSettings, Source, image};
 
 use crate::cli::args::detect::DetectArgs;
+use crate::cli::commands::detect::shown::Shown;
 
 /// The output folder of a run.
 pub struct Place {
@@ -40,7 +42,6 @@ impl Place {
     pub fn journal(&mut self, args: &DetectArgs, mut settings: Provenance) -> Result<(RunResults, Finished)> {
         let names: Vec<&str> = self.artefacts.iter().map(|a| a.name()).collect();
         settings.set("save", names.join(","));
-        settings.set("scale", format!("{:?}", args.scale));
         settings.set("hash", args.many.hash);
         let shard = args.many.shard;
         // Locked before anything is removed, because another run may use the folder.
@@ -85,12 +86,6 @@ impl Place {
         Ok(())
     }
 
-    /// Whether all wanted files of a picture exist.
-    fn has_files(&self, input: &Input) -> bool {
-        let names = self.names(input);
-        self.artefacts.iter().all(|&wanted| names.path(wanted).is_file())
-    }
-
     fn names(&self, input: &Input) -> ArtefactNames {
         ArtefactNames { stem: self.folder.join(input.inside()) }
     }
@@ -103,12 +98,12 @@ impl Place {
         }
     }
 
-    /// The path of a file in this folder as printed on stdout.
+    /// The path of a stored file as printed on stdout.
     fn shown(&self, file: &str) -> String {
         self.folder.join(file).to_string_lossy().into_owned()
     }
 
-    /// The path of a file as stored in the journal, so that the folder can be moved.
+    /// The path of a printed file as stored in the journal, so that the folder can be moved.
     fn kept(&self, file: &str) -> String {
         let inside = Path::new(file).strip_prefix(&self.folder);
         let inside = inside.map_or(file.into(), Path::to_string_lossy);
@@ -117,72 +112,164 @@ impl Place {
     }
 }
 
-/// Scores one picture, unless `finished` already has its result.
+/// The journal of a run over many pictures.
+pub struct Kept<'a> {
+    place: &'a Place,
+    results: Mutex<RunResults>,
+    /// The results it had at the start.
+    before: Finished,
+}
+
+impl<'a> Kept<'a> {
+    pub fn new(place: &'a Place, results: RunResults, before: Finished) -> Self {
+        Self { place, results: Mutex::new(results), before }
+    }
+
+    /// Appends a result, with paths that hold wherever a run is started.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    fn append(&self, record: &Record) -> Result<()> {
+        let mut kept = record.clone();
+        kept.input.path = self.place.kept_path(&kept.input.path);
+        rename_files(&mut kept, |file| self.place.kept(file));
+        self.results.lock().unwrap_or_else(|e| e.into_inner()).append(&kept, &self.before)
+    }
+
+    /// The result of a finished picture, with paths as printed.
+    fn earlier(&self, input: &Input, name: &PictureName, settings: &ScorerSettings) -> Option<Record> {
+        if !self.before.has(&name.name) {
+            return None;
+        }
+        let mut record = if settings.hash {
+            let file = image::read(&input.path, &settings.decoding.limits).ok()?;
+            let hash = files::sha256(&file.bytes);
+            self.before.get(&name.name, FileState::Hash(file.stamp.bytes, &hash))
+        } else {
+            self.before.get(&name.name, FileState::Stamp(Stamp::read(&input.path)?))
+        }?;
+        // The run may have been started in another folder before.
+        record.input.path.clone_from(&name.path);
+        rename_files(&mut record, |file| self.place.shown(file));
+        Some(record)
+    }
+
+    /// Stores that files are missing, before others replace them. A run killed in between then leaves no file
+    /// that its record describes wrongly.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    fn withdraw_painted(&self, record: &Record) -> Result<()> {
+        let painted = |kind: &&Artefact| kind.is_painted();
+        let mut without = record.clone();
+        for kind in Artefact::ALL.iter().filter(painted) {
+            without.files_mut().and_then(|files| files.remove(kind.name()));
+        }
+        if without == *record { Ok(()) } else { self.append(&without) }
+    }
+
+    /// Writes everything to disk.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn finish(self) -> Result<()> {
+        self.results.into_inner().unwrap_or_else(|e| e.into_inner()).finish()
+    }
+}
+
+fn rename_files(record: &mut Record, name: impl Fn(&str) -> String) {
+    record.files_mut().into_iter().flatten().for_each(|(_, file)| *file = name(file));
+}
+
+/// Scores one picture, unless the journal already has its result.
 pub struct Looker<'a> {
     pub scorer: &'a Scorer,
     pub place: Option<&'a Place>,
-    pub finished: Option<&'a Finished>,
+    pub kept: Option<&'a Kept<'a>>,
 }
 
 /// The result for one picture.
 pub struct Looked {
     pub record: Record,
-    /// Whether it is from an earlier run.
-    pub old: bool,
+    pub origin: Origin,
     /// An error that will also occur for every other picture.
     pub hopeless: Option<Error>,
     /// Whether 16-bit values were clipped.
     pub clipped: bool,
 }
 
+/// The origin of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The picture was scored.
+    Scored,
+    /// The result of an earlier run with other thresholds or colours, or with missing files.
+    Judged,
+    /// The result of an earlier run, as it was.
+    Finished,
+}
+
+impl Looked {
+    fn new(record: Record, origin: Origin) -> Self {
+        Self { record, origin, hopeless: None, clipped: false }
+    }
+}
+
 impl Looker<'_> {
     pub fn look(&self, input: &Input) -> Looked {
         let name = PictureName { path: input.path.to_string_lossy().into_owned(), name: input.name() };
-        if let Some(mut record) = self.finished.and_then(|finished| self.earlier(finished, input, &name)) {
-            // The run may have been started in another folder before.
-            record.input.path = name.path;
-            return Looked { record, old: true, hopeless: None, clipped: false };
-        }
-        match self.fresh(input, &name) {
-            Ok((record, clipped)) => Looked { record, old: false, hopeless: None, clipped },
-            Err(e) => {
-                let record = self.scorer.failed(&e, name, Stamp::read(&input.path));
-                let hopeless = matches!(&e, Error::Io { source, .. } if is_hopeless(source)).then_some(e);
-                Looked { record, old: false, hopeless, clipped: false }
+        let earlier = || {
+            let kept = self.kept?;
+            let record = kept.earlier(input, &name, self.scorer.settings())?;
+            self.again(kept, record, input).transpose()
+        };
+        earlier().unwrap_or_else(|| self.fresh(input, &name)).unwrap_or_else(|e| {
+            let record = self.scorer.failed(&e, name, Stamp::read(&input.path));
+            let hopeless = matches!(&e, Error::Io { source, .. } if is_hopeless(source)).then_some(e);
+            Looked { hopeless, ..Looked::new(record, Origin::Scored) }
+        })
+    }
+
+    /// A result of an earlier run, judged by the settings of this one; `None`: the picture must be scored.
+    fn again(&self, kept: &Kept<'_>, mut record: Record, input: &Input) -> Result<Option<Looked>> {
+        let (judge, place) = (self.scorer.judge(), kept.place);
+        let names = place.names(input);
+        match judge.stale(&record, &place.artefacts, &names) {
+            Stale::Nothing => return Ok(Some(Looked::new(record, Origin::Finished))),
+            Stale::Verdict => {
+                judge.judge(&mut record);
+                return Ok(Some(Looked::new(record, Origin::Judged)));
             }
+            Stale::Painted(again) => {
+                let decoding = &self.scorer.settings().decoding;
+                if let Some(map) = StoredMap::read(&record, &again, &names, &input.path, decoding) {
+                    kept.withdraw_painted(&record)?;
+                    judge.repaint(&mut record, &map, &again, &names)?;
+                    return Ok(Some(Looked::new(record, Origin::Judged)));
+                }
+            }
+            Stale::Score => {}
         }
+        kept.withdraw_painted(&record)?;
+        Ok(None)
     }
 
-    fn earlier(&self, finished: &Finished, input: &Input, name: &PictureName) -> Option<Record> {
-        // Deleted files are written again.
-        if !finished.has(&name.name) || !self.place.is_none_or(|place| place.has_files(input)) {
-            return None;
-        }
-        let settings = self.scorer.settings();
-        if settings.hash {
-            let file = image::read(&input.path, &settings.decoding.limits).ok()?;
-            return finished.get(&name.name, FileState::Hash(file.stamp.bytes, &files::sha256(&file.bytes)));
-        }
-        finished.get(&name.name, FileState::Stamp(Stamp::read(&input.path)?))
-    }
-
-    fn fresh(&self, input: &Input, name: &PictureName) -> Result<(Record, bool)> {
+    fn fresh(&self, input: &Input, name: &PictureName) -> Result<Looked> {
         let look = self.scorer.look(Source::File(&input.path), &name.path)?;
         let files = match self.place {
             Some(place) => self.scorer.save(&look, &place.artefacts, &place.names(input))?,
             None => Default::default(),
         };
         let clipped = look.picture.was_clipped();
-        Ok((self.scorer.record(look, name.clone(), files), clipped))
+        let record = self.scorer.record(look, name.clone(), files);
+        Ok(Looked { clipped, ..Looked::new(record, Origin::Scored) })
     }
 }
 
 /// The outputs of results.
 pub struct Results<'a> {
-    pub stdout: RecordWriter<StdoutLock<'static>>,
-    pub place: Option<&'a Place>,
-    /// The journal, and the results it had at the start.
-    pub journal: Option<(RunResults, &'a Finished)>,
+    pub stdout: Shown<StdoutLock<'static>>,
+    pub kept: Option<&'a Kept<'a>>,
 }
 
 impl Results<'_> {
@@ -190,31 +277,19 @@ impl Results<'_> {
     ///
     /// # Errors
     /// The journal or stdout cannot be written.
-    pub fn write(&mut self, looked: &Looked) -> Result<()> {
-        let mut shown = looked.record.clone();
-        if let (Some(place), Some((journal, before))) = (self.place, &mut self.journal) {
-            let rename = |record: &mut Record, name: &dyn Fn(&str) -> String| {
-                record.files_mut().into_iter().flatten().for_each(|(_, file)| *file = name(file));
-            };
-            if looked.old {
-                rename(&mut shown, &|file| place.shown(file));
-            } else {
-                let mut kept = looked.record.clone();
-                rename(&mut kept, &|file| place.kept(file));
-                kept.input.path = place.kept_path(&kept.input.path);
-                journal.append(&kept, before)?;
-            }
+    pub fn write(&mut self, record: &Record, origin: Origin) -> Result<()> {
+        if let Some(kept) = self.kept.filter(|_| origin != Origin::Finished) {
+            kept.append(record)?;
         }
-        self.stdout.write(&shown).map_err(|e| Error::io("write to", "stdout", e))
+        self.stdout.take(record).map_err(|e| Error::io("write to", "stdout", e))
     }
 
     /// Writes the end of the output.
     ///
     /// # Errors
-    /// Errors of [`Results::write`].
+    /// Stdout cannot be written.
     pub fn finish(self) -> Result<()> {
-        self.stdout.finish().map_err(|e| Error::io("write to", "stdout", e))?;
-        self.journal.map_or(Ok(()), |(journal, _)| journal.finish())
+        self.stdout.finish().map_err(|e| Error::io("write to", "stdout", e))
     }
 }
 
