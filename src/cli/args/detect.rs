@@ -139,6 +139,17 @@ pub enum ScaleName {
     /// From each picture's lowest to its highest value
     Auto,
 }
+
+impl ScaleName {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Auto => "auto",
+        }
+    }
+}
+
 names!(FormatName => RecordFormat {
     /// Score, verdict and path
     Text => RecordFormat::Text,

@@ -40,7 +40,7 @@ impl Place {
     pub fn journal(&mut self, args: &DetectArgs, mut settings: Provenance) -> Result<(RunResults, Finished)> {
         let names: Vec<&str> = self.artefacts.iter().map(|a| a.name()).collect();
         settings.set("save", names.join(","));
-        settings.set("scale", format!("{:?}", args.scale));
+        settings.set("scale", args.scale.name());
         settings.set("hash", args.many.hash);
         let shard = args.many.shard;
         // Locked before anything is removed, because another run may use the folder.
