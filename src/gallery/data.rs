@@ -154,8 +154,9 @@ impl<'a> PageData<'a> {
             let picture = thumbs.has_file.then(|| links.to(&p.file)).flatten();
             let name = p.name();
             let mut place = |text: String| places.place(text, &name);
-            let Record { input, model, method, class, threshold, region_threshold, map_range, outcome, .. } =
-                &p.record;
+            let Record {
+                input, model, method, class, threshold, region_threshold, map_range, outcome, ..
+            } = &p.record;
             let addresses = [Some(input.path.clone()), picture, overlay, heatmap, map];
             let addresses = addresses.map(|text| text.map(&mut place));
             let (scored, failure) = match outcome {

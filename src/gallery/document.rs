@@ -125,8 +125,10 @@ fn figures(summary: &GallerySummary) -> Markup {
                         "Keep this threshold"
                     }
                     span class="push" {}
-                    label { "Scores from " input id="from" type="number" step="0.01"; }
-                    label { "to " input id="to" type="number" step="0.01"; }
+                    span class="ends" {
+                        label { "Scores from " input id="from" type="number" step="0.01"; }
+                        label { "to " input id="to" type="number" step="0.01"; }
+                    }
                     button type="button" id="any" class="quiet" hidden { "Any score" }
                 }
             }

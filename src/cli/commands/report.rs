@@ -68,7 +68,11 @@ pub fn run(args: ReportArgs) -> Result<ExitCode> {
         summary.scored, summary.anomalous, summary.failed, summary.shown, summary.made
     ));
     if run.removed > 0 {
-        messages::warn(format!("{} pictures were removed from the folder since the run, and left out", run.removed));
+        let pictures = if run.removed == 1 { "picture was" } else { "pictures were" };
+        messages::warn(format!(
+            "{} {pictures} removed from the folder since the run, and left out",
+            run.removed
+        ));
     }
     let bare = summary.without_thumbnail.saturating_sub(summary.failed);
     if bare > 0 {
