@@ -18,11 +18,13 @@ const BINS: usize = 1000;
 /// The data of the page. The page's script reads it by position, see `script/data.js`.
 #[derive(Serialize)]
 pub(super) struct PageData<'a> {
+    /// The run's folder, as named by the user.
+    folder: Cow<'a, str>,
     /// The folder of thumbnails, relative to the page.
     thumbs: &'a str,
     /// The common threshold of all scored pictures.
     threshold: Option<f32>,
-    judged: Vec<(&'a str, &'a str, &'a str, Option<f32>)>,
+    judged: Vec<Judged<'a>>,
     /// Distinct lists of component names.
     components: Vec<Vec<&'static str>>,
     places: Vec<[String; 2]>,
@@ -30,6 +32,9 @@ pub(super) struct PageData<'a> {
     rest: Vec<(usize, usize, usize)>,
     pictures: Vec<Row<'a>>,
 }
+
+/// Model, method, class, threshold; the levels of good parts and of clear damage; the threshold of regions.
+type Judged<'a> = (&'a str, &'a str, &'a str, Option<f32>, f32, f32, f32);
 
 /// One picture, by position.
 #[derive(Serialize)]
@@ -42,12 +47,14 @@ struct Row<'a>(
     usize,
     Option<&'a str>,
     Option<&'a str>,
-    /// The path as recorded, then addresses: picture, overlay, heatmap.
-    [Option<Place>; 4],
+    /// The path as recorded, then addresses: picture, overlay, heatmap, grey map.
+    [Option<Place>; 5],
     usize,
     Vec<Flat>,
     usize,
     Vec<Rounded>,
+    /// The values of black and white in the grey map.
+    Option<[Rounded; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")] Option<(&'a str, &'a str)>,
 );
 
@@ -143,12 +150,14 @@ impl<'a> PageData<'a> {
                 let link = saved_file(p, kind, &run.folder).filter(|f| f.is_file());
                 links.to(&link?)
             };
-            let (overlay, heatmap) = (saved("overlay"), saved("heatmap"));
+            let [overlay, heatmap, map] = ["overlay", "heatmap", "map"].map(&mut saved);
             let picture = thumbs.has_file.then(|| links.to(&p.file)).flatten();
             let name = p.name();
             let mut place = |text: String| places.place(text, &name);
-            let Record { input, model, method, class, threshold, outcome, .. } = &p.record;
-            let addresses = [Some(input.path.clone()), picture, overlay, heatmap];
+            let Record {
+                input, model, method, class, threshold, region_threshold, map_range, outcome, ..
+            } = &p.record;
+            let addresses = [Some(input.path.clone()), picture, overlay, heatmap, map];
             let addresses = addresses.map(|text| text.map(&mut place));
             let (scored, failure) = match outcome {
                 Outcome::Scored(scored) => (Some(scored), None),
@@ -159,7 +168,15 @@ impl<'a> PageData<'a> {
                 name,
                 p.score(),
                 p.anomalous().map(u8::from),
-                judged.number((model.as_str(), method.as_str(), class.as_str(), *threshold)),
+                judged.number((
+                    model.as_str(),
+                    method.as_str(),
+                    class.as_str(),
+                    *threshold,
+                    map_range.good(),
+                    map_range.damaged(),
+                    *region_threshold,
+                )),
                 scored.map_or(0, |s| s.size.width),
                 scored.map_or(0, |s| s.size.height),
                 thumbs.picture.as_deref(),
@@ -169,11 +186,15 @@ impl<'a> PageData<'a> {
                 scored.map_or_else(Vec::new, |s| s.regions.iter().map(Flat::from).collect()),
                 components.number(parts.iter().map(|(name, _)| *name).collect()),
                 parts.into_iter().map(|(_, value)| Rounded(value.into())).collect(),
+                scored
+                    .and_then(|s| s.map_probability)
+                    .map(|ends| [ends.min, ends.max].map(|value| Rounded(value.into()))),
                 failure.map(|f| (f.kind.as_str(), f.message.as_str())),
             )
         };
         let pictures = selection.shown.iter().zip(made).map(|(p, t)| row(p, t)).collect();
         Self {
+            folder: run.folder.to_string_lossy(),
             thumbs,
             threshold: common_threshold(run),
             judged: judged.0,

@@ -13,16 +13,19 @@ use crate::page::{Shell, Text};
 /// Largest number of listed values of a fact.
 const NAMED: usize = 4;
 
-const STYLE: &str = concat!(include_str!("gallery.css"), include_str!("viewer.css"));
+const STYLE: &str =
+    concat!(include_str!("gallery.css"), include_str!("viewer.css"), include_str!("../page/map.css"));
 
 const SCRIPT: &str = concat!(
     include_str!("../page/base.js"),
+    include_str!("../page/map.js"),
     include_str!("script/data.js"),
     include_str!("script/selection.js"),
     include_str!("script/histogram.js"),
     include_str!("script/tile.js"),
     include_str!("script/grid.js"),
     include_str!("script/viewer.js"),
+    include_str!("script/keep.js"),
     include_str!("script/main.js")
 );
 
@@ -34,7 +37,7 @@ pub(super) fn document(title: &str, run: &DetectRun, summary: &GallerySummary, d
             (figures(summary))
             (PreEscaped(include_str!("tools.html")))
         }
-        (PreEscaped(include_str!("dialogs.html")))
+        (PreEscaped(include_str!("dialogs.html").replace("<!-- scale -->", include_str!("../page/map.html"))))
         script id="data" type="application/json" { (PreEscaped(data)) }
     };
     // `file:` for a page on disk, which has no origin; 'self' for a page from a server.
@@ -70,6 +73,12 @@ fn header(title: &str, run: &DetectRun, summary: &GallerySummary) -> Markup {
                     p class="note" {
                         "This page shows " (grouped(summary.shown)) " of " (grouped(all))
                         " pictures, those with the highest scores; its figures and the histogram count all."
+                    }
+                }
+                @if run.removed > 0 {
+                    p class="note" {
+                        (grouped(run.removed)) " " (if run.removed == 1 { "picture was" } else { "pictures were" })
+                        " removed from the folder since the run, and left out here."
                     }
                 }
             }
@@ -112,9 +121,14 @@ fn figures(summary: &GallerySummary) -> Markup {
                     label { "Threshold " input id="threshold" type="number" step="0.005" min="0" max="1"; }
                     span id="what-if" role="status" {}
                     button type="button" id="reset" class="quiet" hidden { "Reset" }
+                    button type="button" id="keep-it" class="quiet" aria-haspopup="dialog" hidden {
+                        "Keep this threshold"
+                    }
                     span class="push" {}
-                    label { "Scores from " input id="from" type="number" step="0.01"; }
-                    label { "to " input id="to" type="number" step="0.01"; }
+                    span class="ends" {
+                        label { "Scores from " input id="from" type="number" step="0.01"; }
+                        label { "to " input id="to" type="number" step="0.01"; }
+                    }
                     button type="button" id="any" class="quiet" hidden { "Any score" }
                 }
             }
@@ -138,6 +152,26 @@ fn grouped(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::MapRange;
+    use crate::output::{ColourScale, heatmap};
+
+    #[test]
+    fn the_script_has_the_colours_of_painted_maps() {
+        let script = include_str!("../page/map.js");
+        let list = &script[script.find("const colours").unwrap()..script.find(".split").unwrap()];
+        let colours = regex::Regex::new("[0-9a-f]{6}").unwrap();
+        let colours: Vec<&str> = colours.find_iter(list).map(|m| m.as_str()).collect();
+        let last = colours.len() - 1;
+        let values = ndarray::Array2::from_shape_fn((1, colours.len()), |(_, x)| {
+            (x as f32 / last as f32).max(f32::MIN_POSITIVE)
+        });
+        let range = MapRange::new(0.0, 1.0).unwrap();
+        let painted = heatmap(values.view(), ColourScale::Range(range));
+        for (pixel, colour) in painted.pixels().zip(colours) {
+            let [r, g, b] = pixel.0;
+            assert_eq!(format!("{r:02x}{g:02x}{b:02x}"), colour);
+        }
+    }
 
     #[test]
     fn digits_come_in_groups() {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::GalleryError;
 use crate::batch::{Manifest, RunResults};
 use crate::journal::read_entries;
@@ -20,6 +22,8 @@ pub struct DetectRun {
     pub folder: PathBuf,
     /// The pictures in the order of their first records.
     pub pictures: Vec<ShownPicture>,
+    /// Pictures with a record that were removed from their folder, and are not in `pictures`.
+    pub removed: usize,
 }
 
 /// The shown part of one record.
@@ -52,6 +56,20 @@ impl ShownPicture {
         String::from_utf8_lossy(self.key())
     }
 
+    /// Whether the run read the file and it is gone now, while the folder that was searched exists.
+    fn was_removed(&self) -> bool {
+        let searched = || {
+            let mut folder = self.file.as_path();
+            for _ in Path::new(&*self.name()).components() {
+                folder = folder.parent()?;
+            }
+            Some(folder.is_dir() || folder.as_os_str().is_empty())
+        };
+        self.record.input.stamp.is_some()
+            && matches!(self.file.try_exists(), Ok(false))
+            && searched() == Some(true)
+    }
+
     /// A unique key of the picture in the folder.
     pub(super) fn key(&self) -> &[u8] {
         &self.record.input.name
@@ -82,7 +100,8 @@ impl DetectRun {
     /// Reads every `results.jsonl` and `results-I-of-N.jsonl` of `folder` with the manifests beside them.
     ///
     /// Of several records with one name the last counts, with files in the order of their names. An
-    /// incomplete last line is a record being written, and is ignored.
+    /// incomplete last line is a record being written, and is ignored. Pictures that were removed from the
+    /// searched folder are left out, unless all were.
     ///
     /// # Errors
     /// The folder has no results, a line is damaged, records or a manifest have another schema, or a file
@@ -111,7 +130,14 @@ impl DetectRun {
         if pictures.is_empty() {
             return Err(GalleryError::NothingFinished(folder.to_owned()).into());
         }
-        Ok(Self { folder: folder.to_owned(), pictures })
+        let recorded = pictures.len();
+        let gone: Vec<bool> = pictures.par_iter().map(ShownPicture::was_removed).collect();
+        // If no picture is left, the folder was emptied as a whole and the page is what remains.
+        if gone.contains(&false) {
+            let mut gone = gone.into_iter();
+            pictures.retain(|_| gone.next() != Some(true));
+        }
+        Ok(Self { folder: folder.to_owned(), removed: recorded - pictures.len(), pictures })
     }
 }
 

@@ -1,20 +1,25 @@
 //! Small copies of the pictures, in a folder beside the page.
 //!
-//! A thumbnail's name is a digest of its picture's name, size and modification time: an existing thumbnail is
-//! up to date, no index is needed, and no record can cause a file outside the folder.
+//! A thumbnail's name is a digest of its picture's name, of size and modification time of its sources, and of its
+//! colour scale: an existing thumbnail is up to date, no index is needed, and no record can cause a file outside
+//! the folder.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Component, Path, PathBuf};
 
+use ::image::RgbImage;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ndarray::Array2;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::results::ShownPicture;
 use crate::files::Stamp;
 use crate::image::{DecodeOptions, decode};
-use crate::output::thumbnail;
+use crate::map::{GreyMap, MapRange};
+use crate::output::{ColourScale, Ends, heatmap, outline_regions, overlay, shrunk, thumbnail};
 use crate::progress::Progress;
 use crate::{Error, Result, files};
 
@@ -28,7 +33,7 @@ const DIGEST_BYTES: usize = 12;
 pub(super) struct Thumbs {
     /// Of the picture itself.
     pub picture: Option<String>,
-    /// Of its overlay, or of its heatmap if the run saved no overlay.
+    /// Of its map over it; without a grey map, of its overlay or its heatmap.
     pub heat: Option<String>,
     /// Thumbnails that had to be made.
     pub made: usize,
@@ -109,56 +114,89 @@ impl<'a> ThumbFolder<'a> {
         let found = picture.file.metadata().ok().filter(Metadata::is_file);
         thumbs.has_file = found.is_some();
         // A picture that could not be decoded by the run is not decoded again.
-        if picture.record.scored().is_none() {
-            return Ok(thumbs);
+        let Some(scored) = picture.record.scored() else { return Ok(thumbs) };
+        let own = found.as_ref().map(|about| (picture.file.as_path(), about));
+        let small = LazyCell::new(|| own.and_then(|(file, _)| self.small(file)));
+        if let Some(own) = own {
+            let name = self.name(Kind::Picture, picture, &[own], &[]);
+            thumbs.picture = self.one(name, &mut thumbs.made, || small.clone())?;
         }
-        if let Some(about) = found {
-            thumbs.picture = self.one(Kind::Picture, picture, &picture.file, &about, &mut thumbs.made)?;
+        let saved = |kind| {
+            let path = saved_file(picture, kind, run)?;
+            let about = path.metadata().ok().filter(Metadata::is_file)?;
+            Some((path, about))
+        };
+        if let (Some((path, about)), Some(ends)) = (saved("map"), scored.map_probability) {
+            let map = GreyThumb {
+                file: &path,
+                ends,
+                range: picture.record.map_range,
+                threshold: picture.record.region_threshold,
+            };
+            let sources: Vec<_> = [Some((path.as_path(), &about)), own].into_iter().flatten().collect();
+            let name = self.name(Kind::Heat, picture, &sources, &map.numbers());
+            thumbs.heat =
+                self.one(name, &mut thumbs.made, || map.painted((*small).as_ref(), self.decoding))?;
         }
         for kind in ["overlay", "heatmap"] {
-            let Some(path) = saved_file(picture, kind, run) else { continue };
-            let Some(about) = path.metadata().ok().filter(Metadata::is_file) else { continue };
-            thumbs.heat = self.one(Kind::Heat, picture, &path, &about, &mut thumbs.made)?;
             if thumbs.heat.is_some() {
                 break;
             }
+            let Some((path, about)) = saved(kind) else { continue };
+            let name = self.name(Kind::Heat, picture, &[(&path, &about)], &[]);
+            thumbs.heat = self.one(name, &mut thumbs.made, || self.small(&path))?;
         }
         Ok(thumbs)
     }
 
-    /// The thumbnail of one file, made unless it exists; `None` if the file is not a picture.
+    /// A picture at the size of a thumbnail; `None` if the file is not a picture.
+    fn small(&self, file: &Path) -> Option<RgbImage> {
+        let decoded = decode(file, self.decoding).ok()?;
+        Some(shrunk(&decoded.to_rgb(), self.side).into_owned())
+    }
+
+    /// The thumbnail of this name, painted unless it exists; `None` if it cannot be painted.
     fn one(
         &self,
-        kind: Kind,
-        picture: &ShownPicture,
-        file: &Path,
-        about: &Metadata,
+        name: String,
         made: &mut usize,
+        paint: impl FnOnce() -> Option<RgbImage>,
     ) -> Result<Option<String>> {
-        let name = self.name(kind, picture, file, about);
         if self.present.contains(&name) {
             return Ok(Some(name));
         }
-        let Ok(decoded) = decode(file, self.decoding) else { return Ok(None) };
+        let Some(painted) = paint() else { return Ok(None) };
         let path = self.path(&name);
         let (bytes, ..) =
-            thumbnail(&decoded.to_rgb(), self.side, QUALITY).map_err(|e| Error::io("encode", &path, e))?;
+            thumbnail(&painted, self.side, QUALITY).map_err(|e| Error::io("encode", &path, e))?;
         files::write_atomic(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
         *made += 1;
         Ok(Some(name))
     }
 
-    fn name(&self, kind: Kind, picture: &ShownPicture, file: &Path, about: &Metadata) -> String {
-        let Stamp { bytes, modified } = Stamp::of(about);
+    /// The name of a thumbnail made from `sources` and numbers.
+    fn name(
+        &self,
+        kind: Kind,
+        picture: &ShownPicture,
+        sources: &[(&Path, &Metadata)],
+        numbers: &[f32],
+    ) -> String {
         let mut digest = Sha256::new();
-        for part in [picture.key(), file.file_name().unwrap_or_default().as_encoded_bytes()] {
+        let mut text = |part: &[u8]| {
             digest.update((part.len() as u64).to_le_bytes());
             digest.update(part);
+        };
+        text(picture.key());
+        for (file, about) in sources {
+            let Stamp { bytes, modified } = Stamp::of(about);
+            text(file.file_name().unwrap_or_default().as_encoded_bytes());
+            text(&bytes.to_le_bytes());
+            text(&modified.unwrap_or_default().to_le_bytes());
         }
-        digest.update(bytes.to_le_bytes());
-        digest.update(modified.unwrap_or_default().to_le_bytes());
-        digest.update(self.side.to_le_bytes());
-        digest.update([QUALITY]);
+        numbers.iter().for_each(|number| text(&number.to_le_bytes()));
+        text(&self.side.to_le_bytes());
+        text(&[QUALITY]);
         let letter = match kind {
             Kind::Picture => 'p',
             Kind::Heat => 'h',
@@ -169,6 +207,36 @@ impl<'a> ThumbFolder<'a> {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.jpg"))
+    }
+}
+
+/// A grey map to be painted with the scale of its record.
+struct GreyThumb<'a> {
+    file: &'a Path,
+    ends: Ends,
+    range: MapRange,
+    threshold: f32,
+}
+
+impl GreyThumb<'_> {
+    fn numbers(&self) -> [f32; 5] {
+        [self.ends.min, self.ends.max, self.range.good(), self.range.damaged(), self.threshold]
+    }
+
+    /// The map over its picture, or alone without one; `None` if the file is not a picture.
+    fn painted(&self, below: Option<&RgbImage>, decoding: &DecodeOptions) -> Option<RgbImage> {
+        let decoded = decode(self.file, decoding).ok()?.to_rgb();
+        let (width, height) = decoded.dimensions();
+        let shape = (height as usize, width as usize);
+        let steps = Array2::from_shape_vec(shape, decoded.pixels().map(|p| p.0[0]).collect()).ok()?;
+        let grey = GreyMap { low: self.ends.min, high: self.ends.max, steps };
+        let scale = ColourScale::Range(self.range);
+        let (width, height) = below.map_or((width, height), RgbImage::dimensions);
+        let map = grey.at_size(width as usize, height as usize);
+        let Some(below) = below else { return Some(heatmap(map.view(), scale)) };
+        let mut painted = overlay(below, map.view(), scale);
+        outline_regions(&mut painted, map.view(), self.threshold);
+        Some(painted)
     }
 }
 

@@ -10,5 +10,5 @@ pub use crate::printable::printable;
 pub use judge::{Judge, Stale, StoredMap};
 pub use paint::{ColourScale, heatmap, mask, outline, outline_regions, overlay};
 pub use record::{Ends, Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
-pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save, thumbnail};
+pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save, shrunk, thumbnail};
 pub use writer::{COLUMNS, RecordFormat, RecordWriter};

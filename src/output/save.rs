@@ -1,5 +1,6 @@
 //! The files of one picture.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -210,18 +211,22 @@ fn encode_png(
     Ok(bytes.into_inner())
 }
 
+/// A picture with a longest side of at most `longest` pixels.
+pub fn shrunk(picture: &RgbImage, longest: u32) -> Cow<'_, RgbImage> {
+    let side = picture.width().max(picture.height()).max(1);
+    let scaled = |v: u32| (u64::from(v) * u64::from(longest) / u64::from(side)).max(1) as u32;
+    if side <= longest {
+        return Cow::Borrowed(picture);
+    }
+    Cow::Owned(::image::imageops::thumbnail(picture, scaled(picture.width()), scaled(picture.height())))
+}
+
 /// A picture as a JPEG with a longest side of at most `longest` pixels, and its width and height.
 ///
 /// # Errors
 /// The encoder fails.
 pub fn thumbnail(picture: &RgbImage, longest: u32, quality: u8) -> std::io::Result<(Vec<u8>, u32, u32)> {
-    let side = picture.width().max(picture.height()).max(1);
-    let scaled = |v: u32| (u64::from(v) * u64::from(longest) / u64::from(side)).max(1) as u32;
-    let small = if side > longest {
-        &::image::imageops::thumbnail(picture, scaled(picture.width()), scaled(picture.height()))
-    } else {
-        picture
-    };
+    let small = shrunk(picture, longest);
     let mut bytes = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
     small.write_with_encoder(encoder).map_err(std::io::Error::other)?;

@@ -11,9 +11,15 @@ use crate::page::Shell;
 /// The page and its content security policy.
 static PAGE: LazyLock<(String, HeaderValue)> = LazyLock::new(|| {
     let allow = "img-src data: blob:; connect-src 'self'";
-    let script = concat!(include_str!("../page/base.js"), include_str!("page/script.js"));
-    let shell = Shell::new(include_str!("page/style.css"), script, allow);
-    let page = shell.page("aaclip", &PreEscaped(include_str!("page/body.html").to_owned()));
+    let script = concat!(
+        include_str!("../page/base.js"),
+        include_str!("../page/map.js"),
+        include_str!("page/script.js")
+    );
+    let style = concat!(include_str!("page/style.css"), include_str!("../page/map.css"));
+    let body = include_str!("page/body.html").replace("<!-- scale -->", include_str!("../page/map.html"));
+    let shell = Shell::new(style, script, allow);
+    let page = shell.page("aaclip", &PreEscaped(body));
     // A page cannot forbid frames by itself; a header can.
     let policy = format!("{}; frame-ancestors 'none'", shell.policy());
     let nothing = HeaderValue::from_static("default-src 'none'");

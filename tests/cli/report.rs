@@ -27,6 +27,14 @@ fn a_folder_of_results_becomes_a_page() {
     }
     assert!(work.run(&["report", "night"]).ok().stderr.contains("0 thumbnails made"));
 
+    // The map is coloured by the page; a removed picture leaves it.
+    assert!(page.contains("url(#map-colours)") && page.contains(".map.png"));
+    let second = std::fs::read(work.path("photos/sub/b c.png")).unwrap();
+    std::fs::remove_file(work.path("photos/sub/b c.png")).unwrap();
+    let ran = work.run(&["report", "night"]).ok();
+    assert!(ran.stderr.contains("1 picture was removed from the folder since the run"), "{}", ran.stderr);
+    std::fs::write(work.path("photos/sub/b c.png"), second).unwrap();
+
     // From another folder, to another folder.
     std::fs::create_dir(work.path("elsewhere")).unwrap();
     let mut command = work.command();

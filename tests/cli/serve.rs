@@ -180,7 +180,8 @@ fn form(parts: &[Part<'_>]) -> Vec<u8> {
 
 /// A record without the fields that differ between a file and a body.
 fn comparable(mut record: Value) -> Value {
-    for key in ["path", "name", "modified", "timing_ms", "files", "overlay", "heatmap", "mask", "raw"] {
+    for key in ["path", "name", "modified", "timing_ms", "files", "overlay", "heatmap", "mask", "map", "raw"]
+    {
         record.as_object_mut().unwrap().remove(key);
     }
     record
@@ -216,19 +217,29 @@ fn parameters_in_query_and_form() {
     let here = Workplace::new();
     let serving = Serving::start(&here, &[]);
     let picture = std::fs::read(here.picture("a.png", 70, 50)).unwrap();
-    let all =
-        ["a.png", "--class", "nut", "--threshold", "0.5", "--save", "heatmap,overlay,mask,raw", "--out", "o"];
+    let all = [
+        "a.png",
+        "--class",
+        "nut",
+        "--threshold",
+        "0.5",
+        "--save",
+        "heatmap,overlay,mask,map,raw",
+        "--out",
+        "o",
+    ];
     let expected = here.detect(&[&all[..], &["--format", "json"]].concat()).ok().json();
 
-    let query = "?class=nut&threshold=0.5&heatmap=true&overlay=true&mask=true&raw=true";
+    let query = "?class=nut&threshold=0.5&heatmap=true&overlay=true&mask=true&map=true&raw=true";
     let asked = serving.post(&format!("/v1/detect{query}"), &picture).record();
-    let parts: [Part<'_>; 7] = [
+    let parts: [Part<'_>; 8] = [
         ("class", None, b"nut"),
         ("threshold", None, b"0.5"),
         ("heatmap", None, b"true"),
         ("overlay", None, b"true"),
         ("image", Some("x.png"), &picture),
         ("mask", None, b"true"),
+        ("map", None, b"true"),
         ("raw", None, b"true"),
     ];
     for record in [asked, serving.form("", &parts).record()] {
@@ -638,7 +649,7 @@ fn answers_are_what_the_description_says() {
     let busy = serving.post("/v1/detect", &picture);
     drop(slow);
     serving.wait_for("aaclip_http_requests_in_flight", 1.0);
-    let everything = "/v1/detect?overlay=true&heatmap=true&mask=true&raw=true&threshold=0.1";
+    let everything = "/v1/detect?overlay=true&heatmap=true&mask=true&map=true&raw=true&threshold=0.1";
     for (route, method, answer) in [
         ("/v1/detect", "post", serving.post("/v1/detect", &picture)),
         ("/v1/detect", "post", serving.post(everything, &picture)),

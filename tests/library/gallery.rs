@@ -89,6 +89,12 @@ pub fn failure(name: &str, message: &str) -> Value {
     failed
 }
 
+/// A record without a stamp: its picture is not a file of a folder.
+fn unread(mut record: Value) -> Value {
+    record["bytes"] = Value::Null;
+    record
+}
+
 /// The data inside a page, which has two scripts and one style and is otherwise well-formed.
 fn data(page: &str) -> Value {
     let opening = r#"<script id="data" type="application/json">"#;
@@ -226,8 +232,8 @@ fn thumbnails_are_made_once_and_follow_their_pictures() {
             json!({"overlay": "a.png.overlay.png", "heatmap": "a.png.heatmap.png", "raw": "a.npy"}),
         ),
         with("sub/line.png", json!({"overlay": "not/there.png"})),
-        with("gone.png", json!({"overlay": "gone.png.overlay.png"})),
-        record("never.png", 0.1),
+        unread(with("gone.png", json!({"overlay": "gone.png.overlay.png"}))),
+        unread(record("never.png", 0.1)),
     ]);
     place.write("out/report-thumbs/mine.jpg", "mine");
     let (_, summary, page) = place.show();
@@ -263,6 +269,68 @@ fn thumbnails_are_made_once_and_follow_their_pictures() {
 }
 
 #[test]
+fn a_grey_map_is_painted_over_its_picture() {
+    let place = Place::new();
+    place.picture("photos/a.png", 60, 40);
+    let left_is_hot =
+        ::image::GrayImage::from_fn(30, 20, |x, _| ::image::Luma([if x < 15 { 255 } else { 0 }]));
+    for name in ["a", "gone"] {
+        left_is_hot.save(place.path(&format!("out/{name}.png.map.png"))).unwrap();
+    }
+    let with = |name: &str, damaged: f64| {
+        let mut record = record(name, 0.7);
+        record["files"] = json!({"map": format!("{name}.map.png")});
+        record["map_probability"] = json!({"min": 0.1, "max": 0.8});
+        record["map_range"] = json!({"good": 0.5, "damaged": damaged});
+        record
+    };
+    place.results(&[with("a.png", 0.8), unread(with("gone.png", 0.8)), unread(with("no map.png", 0.8))]);
+    let (_, summary, page) = place.show();
+    assert_eq!((summary.made, summary.without_thumbnail), (3, 1));
+    let data = data(&page);
+    let row = &data["pictures"][0];
+    assert_eq!((&row[0], &row[13]), (&json!("a.png"), &json!([0.1, 0.8])));
+    assert!(row[8][4].is_number() || row[8][4].is_string());
+    assert_eq!(data["judged"][0].as_array().unwrap()[4..], [json!(0.5), json!(0.8), json!(0.5)]);
+    let thumb = |at: usize| {
+        let name = data["pictures"][0][at].as_str().unwrap();
+        ::image::open(place.path(&format!("out/report-thumbs/{name}.jpg"))).unwrap().to_rgb8()
+    };
+    let (picture, heat) = (thumb(6), thumb(7));
+    let far = |x, y| {
+        let pairs = picture.get_pixel(x, y).0.into_iter().zip(heat.get_pixel(x, y).0);
+        pairs.map(|(a, b)| a.abs_diff(b)).max().unwrap()
+    };
+    assert!(far(10, 20) > 100 && far(50, 20) < 10, "{} {}", far(10, 20), far(50, 20));
+    // Another scale is another thumbnail.
+    let first = place.thumbs();
+    place.results(&[with("a.png", 0.9), unread(with("gone.png", 0.8)), unread(with("no map.png", 0.8))]);
+    let (_, summary, _) = place.show();
+    assert_eq!((summary.made, place.thumbs().difference(&first).count(), place.thumbs().len()), (1, 1, 3));
+}
+
+#[test]
+fn removed_pictures_leave_the_page() {
+    let place = Place::new();
+    place.picture("photos/a.png", 20, 10);
+    let records = [record("a.png", 0.9), record("sub/gone.png", 0.8), failure("bad.png", "damaged")];
+    place.results(&records);
+    let (run, summary, page) = place.show();
+    assert_eq!((run.removed, summary.scored, summary.failed), (2, 1, 0));
+    assert!(page.contains("2 pictures were removed from the folder since the run"));
+    // Never a file, so it was not removed.
+    place.results(&[record("a.png", 0.9), unread(failure("typo.png", "no such file"))]);
+    assert_eq!(place.read().unwrap().removed, 0);
+    // An emptied or a moved folder: the page is what remains.
+    place.results(&records);
+    std::fs::remove_file(place.path("photos/a.png")).unwrap();
+    assert_eq!(place.read().unwrap().removed, 0);
+    std::fs::remove_dir(place.path("photos")).unwrap();
+    let (run, _, page) = place.show();
+    assert!(run.removed == 0 && run.pictures.len() == 3 && !page.contains("removed from the folder"));
+}
+
+#[test]
 fn nothing_a_record_says_leads_out_or_becomes_markup() {
     let place = Place::new();
     place.picture("secret.png", 40, 40);
@@ -294,9 +362,9 @@ fn nothing_a_record_says_leads_out_or_becomes_markup() {
             record["components"][evil] = json!(evil);
             record["files"] =
                 json!({"overlay": "../secret.png", "heatmap": place.path("secret.png"), evil: evil});
-            record
+            unread(record)
         })
-        .chain([failure("broken", evil)])
+        .chain([unread(failure("broken", evil))])
         .collect();
     place.results(&records);
     let before: Vec<_> =

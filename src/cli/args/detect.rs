@@ -160,6 +160,7 @@ pub enum ScaleName {
     /// From each picture's lowest to its highest value
     Auto,
 }
+
 /// The order of results on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SortName {

@@ -11,15 +11,16 @@ use crate::cli::messages;
 
 const EXAMPLES: &str = "\
 Examples:
-  aaclip detect photos/ -o night --save overlay --threshold 0.5
+  aaclip detect photos/ -o night --threshold 0.5
   aaclip report night                        # writes night/report.html and night/report-thumbs/
   aaclip report night -o /srv/www/night.html --title \"Line 3, night shift\"
   aaclip report night --most 2000            # a small page of the highest scores
 
 Open the page in a browser, from disk: it needs no network and no server. Run the command again
-after more pictures were scored: only new and changed pictures get a thumbnail. Overlays are shown
-if the run saved them (`aaclip detect --save overlay`). To share the page, copy the folder of
-thumbnails with it; full-size pictures are shown if they are at the same relative paths.
+after more pictures were scored: only new and changed pictures get a thumbnail, and pictures that
+were removed from the folder leave the page. It colours the grey maps of the run (NAME.map.png) with
+a scale that can be changed there. To share the page, copy the folder of thumbnails with it;
+full-size pictures and maps are shown if they are at the same relative paths.
 
 Exit code: 0 if the page was written, 2 if not.";
 
@@ -66,6 +67,13 @@ pub fn run(args: ReportArgs) -> Result<ExitCode> {
         "{} scored, {} anomalous, {} failed; {} on the page, {} thumbnails made",
         summary.scored, summary.anomalous, summary.failed, summary.shown, summary.made
     ));
+    if run.removed > 0 {
+        let pictures = if run.removed == 1 { "picture was" } else { "pictures were" };
+        messages::warn(format!(
+            "{} {pictures} removed from the folder since the run, and left out",
+            run.removed
+        ));
+    }
     let bare = summary.without_thumbnail.saturating_sub(summary.failed);
     if bare > 0 {
         messages::warn(format!(

@@ -19,7 +19,7 @@ const thumbnail = (name) => (name ? `${address(raw.thumbs)}/${name}.jpg` : null)
 class Picture {
   constructor(row, at) {
     [this.name, this.score, this.recorded, this.judgedAs, this.width, this.height, this.small, this.smallHeat,
-      this.places, this.regionCount, this.regions, this.componentSet, this.componentValues, this.failure] = row;
+      this.places, this.regionCount, this.regions, this.componentSet, this.componentValues, this.ends, this.failure] = row;
     this.at = at;
     const slash = this.name.lastIndexOf("/");
     this.folder = slash < 0 ? "" : this.name.slice(0, slash);
@@ -42,20 +42,29 @@ class Picture {
   get pictureLink() { return this.link(1); }
   get overlayLink() { return this.link(2); }
   get heatmapLink() { return this.link(3); }
+  get mapLink() { return this.ends && this.link(4); }
   get judged() {
     const [model, method, className, threshold] = raw.judged[this.judgedAs];
     return { model, method, className, threshold };
+  }
+  // The values of the grey map, and the run's scale for all maps.
+  get map() {
+    const [good, damaged, regions] = raw.judged[this.judgedAs].slice(4);
+    return { min: this.ends[0], max: this.ends[1], good, damaged, regions };
   }
   get components() {
     return raw.components[this.componentSet].map((name, at) => [name, this.componentValues[at]]);
   }
 
-  // The files to show, best first: the picture, and the map over it. Without the picture the overlay replaces it.
+  // The files to show, best first: the picture, and the map over it. Without the picture the overlay replaces it, or
+  // the map alone.
   get layers() {
     const kept = (...links) => links.filter(Boolean);
-    const heat = kept(this.overlayLink, this.heatmapLink, thumbnail(this.smallHeat));
+    const map = kept(this.mapLink);
+    const painted = kept(this.overlayLink, this.heatmapLink, thumbnail(this.smallHeat));
     const own = kept(this.pictureLink, thumbnail(this.small));
-    return own.length ? { below: own, above: heat } : { below: heat, above: [] };
+    if (own.length) return { below: own, above: [...map, ...painted] };
+    return map.length && !this.overlayLink ? { below: [], above: map } : { below: painted, above: [] };
   }
   get smallLayers() {
     const [own, heat] = [thumbnail(this.small), thumbnail(this.smallHeat)];

@@ -19,6 +19,7 @@ function drawAll() {
   byId("empty").textContent = rest.length
     ? "No picture on this page matches these filters; the page has the highest scores only."
     : "No picture matches these filters.";
+  byId("csv").disabled = shown.length === 0;
   byId("count").textContent = shown.length === pictures.length
     ? plural(shown.length, "picture", "pictures")
     : `${count(shown.length)} of ${plural(pictures.length, "picture", "pictures")}`;
@@ -38,6 +39,7 @@ function drawFigures(found) {
   const tried = choice.threshold !== null && choice.threshold !== raw.threshold;
   if (document.activeElement !== byId("threshold")) byId("threshold").value = threshold() ?? "";
   byId("reset").hidden = choice.threshold === null;
+  byId("keep-it").hidden = threshold() === null;
   byId("what-if").textContent = tried ? whatIf() : "";
   for (const [id, value] of [["from", choice.from], ["to", choice.to]]) {
     if (document.activeElement !== byId(id)) byId(id).value = value ?? "";
@@ -132,10 +134,12 @@ function fillFolders() {
 }
 
 byId("ask").addEventListener("click", () => byId("help").showModal());
-byId("understood").addEventListener("click", () => byId("help").close());
-byId("help").addEventListener("click", (event) => {
-  if (event.target === byId("help")) byId("help").close();
-});
+for (const [dialog, button] of [["help", "understood"], ["keep", "unkept"]]) {
+  byId(button).addEventListener("click", () => byId(dialog).close());
+  byId(dialog).addEventListener("click", (event) => {
+    if (event.target === byId(dialog)) byId(dialog).close();
+  });
+}
 
 const shows = { 1: "all", 2: "anomalous", 3: "normal", 4: "failed" };
 
@@ -148,7 +152,7 @@ addEventListener("keydown", (event) => {
   let does = null;
   if (viewer.dialog.open) {
     if (!typing && !sliding) does = viewerKeys[key];
-  } else if (byId("help").open) {
+  } else if (byId("help").open || byId("keep").open) {
     return;
   } else if (at === byId("search") && (key === "Escape" || key === "Enter" || key === "ArrowDown")) {
     does = () => {

@@ -2,13 +2,13 @@
 
 const viewer = {
   dialog: byId("viewer"), stage: byId("stage"), sheet: byId("sheet"), below: byId("below"), above: byId("above"),
-  mode: "split", split: null, fade: 60, boxes: true, pixels: false, picture: null,
+  overlay: true, split: false, border: null, boxes: true, pixels: false, picture: null,
 };
 
-// Loads the first usable one of `sources`, and returns whether there was one.
+// Loads the first usable one of `sources`, and tells which, or null.
 function load(img, sources, done) {
   const [first, ...others] = sources;
-  img.onload = () => done?.(true);
+  img.onload = () => done(first);
   img.onerror = () => load(img, others, done);
   img.hidden = !first;
   if (first) {
@@ -16,7 +16,7 @@ function load(img, sources, done) {
   } else {
     img.onload = img.onerror = null;
     img.removeAttribute("src");
-    done?.(false);
+    done(null);
   }
 }
 
@@ -28,11 +28,17 @@ function drawViewer() {
   // A picture of another size must not appear at the old position.
   viewer.below.hidden = viewer.above.hidden = true;
   load(viewer.below, below, (loaded) => {
-    byId("nothing").hidden = loaded;
+    byId("nothing").hidden = Boolean(loaded);
     byId("nothing").textContent = picture.failed ? "This picture could not be scored." : "The picture file is missing.";
     fitSheet();
   });
-  load(viewer.above, above, () => mixLayers());
+  const paint = (source) => showMap(viewer.above, source && source === picture.mapLink ? picture.map : null);
+  paint(above[0]);
+  load(viewer.above, above, (loaded) => {
+    paint(loaded);
+    fitSheet();
+    mixLayers();
+  });
   viewer.dialog.classList.toggle("plain", !above.length);
   const boxes = byId("boxes");
   boxes.replaceChildren();
@@ -69,6 +75,7 @@ function describe(picture, same) {
     parts.push(facts([
       ["Threshold", threshold() === null ? "none" : `${threshold()}${choice.threshold === null ? "" : " (tried)"}`],
       ["Place", `${count(above + 1)} of ${count(ranking.length)} by score`],
+      ["Map", picture.ends ? picture.ends.map((value) => decimals(value, 3)).join(" to ") : ""],
       ...picture.components.map(([name, value]) => [clean(name).replaceAll("_", " "), decimals(value, 4)]),
     ]));
   }
@@ -81,7 +88,7 @@ function describe(picture, same) {
   ]));
   const links = element("p", "links");
   for (const [label, link] of [["Picture", picture.pictureLink], ["Overlay", picture.overlayLink],
-    ["Heatmap", picture.heatmapLink]]) {
+    ["Heatmap", picture.heatmapLink], ["Grey map", picture.mapLink]]) {
     if (!link) continue;
     const a = element("a", "", label);
     a.href = link;
@@ -133,19 +140,20 @@ function regionTable(picture) {
 
 // The position of the border, in percent: the chosen one, else through the hottest region, to be useful on both sides.
 function splitAt() {
-  if (viewer.split !== null) return viewer.split;
+  if (viewer.border !== null) return viewer.border;
   const [region] = viewer.picture?.regions ?? [];
   return region ? Math.min(100, (100 * (region[0] + region[2] / 2)) / viewer.picture.width) : 50;
 }
 
 // The sheet has the picture's shape and contains all layers.
 function fitSheet() {
-  const { stage, sheet, below, picture } = viewer;
+  const { stage, sheet, below, above, picture } = viewer;
   if (!picture) return;
   const width = picture.width || below.naturalWidth;
   const height = picture.height || below.naturalHeight;
-  // The regions are shown even if the picture file is missing.
-  sheet.hidden = !width || !height || (below.hidden && !picture.regions.length);
+  // Map and regions are shown even if the picture file is missing.
+  sheet.hidden = !width || !height || (below.hidden && above.hidden && !picture.regions.length);
+  sheet.classList.toggle("bare", below.hidden && !above.hidden);
   stage.classList.toggle("pixels", viewer.pixels);
   if (sheet.hidden) return;
   const fit = Math.min(stage.clientWidth / width, stage.clientHeight / height);
@@ -155,30 +163,32 @@ function fitSheet() {
 }
 
 function mixLayers() {
-  const { above, mode, fade } = viewer;
-  const split = splitAt();
+  const { above, overlay, split } = viewer;
+  const border = splitAt();
   const there = !above.hidden;
-  above.style.opacity = mode === "fade" ? fade / 100 : 1;
-  above.style.clipPath = mode === "split" ? `inset(0 0 0 ${split}%)` : "none";
-  byId("divider").hidden = mode !== "split" || !there || split === 0 || split === 100;
-  byId("divider").style.left = `${split}%`;
-  byId("mix").value = mode === "split" ? 100 - split : fade;
-  byId("split").setAttribute("aria-pressed", mode === "split");
-  byId("fade").setAttribute("aria-pressed", mode === "fade");
-  byId("compare").hidden = !there;
+  above.style.visibility = overlay ? "" : "hidden";
+  above.style.clipPath = split ? `inset(0 0 0 ${border}%)` : "none";
+  viewer.dialog.classList.toggle("split", split && there);
+  byId("divider").hidden = !split || !there || !overlay || border === 0 || border === 100;
+  byId("divider").style.left = `${border}%`;
+  byId("border").value = border;
+  byId("border").hidden = !split || !there;
+  for (const [id, on] of [["shown", overlay], ["split", split]]) {
+    byId(id).setAttribute("aria-pressed", on);
+    byId(id).hidden = !there;
+  }
   byId("boxes").toggleAttribute("hidden", !viewer.boxes);
   byId("boxed").setAttribute("aria-pressed", viewer.boxes);
   byId("pixels").setAttribute("aria-pressed", viewer.pixels);
 }
 
-function setMix(value) {
-  if (viewer.mode === "split") viewer.split = 100 - value;
-  else viewer.fade = value;
+function toggleOverlay() {
+  viewer.overlay = !viewer.overlay;
   mixLayers();
 }
 
-function setMode(mode) {
-  viewer.mode = mode;
+function toggleSplit() {
+  viewer.split = !viewer.split;
   mixLayers();
 }
 
@@ -191,11 +201,6 @@ function togglePixels() {
 function toggleBoxes() {
   viewer.boxes = !viewer.boxes;
   mixLayers();
-}
-
-// Shows or hides the overlay.
-function toggleOverlay() {
-  setMix((viewer.mode === "split" ? 100 - splitAt() : viewer.fade) > 0 ? 0 : 100);
 }
 
 function turn(by) {
@@ -223,18 +228,21 @@ viewer.dialog.addEventListener("click", (event) => {
 byId("close").addEventListener("click", () => viewer.dialog.close());
 byId("before").addEventListener("click", () => turn(-1));
 byId("after").addEventListener("click", () => turn(1));
-byId("split").addEventListener("click", () => setMode("split"));
-byId("fade").addEventListener("click", () => setMode("fade"));
+byId("shown").addEventListener("click", toggleOverlay);
+byId("split").addEventListener("click", toggleSplit);
 byId("boxed").addEventListener("click", toggleBoxes);
 byId("pixels").addEventListener("click", togglePixels);
-byId("mix").addEventListener("input", (event) => setMix(Number(event.target.value)));
+byId("border").addEventListener("input", (event) => {
+  viewer.border = event.target.valueAsNumber;
+  mixLayers();
+});
 
 // The border between picture and overlay follows the pointer.
 viewer.sheet.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0 || viewer.mode !== "split" || viewer.above.hidden || viewer.pixels) return;
+  if (event.button !== 0 || !viewer.split || viewer.above.hidden || viewer.pixels) return;
   const move = (e) => {
     const box = viewer.sheet.getBoundingClientRect();
-    viewer.split = Math.min(100, Math.max(0, Math.round(((e.clientX - box.left) / box.width) * 1000) / 10));
+    viewer.border = Math.min(100, Math.max(0, Math.round(((e.clientX - box.left) / box.width) * 1000) / 10));
     mixLayers();
   };
   const end = () => {
@@ -251,5 +259,5 @@ viewer.sheet.addEventListener("pointerdown", (event) => {
 
 const viewerKeys = {
   ArrowLeft: () => turn(-1), ArrowUp: () => turn(-1), ArrowRight: () => turn(1), ArrowDown: () => turn(1),
-  o: toggleOverlay, s: () => setMode(viewer.mode === "split" ? "fade" : "split"), b: toggleBoxes, z: togglePixels,
+  o: toggleOverlay, s: toggleSplit, b: toggleBoxes, z: togglePixels, ...scaleKeys,
 };

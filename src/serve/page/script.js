@@ -21,7 +21,7 @@ async function score() {
   if (!picture) return;
   asking?.abort();
   const mine = asking = new AbortController();
-  const query = new URLSearchParams({ overlay: "true", name: picture.name.slice(0, 200) });
+  const query = new URLSearchParams({ overlay: "true", map: "true", name: picture.name.slice(0, 200) });
   if (byId("class").value.trim()) query.set("class", byId("class").value.trim());
   if (byId("threshold").value.trim()) query.set("threshold", byId("threshold").value.trim());
   byId("again").disabled = false;
@@ -51,12 +51,14 @@ async function show(found) {
   if (address) URL.revokeObjectURL(address);
   address = URL.createObjectURL(picture.blob);
   byId("original").src = address;
-  byId("overlay").src = found.overlay;
+  byId("map").src = found.map;
+  const { good, damaged } = found.map_range;
+  showMap(byId("map"), { ...found.map_probability, good, damaged, regions: found.region_threshold });
   /* Not every browser shows every format; the overlay is a PNG. */
   const shown = await byId("original").decode().then(() => true, () => false);
-  byId("stage").classList.toggle("alone", !shown);
-  byId("opacity").disabled = !shown;
-  blend();
+  if (!shown) byId("original").src = found.overlay;
+  for (const id of ["map", "scale"]) byId(id).hidden = !shown;
+  byId("shown").disabled = !shown;
   byId("save").href = found.overlay;
   byId("save").download = `${found.name.replace(/^.*[/\\]/, "")}.overlay.png`;
   byId("name").textContent = found.name;
@@ -103,10 +105,6 @@ function boxes(found) {
   byId("regions").hidden = count === 0;
 }
 
-function blend() {
-  byId("overlay").style.opacity = byId("opacity").disabled ? 1 : byId("opacity").value / 100;
-}
-
 function take(blob, name) {
   if (!blob) return;
   picture = { blob, name: name || "pasted" };
@@ -120,8 +118,16 @@ byId("file").addEventListener("change", () => {
   byId("file").value = "";
 });
 byId("controls").addEventListener("submit", (event) => { event.preventDefault(); score(); });
-byId("opacity").addEventListener("input", blend);
+byId("shown").addEventListener("change", () => { byId("map").style.visibility = byId("shown").checked ? "" : "hidden"; });
 byId("show").addEventListener("change", () => { byId("boxes").style.display = byId("show").checked ? "" : "none"; });
+const keys = { ...scaleKeys, o: () => byId("shown").click() };
+window.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input[type=text], input[type=number]");
+  const does = keys[event.key];
+  if (!does || typing || event.ctrlKey || event.metaKey || event.altKey || !scale.map) return;
+  event.preventDefault();
+  does();
+});
 window.addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("over"); });
 window.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("over"); });
 window.addEventListener("drop", (event) => {
