@@ -28,8 +28,10 @@ pub enum HubError {
         /// What is wrong there.
         problem: String,
     },
-    /// Neither a folder nor a name of the registry.
-    #[error("no model `{name}`: it is neither a folder nor one of {known} (see `aaclip models list`)")]
+    /// Neither a folder nor a file nor a name of a model.
+    #[error(
+        "no model `{name}`: it is neither a folder, nor a weights file, nor one of {known} (see `aaclip models list`)"
+    )]
     UnknownModel {
         /// What was asked for.
         name: String,
