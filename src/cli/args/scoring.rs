@@ -10,9 +10,10 @@ pub struct ScoringArgs {
     #[command(flatten)]
     pub detector: DetectorArgs,
 
-    /// What the pictures show, as it is put into the prompts; `dataset:class` becomes AA-CLIP's description
-    #[arg(long, value_name = "TEXT", default_value = "object")]
-    pub class: String,
+    /// What the pictures show, as it is put into the prompts; `dataset:class` becomes AA-CLIP's description [default:
+    /// the class of the threshold file, if it has one class; else `object`]
+    #[arg(long, value_name = "TEXT")]
+    pub class: Option<String>,
 
     /// The data set that --class belongs to, for AA-CLIP's descriptions
     #[arg(long, value_name = "NAME")]
