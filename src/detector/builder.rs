@@ -206,7 +206,7 @@ impl DetectorBuilder {
             let wanted = method.filter(|m| m.trained.is_some());
             return Ok(Some(Trained::read(path, wanted)?));
         }
-        if model.dir.is_some() || method.is_some_and(|m| m.trained.is_none()) {
+        if model.path.is_some() || method.is_some_and(|m| m.trained.is_none()) {
             return Ok(None);
         }
         let builtin = Trained::builtin()?;
