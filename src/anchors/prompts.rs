@@ -44,12 +44,20 @@ impl Domain {
 pub const ANYTHING: &str = "object";
 
 /// A class, as described in prompts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassName {
     /// The text inserted into the states.
     pub text: String,
     /// The domain of the data set with this class, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<Domain>,
+}
+
+impl ClassName {
+    /// A text of an unknown domain.
+    pub fn plain(text: &str) -> Self {
+        Self { text: text.to_owned(), domain: None }
+    }
 }
 
 /// A prompt ensemble. A sentence is a class inserted into a state, inserted into a template.

@@ -5,6 +5,7 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::BatchError;
+use crate::dataset::is_mask_folder;
 use crate::image::{PICTURE_ENDINGS, is_picture_name};
 use crate::output::is_artefact_name;
 
@@ -42,12 +43,18 @@ impl Filter {
         is_picture_name(relative)
             && !is_artefact_name(relative)
             && self.include.as_ref().is_none_or(|p| p.match_(relative))
-            && !self.exclude.as_ref().is_some_and(|p| p.match_(relative))
+            && !self.excludes(relative)
     }
 
-    /// Whether a folder is searched, by its path below the searched folder: not if it is excluded itself.
+    /// Whether a folder is searched, by its path below the searched folder: not if it is excluded itself or has
+    /// the masks of a data set.
     pub fn enters(&self, relative: &Path) -> bool {
-        !self.exclude.as_ref().is_some_and(|p| p.match_(relative))
+        !self.excludes(relative) && !is_mask_folder(relative)
+    }
+
+    /// Whether a pattern excludes the name.
+    pub(super) fn excludes(&self, relative: &Path) -> bool {
+        self.exclude.as_ref().is_some_and(|p| p.match_(relative))
     }
 
     /// Whether there are patterns.

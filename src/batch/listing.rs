@@ -8,6 +8,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{BatchError, Filter, ListingProblem, Shard};
 use crate::files::folder_of;
+use crate::image::is_picture_name;
 use crate::output::is_artefact_name;
 
 /// A picture of a run.
@@ -116,6 +117,33 @@ impl Listing {
         self.iter().filter(Result::is_ok).count()
     }
 
+    /// The folders of masks that the search leaves out, see [`Filter::enters`], each with its number of pictures,
+    /// if any.
+    pub fn masks(&self) -> Vec<(PathBuf, usize)> {
+        let mut found = Vec::new();
+        for root in &self.roots {
+            let Root::Folder(folder) = root else { continue };
+            let mut entries = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
+            while let Some(entry) = entries.next() {
+                // The search itself reports what cannot be read.
+                let Ok(entry) = entry else { continue };
+                if !entry.file_type().is_dir() || entry.depth() == 0 {
+                    continue;
+                }
+                let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+                if self.filter.enters(relative) {
+                    continue;
+                }
+                entries.skip_current_dir();
+                let count = if self.filter.excludes(relative) { 0 } else { pictures_below(entry.path()) };
+                if count > 0 {
+                    found.push((entry.into_path(), count));
+                }
+            }
+        }
+        found
+    }
+
     /// Whether a search of the folders would find the file.
     pub fn takes(&self, input: &Input) -> bool {
         let skipped = || self.skip.as_ref().is_some_and(|folder| lies_in(&input.path, folder));
@@ -179,6 +207,11 @@ fn lies_in(file: &Path, folder: &Path) -> bool {
 /// Whether two paths lead to the same file.
 pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+fn pictures_below(folder: &Path) -> usize {
+    let entries = WalkDir::new(folder).follow_links(true).into_iter().filter_map(Result::ok);
+    entries.filter(|e| !e.file_type().is_dir() && is_picture_name(e.path())).count()
 }
 
 /// The pictures below one folder.

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{CalibrationError, ClassThreshold};
+use crate::anchors::ClassName;
 use crate::{Error, Provenance, Result, files};
 
 const SCHEMA: u32 = 1;
@@ -26,13 +27,38 @@ pub struct ThresholdFile {
     pub settings: Provenance,
     /// Thresholds by the class text of the prompts.
     pub classes: BTreeMap<String, ClassThreshold>,
+    /// The classes by the names they were given or have in their data set, where that is not all there is to know:
+    /// the class `capsule` of a data set may have another text in the prompts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, ClassName>,
 }
 
 impl ThresholdFile {
-    /// A file in this version's format.
-    pub fn new(model: &str, settings: Provenance, classes: BTreeMap<String, ClassThreshold>) -> Self {
+    /// A file in this version's format. `names` are the classes by their names.
+    pub fn new(
+        model: &str,
+        settings: Provenance,
+        classes: BTreeMap<String, ClassThreshold>,
+        mut names: BTreeMap<String, ClassName>,
+    ) -> Self {
+        names.retain(|name, class| classes.contains_key(&class.text) && *class != ClassName::plain(name));
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { schema: SCHEMA, version, model: model.to_owned(), settings, classes }
+        Self { schema: SCHEMA, version, model: model.to_owned(), settings, classes, names }
+    }
+
+    /// The class that a name or a class text means in this file; `None` if the file does not know it.
+    pub fn class(&self, name: &str) -> Option<ClassName> {
+        let by_text = || {
+            let text = self.classes.contains_key(name).then(|| ClassName::plain(name))?;
+            Some(self.names.values().find(|class| class.text == text.text).cloned().unwrap_or(text))
+        };
+        self.names.get(name).cloned().or_else(by_text)
+    }
+
+    /// The class text, if the file has one class.
+    pub fn only_class(&self) -> Option<&str> {
+        let mut texts = self.classes.keys();
+        texts.next().filter(|_| texts.next().is_none()).map(String::as_str)
     }
 
     /// Reads a threshold file.

@@ -1,11 +1,13 @@
 //! From arguments to a listing of pictures: files, folders, patterns and a list on stdin.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use aaclip::batch::{Input, Listing, Root};
 use aaclip::files::path_of_bytes;
 use aaclip::lines::{Line, Lines};
+
+use crate::cli::messages;
 
 /// Longest line accepted in a list of paths.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -26,10 +28,12 @@ pub fn many(arguments: &[PathBuf]) -> bool {
 }
 
 /// Expands arguments: `-` is a list of paths on `stdin`; a folder means all pictures below it in a stable
-/// order; a name that does not exist but contains `*`, `?` or `[` is a pattern; anything else is one file.
+/// order; a name that does not exist but contains `*`, `?` or `[` is a pattern; anything else is one file. One file
+/// is known by its name, several by their paths below their common folder.
 pub fn expand(arguments: &[PathBuf], stdin: impl Read) -> Inputs {
     let mut inputs = Inputs::default();
     let mut stdin = Some(stdin);
+    let common = common_folder(arguments);
     for argument in arguments {
         if argument.as_os_str() == "-" {
             match stdin.take() {
@@ -41,10 +45,66 @@ pub fn expand(arguments: &[PathBuf], stdin: impl Read) -> Inputs {
         } else if is_pattern(argument) && !argument.exists() {
             inputs.add_pattern(argument);
         } else {
-            inputs.add(vec![Input::named(argument.clone())]);
+            inputs.add(vec![below(common.as_deref(), argument)]);
         }
     }
     inputs
+}
+
+/// The folder that contains all files among the arguments; `None` for fewer than two files.
+fn common_folder(arguments: &[PathBuf]) -> Option<PathBuf> {
+    let is_file = |a: &&PathBuf| a.as_os_str() != "-" && !a.is_dir() && (a.exists() || !is_pattern(a));
+    let mut folders = arguments.iter().filter(is_file).map(|a| whole(a).parent().map(Path::to_owned));
+    let first = folders.next()??;
+    folders.try_fold(None, |common: Option<PathBuf>, folder| {
+        let (folder, common) = (folder?, common.as_deref().unwrap_or(&first));
+        Some(Some(
+            common
+                .components()
+                .zip(folder.components())
+                .take_while(|(a, b)| a == b)
+                .map(|(a, _)| a)
+                .collect(),
+        ))
+    })?
+}
+
+/// A file, known by its path below `folder`.
+fn below(folder: Option<&Path>, file: &Path) -> Input {
+    let relative = folder.and_then(|folder| whole(file).strip_prefix(folder).ok().map(Path::to_owned));
+    match relative {
+        Some(relative) => Input { path: file.to_owned(), relative },
+        None => Input::named(file.to_owned()),
+    }
+}
+
+/// An absolute path without `.` and `..`. Links are not followed, so that names are those the user knows.
+fn whole(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut plain = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// Says which folders of masks are left out.
+pub fn report_masks(listing: &Listing) {
+    let masks = listing.masks();
+    let count: usize = masks.iter().map(|(_, count)| count).sum();
+    let place = match &masks[..] {
+        [] => return,
+        [(folder, _)] => folder.display().to_string(),
+        [(first, _), ..] => format!("{} folders such as {}", masks.len(), first.display()),
+    };
+    let files = if count == 1 { "1 file" } else { &format!("{count} files") };
+    messages::warn(format!(
+        "left out {files} in {place}: masks of a data set; name such a folder to score it"
+    ));
 }
 
 fn is_pattern(path: &Path) -> bool {
@@ -131,9 +191,27 @@ mod tests {
         assert_eq!(names(&inputs), ["a.JPG", "b.png", "sub/c.webp"]);
         assert!(inputs.problems.is_empty() && many(&[dir.path().to_owned()]));
         // A named file is always tried.
-        let inputs = expand(&["x/notes.txt".into(), "gone.png".into()], std::io::empty());
-        assert_eq!(names(&inputs), ["notes.txt", "gone.png"]);
+        let inputs = expand(&["x/notes.txt".into()], std::io::empty());
+        assert_eq!(names(&inputs), ["notes.txt"]);
         assert!(!many(&["x/notes.txt".into()]) && many(&["-".into()]));
+    }
+
+    #[test]
+    fn several_files_keep_their_path_below_their_common_folder() {
+        let of = |files: &[&str]| {
+            let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+            names(&expand(&files, std::io::empty()))
+        };
+        assert_eq!(of(&["t/a/1.png", "t/b/1.png"]), ["a/1.png", "b/1.png"]);
+        assert_eq!(of(&["t/a/1.png", "./t/a/2.png", "t/a/x/1.png"]), ["1.png", "2.png", "x/1.png"]);
+        assert_eq!(of(&["1.png", "b/../b/1.png"]), ["1.png", "b/1.png"]);
+        // The folder above the current one has a name, too.
+        let here = std::env::current_dir().unwrap();
+        let here = here.file_name().unwrap().to_str().unwrap();
+        assert_eq!(of(&["1.png", "../1.png"]), [format!("{here}/1.png"), "1.png".to_owned()]);
+        // The same file twice is one picture; folders and lists have their own names.
+        assert_eq!(of(&["t/a/1.png", "t/a/1.png"]), ["1.png"]);
+        assert_eq!(of(&["t/a/1.png", "-"]), ["1.png"]);
     }
 
     #[test]

@@ -6,12 +6,14 @@ use std::sync::OnceLock;
 
 use aaclip::anchors::AnchorError;
 use aaclip::batch::BatchError;
+use aaclip::clip::Checkpoint;
 use aaclip::dataset::DatasetError;
 use aaclip::evaluation::EvaluationError;
 use aaclip::methods::TrainedError;
 use aaclip::models::{HubError, Registry};
 use aaclip::output::printable;
 use aaclip::progress::Progress;
+use aaclip::weights::{WeightsError, builtin};
 use aaclip::{Detector, Error, Result};
 
 use crate::cli::args::global::Verbosity;
@@ -75,6 +77,9 @@ pub fn advised(error: &Error) -> String {
             "check the network, set HF_ENDPOINT to a mirror, or copy the model to this machine and name its folder with \
              --model"
         }
+        Error::Weights(WeightsError::NotClip { .. }) => {
+            "--model names a whole model, --adapters trained weights for one"
+        }
         Error::Batch(BatchError::OtherParts { .. }) => {
             "name another folder with --out, or remove those results"
         }
@@ -112,7 +117,9 @@ fn join(fact: &str, advice: &str) -> String {
 fn with_models_of_width(error: &Error, width: usize) -> String {
     let known = Registry::load().ok();
     let of_width = known.iter().flat_map(Registry::entries).filter(|e| e.width == width);
-    let names: Vec<&str> = of_width.map(|e| e.name.as_str()).collect();
+    let builtin_fits = Checkpoint::builtin().is_ok_and(|model| model.config().vision.width == width);
+    let names: Vec<&str> =
+        builtin_fits.then_some(builtin::NAME).into_iter().chain(of_width.map(|e| e.name.as_str())).collect();
     if names.is_empty() { error.to_string() } else { format!("{error} (as {} has)", names.join(", ")) }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use aaclip::Result;
 use clap::builder::Resettable;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser, ValueEnum};
 
@@ -73,6 +73,7 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
     match parsed {
         Ok(cli) => Ok(Parsed { cli, applied, file }),
         Err(e) => {
+            let e = with_hint(e);
             let code = end(&e);
             explain(&e.to_string(), &applied);
             Err(code)
@@ -249,6 +250,20 @@ fn color(arguments: &[OsString]) -> Option<ColorName> {
         }
     });
     values.filter_map(|value| ColorName::from_str(value, false).ok()).last()
+}
+
+/// The error about an unknown command; for the name of a file or folder with the command that scores it.
+fn with_hint(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let kind = match std::fs::metadata(name) {
+        Ok(about) if about.is_dir() => "folder",
+        Ok(_) => "file",
+        Err(_) => return error,
+    };
+    let quote = if name.contains(char::is_whitespace) { "'" } else { "" };
+    let hint = format!("`{name}` is a {kind}: to score pictures, write `aaclip detect {quote}{name}{quote}`");
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+    error
 }
 
 /// Prints clap's final output: help and version to stdout, errors to stderr.

@@ -1,11 +1,14 @@
 //! From arguments to scorers, one per class.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use aaclip::anchors::ClassName;
 use aaclip::calibration::{MapLevels, ThresholdFile};
+use aaclip::dataset::ANYTHING;
 use aaclip::progress::Progress;
-use aaclip::{Detectors, Provenance, Result, Scorer, ScorerSettings};
+use aaclip::{Detectors, Error, Provenance, Result, Scorer, ScorerSettings};
 
 use crate::cli::args::detector::DetectorArgs;
 use crate::cli::args::scoring::{ScoringArgs, Threshold};
@@ -27,6 +30,8 @@ pub struct ScorerOptions {
 pub struct Scorers<'a> {
     detectors: Detectors,
     args: &'a ScoringArgs,
+    /// The threshold file and its path.
+    thresholds: Option<(&'a Path, ThresholdFile)>,
     options: ScorerOptions,
     /// Scorers made so far, by the requested class.
     made: Mutex<HashMap<String, Arc<Scorer>>>,
@@ -43,7 +48,11 @@ impl<'a> Scorers<'a> {
     pub fn open(args: &'a ScoringArgs, options: ScorerOptions, progress: Progress) -> Result<Self> {
         let detectors = args.detector.builder(progress)?.open()?;
         messages::note(|| detectors.summary());
-        Ok(Self { detectors, args, options, made: Mutex::default(), making: Mutex::default() })
+        let thresholds = match &args.threshold {
+            Some(Threshold::File(path)) => Some((path.as_path(), ThresholdFile::read(path)?)),
+            _ => None,
+        };
+        Ok(Self { detectors, args, thresholds, options, made: Mutex::default(), making: Mutex::default() })
     }
 
     /// Stops writing anchors to the cache on disk; it is still read.
@@ -51,12 +60,37 @@ impl<'a> Scorers<'a> {
         self.detectors.setup().cache.close();
     }
 
-    /// The scorer of the class in the arguments.
+    /// The scorer of the class in the arguments, else of the only class of the threshold file, else of `object`.
     ///
     /// # Errors
-    /// Errors of [`Scorers::of`].
+    /// Errors of [`Scorers::of`], or the threshold file has several classes and the arguments have none.
     pub fn default_class(&self) -> Result<Arc<Scorer>> {
-        self.of(&self.args.class)
+        match (&self.args.class, &self.thresholds) {
+            (Some(class), _) => self.of(class),
+            (None, None) => self.of(ANYTHING),
+            (None, Some((path, file))) => {
+                let known = || file.classes.keys().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+                let several = || {
+                    Error::Setting(format!(
+                        "{} has thresholds of {} classes ({}): name one with --class",
+                        path.display(),
+                        file.classes.len(),
+                        known()
+                    ))
+                };
+                self.of(file.only_class().ok_or_else(several)?)
+            }
+        }
+    }
+
+    /// A class as the threshold file knows it, else as the prompts describe it.
+    fn name(&self, class: &str) -> Result<ClassName> {
+        let dataset = self.args.dataset_names.as_deref();
+        let file = self.thresholds.as_ref().filter(|_| dataset.is_none());
+        match file.and_then(|(_, file)| file.class(class)) {
+            Some(known) => Ok(known),
+            None => self.detectors.describe(class, dataset),
+        }
     }
 
     /// The scorer of a class.
@@ -71,7 +105,7 @@ impl<'a> Scorers<'a> {
         if let Some(scorer) = self.made(class) {
             return Ok(scorer);
         }
-        let name = self.detectors.describe(class, self.args.dataset_names.as_deref())?;
+        let name = self.name(class)?;
         let detector = self.detectors.detector(&name)?;
         messages::cautions([&detector]);
         let mut settings = ScorerSettings::new(self.detectors.model_name(), &name.text);
@@ -97,15 +131,14 @@ impl<'a> Scorers<'a> {
 
     /// The score's threshold, and the levels of a threshold file.
     fn threshold(&self, class: &str) -> Result<(Option<f32>, Option<MapLevels>)> {
-        Ok(match &self.args.threshold {
-            None => (None, None),
-            Some(Threshold::Score(score)) => (Some(*score), None),
-            Some(Threshold::File(path)) => {
-                let file = ThresholdFile::read(path)?;
+        match (&self.thresholds, &self.args.threshold) {
+            (Some((path, file)), _) => {
                 let found = file.of(path, &self.provenance_of_settings()?, class)?;
-                (Some(found.threshold), found.map)
+                Ok((Some(found.threshold), found.map))
             }
-        })
+            (None, Some(Threshold::Score(score))) => Ok((Some(*score), None)),
+            (None, _) => Ok((None, None)),
+        }
     }
 
     fn provenance_of_settings(&self) -> Result<Provenance> {

@@ -13,18 +13,22 @@ impl ClipConfig {
     /// # Errors
     /// There is no such file, or it is invalid.
     pub fn from_dir(dir: &Path) -> Result<Self, ConfigError> {
-        let found = ["open_clip_config.json", "config.json", "model_config.json"]
-            .iter()
-            .map(|name| dir.join(name))
-            .find(|path| path.is_file());
-        let path = found.ok_or_else(|| ConfigError::NotFound { path: dir.to_owned() })?;
+        let found = Self::from_first(dir, &["open_clip_config.json", "config.json", "model_config.json"])?;
+        found.ok_or_else(|| ConfigError::NotFound { path: dir.to_owned() })
+    }
+
+    /// Reads the first of these configurations that is in the folder.
+    pub(super) fn from_first(dir: &Path, names: &[&str]) -> Result<Option<Self>, ConfigError> {
+        let Some(path) = names.iter().map(|name| dir.join(name)).find(|path| path.is_file()) else {
+            return Ok(None);
+        };
         let mut config = Self::from_file(&path)?;
         let statistics = dir.join("preprocessor_config.json");
         if path.ends_with("config.json") && statistics.is_file() {
             let json = Fields::read(&statistics)?;
             config.normalisation = json.root().normalisation("image_mean", "image_std")?;
         }
-        Ok(config)
+        Ok(Some(config))
     }
 
     /// Reads one configuration file, in open_clip's form (with or without the `model_cfg` level) or in

@@ -13,6 +13,7 @@ pub(crate) mod cpu;
 mod differentiable;
 mod fingerprint;
 mod graph_block;
+mod inferred;
 mod kernel_block;
 mod layers;
 mod parameters;

@@ -3,9 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::listing::stem;
+use super::listing::{file_name, stem};
 use super::reading::Reading;
 use super::{DatasetError, ProblemKind};
+
+/// Folders of masks in the known layouts. BMAD's `label` is not among them: parts have labels, too.
+const FOLDERS: [&str; 7] =
+    ["ground_truth", "ground truth", "groundtruth", "masks", "mask", "anomaly_mask", "gtpolyp"];
+
+/// Whether a folder has masks by its name, as in the layouts of data sets; its pictures are not for scoring.
+pub fn is_mask_folder(folder: &Path) -> bool {
+    let name = file_name(folder).to_ascii_lowercase();
+    FOLDERS.contains(&name.as_str()) || name.ends_with("_groundtruth")
+}
 
 /// The masks of a folder, found by the name of the picture without its ending.
 #[derive(Debug)]

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::DatasetError;
 pub use layout::Layout;
+pub use masks::is_mask_folder;
 pub use naming::{ANYTHING, Naming};
 pub use problem::{Problem, ProblemKind};
 

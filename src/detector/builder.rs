@@ -189,7 +189,7 @@ impl DetectorBuilder {
             progress: self.progress,
             ..Setup::new(method, named.open()?)
         };
-        let measured = self.checkpoint.is_none() && named.dir.is_none();
+        let measured = self.checkpoint.is_none() && named.path.is_none();
         let range = measured.then(|| builtin::range(method.name)).flatten();
         let detectors = Detectors::new(named.name, setup, self.tiling)?.with_references(&self.references)?;
         Ok(Detectors { range, ..detectors })
@@ -211,7 +211,7 @@ impl DetectorBuilder {
             let wanted = method.filter(|m| m.trained.is_some());
             return Ok(Some(Trained::read(path, wanted)?));
         }
-        if model.dir.is_some() || method.is_some_and(|m| m.trained.is_none()) {
+        if model.path.is_some() || method.is_some_and(|m| m.trained.is_none()) {
             return Ok(None);
         }
         let builtin = Trained::builtin()?;

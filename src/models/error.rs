@@ -28,8 +28,10 @@ pub enum HubError {
         /// The problem in this line.
         problem: String,
     },
-    /// The name is neither a folder nor a model of the registry.
-    #[error("no model `{name}`: it is neither a folder nor one of {known} (see `aaclip models list`)")]
+    /// The name is neither a folder nor a file nor a model of the registry.
+    #[error(
+        "no model `{name}`: it is neither a folder, nor a weights file, nor one of {known} (see `aaclip models list`)"
+    )]
     UnknownModel {
         /// The requested name.
         name: String,

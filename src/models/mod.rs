@@ -24,10 +24,10 @@ pub use registry::{Registry, RegistryEntry, RemoteFile};
 /// A model on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// Its name in results: the registry's name, or the folder as given.
+    /// Its name in results: the registry's name, or the folder or file as given.
     pub name: String,
-    /// Its folder; `None` for the built-in model.
-    pub dir: Option<PathBuf>,
+    /// Its folder or weights file; `None` for the built-in model.
+    pub path: Option<PathBuf>,
     /// The activation its weights were trained with, if the registry overrides the configuration.
     pub activation: Option<Activation>,
 }
@@ -35,7 +35,7 @@ pub struct Model {
 impl Model {
     /// The built-in model.
     pub fn builtin() -> Self {
-        Self { name: builtin::NAME.to_owned(), dir: None, activation: None }
+        Self { name: builtin::NAME.to_owned(), path: None, activation: None }
     }
 
     /// Opens it.
@@ -43,19 +43,19 @@ impl Model {
     /// # Errors
     /// As [`Checkpoint::open`].
     pub fn open(&self) -> Result<Checkpoint> {
-        match &self.dir {
-            Some(dir) => Checkpoint::open(dir),
+        match &self.path {
+            Some(path) => Checkpoint::open(path),
             None => Checkpoint::builtin(),
         }
     }
 
     fn published(entry: &RegistryEntry, dir: PathBuf) -> Self {
-        Self { name: entry.name.clone(), dir: Some(dir), activation: Some(entry.activation) }
+        Self { name: entry.name.clone(), path: Some(dir), activation: Some(entry.activation) }
     }
 }
 
-/// Finds the model of a name: a folder, `builtin`, or a name of the registry that has been downloaded. Without a name,
-/// the first model of the registry that has been downloaded, else the built-in model.
+/// Finds the model of a name: a folder, a weights file, `builtin`, or a name of the registry that has been
+/// downloaded. Without a name, the first model of the registry that has been downloaded, else the built-in model.
 ///
 /// # Errors
 /// The registry is invalid, or the name is unknown or not downloaded: this function never downloads.
@@ -67,8 +67,9 @@ pub fn resolve(name: Option<&str>) -> Result<Model> {
         let found = registry.entries().iter().find_map(|e| Some(Model::published(e, hub.locate(e)?)));
         return Ok(found.unwrap_or_else(Model::builtin));
     };
-    if Path::new(name).is_dir() {
-        return Ok(Model { name: name.to_owned(), dir: Some(name.into()), activation: None });
+    let path = Path::new(name);
+    if path.is_dir() || path.is_file() {
+        return Ok(Model { name: name.to_owned(), path: Some(name.into()), activation: None });
     }
     if name == builtin::NAME {
         return Ok(Model::builtin());

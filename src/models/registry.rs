@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{HubError, is_plain_name};
 use crate::clip::Activation;
 use crate::files;
+use crate::weights::builtin;
 
 const BUILT_IN: &str = include_str!("../../weights/registry.toml");
 
@@ -116,7 +117,12 @@ impl Registry {
         &self.entries
     }
 
-    /// The model of this name or alias, in any case.
+    /// The names of all models that can be named, the one that comes with the program first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(builtin::NAME).chain(self.entries.iter().map(|e| e.name.as_str()))
+    }
+
+    /// The published model of this name or alias, in any case.
     ///
     /// # Errors
     /// [`HubError::UnknownModel`] with the known names.
@@ -126,7 +132,7 @@ impl Registry {
         };
         self.entries.iter().find(is_it).ok_or_else(|| HubError::UnknownModel {
             name: name.to_owned(),
-            known: self.entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", "),
+            known: self.names().collect::<Vec<_>>().join(", "),
         })
     }
 }

@@ -45,6 +45,32 @@ pub enum WeightsError {
         /// A description of its content, with advice.
         what: &'static str,
     },
+    /// A checkpoint without the tensors of a CLIP model.
+    #[error(
+        "{} is not a CLIP model: it has no tensor `{missing}` ({})",
+        file.display(),
+        match first { Some(first) => format!("{count} tensors, the first is `{first}`"), None => "no tensor".to_owned() }
+    )]
+    NotClip {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The missing tensor, by its open_clip name.
+        missing: String,
+        /// The number of its tensors.
+        count: usize,
+        /// One of them.
+        first: Option<String>,
+    },
+    /// A CLIP model whose tensors do not tell its configuration.
+    #[error("{}: {problem}, expected {expected}", file.display())]
+    Shapeless {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The tensor and its shape.
+        problem: String,
+        /// The expected shape.
+        expected: &'static str,
+    },
     /// A checkpoint is cut off or inconsistent.
     #[error("{} is damaged: {what}", file.display())]
     Damaged {

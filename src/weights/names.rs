@@ -57,24 +57,52 @@ impl ClipTensors {
     /// A tensor is missing, has another shape, or is not part of the model: a file made for another
     /// configuration must not run.
     pub fn new(store: Box<dyn TensorStore>, expected: &[Parameter]) -> Result<Self, WeightsError> {
-        let naming = Naming::of(&*store);
-        let tensors = Self { store, naming };
+        let tensors = Self::unchecked(store);
+        tensors.check_all(expected)?;
+        Ok(tensors)
+    }
+
+    /// The tensors of any checkpoint.
+    pub(crate) fn unchecked(store: Box<dyn TensorStore>) -> Self {
+        Self { naming: Naming::of(&*store), store }
+    }
+
+    /// The checks of [`ClipTensors::new`].
+    pub(crate) fn check_all(&self, expected: &[Parameter]) -> Result<(), WeightsError> {
         let mut used = BTreeSet::new();
         for parameter in expected {
-            tensors.check(parameter, &mut used)?;
+            self.check(parameter, &mut used)?;
         }
-        let prefix = tensors.naming.prefix();
-        let unexpected: Vec<&str> = (tensors.store.names().into_iter())
+        let prefix = self.naming.prefix();
+        let unexpected: Vec<&str> = (self.store.names().into_iter())
             .filter(|&n| !used.contains(n) && !IGNORED.contains(&n.strip_prefix(prefix).unwrap_or(n)))
             .collect();
-        if !unexpected.is_empty() {
-            return Err(WeightsError::Unexpected {
-                file: tensors.store.path().to_owned(),
-                count: unexpected.len(),
-                tensors: unexpected.into_iter().take(3).map(str::to_owned).collect(),
-            });
+        if unexpected.is_empty() {
+            return Ok(());
         }
-        Ok(tensors)
+        Err(WeightsError::Unexpected {
+            file: self.store.path().to_owned(),
+            count: unexpected.len(),
+            tensors: unexpected.into_iter().take(3).map(str::to_owned).collect(),
+        })
+    }
+
+    /// The shape of the tensor with this open_clip name, as open_clip has it; `None` if the file does not have it.
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let shape = |name: &str| Some(self.store.info(name)?.shape.clone());
+        match self.naming.source(name) {
+            Source::Direct(name) => shape(&name),
+            Source::Transposed(name) => shape(&name).map(|s| s.into_iter().rev().collect()),
+            Source::Stacked([name, ..]) => shape(&name).map(|mut s| {
+                s.iter_mut().take(1).for_each(|rows| *rows *= 3);
+                s
+            }),
+        }
+    }
+
+    /// Whether the tensors have transformers' names.
+    pub(crate) fn is_hugging_face(&self) -> bool {
+        self.naming == Naming::HuggingFace
     }
 
     /// The checkpoint.

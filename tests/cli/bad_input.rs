@@ -234,3 +234,14 @@ fn crc32(bytes: &[u8]) -> u32 {
         (0..8).fold(crc ^ u32::from(b), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
     })
 }
+
+#[test]
+fn an_input_in_place_of_a_command_is_recognised() {
+    let here = Workplace::new();
+    here.picture("my photos/a.png", 30, 30);
+    let mut refused = Refusals::default();
+    for name in ["my photos", "my photos/a.png", "photos"] {
+        refused.lines(&[name], &here.run(&[name]));
+    }
+    insta::assert_snapshot!(refused.0);
+}

@@ -278,3 +278,40 @@ fn a_signal_ends_it_in_good_order() {
     }
     assert_eq!(steady(&here.read("out/results.jsonl")).len(), rest + 1);
 }
+
+/// The names of the records.
+fn named(stdout: &str) -> Vec<String> {
+    names(&steady(stdout)).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn files_given_outright_keep_their_folders() {
+    let here = Workplace::new();
+    here.folder(&["test/a/001.png", "test/b/001.png"]);
+    let run = |inputs: &[&str], out: &str| {
+        let ran = here.detect(&[inputs, &["-o", out, "--save", "raw", "--format", "jsonl"]].concat()).ok();
+        named(&ran.stdout)
+    };
+    assert_eq!(run(&["test/a/001.png", "test/b/001.png"], "two"), ["a/001.png", "b/001.png"]);
+    assert!(here.path("two/a/001.png.npy").is_file() && here.path("two/b/001.png.npy").is_file());
+    assert_eq!(run(&["test/a/001.png"], "one"), ["001.png"]);
+}
+
+#[test]
+fn masks_of_a_data_set_are_left_out_and_counted() {
+    let here = Workplace::new();
+    here.folder(&[
+        "set/test/bad/1.png",
+        "set/ground_truth/bad/1_mask.png",
+        "set/ground_truth/good/2_mask.png",
+    ]);
+    let found = |inputs: &[&str]| {
+        let ran = here.detect(&[inputs, &["--format", "jsonl"]].concat()).ok();
+        (named(&ran.stdout), ran.stderr)
+    };
+    let (names, said) = found(&["set"]);
+    assert_eq!(names, ["test/bad/1.png"]);
+    insta::assert_snapshot!(said);
+    let (names, said) = found(&["set/ground_truth"]);
+    assert_eq!((names.len(), said.as_str()), (2, ""));
+}

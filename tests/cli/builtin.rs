@@ -22,6 +22,21 @@ fn a_fresh_machine_detects_without_a_model() {
 }
 
 #[test]
+fn every_command_about_models_knows_it() {
+    let here = Workplace::new();
+    let mut said = String::new();
+    for action in ["path", "verify", "pull"] {
+        let ran = here.run(&["models", action, "builtin"]).ok();
+        said += &format!("$ models {action} builtin\n{}{}\n", ran.stdout, ran.stderr);
+    }
+    insta::assert_snapshot!(said);
+    let listed = here.run(&["models", "list", "--json"]).ok().json();
+    assert_eq!((&listed[0]["name"], &listed[0]["image_size"]), (&"builtin".into(), &320.into()));
+    let unknown = here.run(&["models", "path", "ViT-X"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("one of builtin, "), "{}", unknown.stderr);
+}
+
+#[test]
 fn the_package_stays_small() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/builtin");
     let sizes = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().metadata().unwrap().len());

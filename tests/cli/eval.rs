@@ -343,3 +343,43 @@ fn a_threshold_from_labels() {
     insta::assert_snapshot!(refused.0);
     assert!(!here.path("u.json").exists());
 }
+
+#[test]
+fn a_threshold_file_names_its_class() {
+    let here = Workplace::new();
+    parts(&here);
+    here.tiny("calibrate", &["parts/good", "-o", "t.json", "--class", "ball screw"]).ok();
+    let class = |arguments: &[&str]| {
+        let all = [&["parts/good/0.png", "--threshold", "t.json", "--format", "json"], arguments].concat();
+        here.detect(&all).ok().json()["class"].clone()
+    };
+    assert_eq!((class(&[]), class(&["--class", "ball screw"])), ("ball screw".into(), "ball screw".into()));
+    // Of several classes one must be named.
+    let mut file: Value =
+        serde_json::from_str(&std::fs::read_to_string(here.path("t.json")).unwrap()).unwrap();
+    file["classes"]["nut"] = file["classes"]["ball screw"].clone();
+    std::fs::write(here.path("t.json"), file.to_string()).unwrap();
+    assert_eq!(class(&["--class", "nut"]), "nut");
+    let mut refused = Refusals::default();
+    let several = ["parts/good/0.png", "--threshold", "t.json"];
+    refused.line(&several, &here.detect(&several));
+    insta::assert_snapshot!(refused.0);
+}
+
+/// The built-in model's method describes the classes of known data sets in other words.
+#[test]
+fn a_class_of_a_data_set_is_found_by_its_name() {
+    let here = Workplace::new();
+    for name in ["good/0.png", "good/1.png", "crack/0.png"] {
+        here.picture(&format!("set/metal_nut/test/{name}"), 40, 40);
+    }
+    let run = |arguments: &[&str]| here.run(&[arguments, &["--model", "builtin"]].concat()).ok();
+    run(&["calibrate", "set/metal_nut", "-o", "t.json"]);
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(here.path("t.json")).unwrap()).unwrap();
+    let text = file["names"]["metal_nut"]["text"].clone();
+    let picture = "set/metal_nut/test/good/0.png";
+    for more in [&[][..], &["--class", "metal_nut"], &["--class", text.as_str().unwrap()]] {
+        let detect = ["detect", picture, "--threshold", "t.json", "--format", "json"];
+        assert_eq!(run(&[&detect, more].concat()).json()["class"], text, "{more:?}");
+    }
+}

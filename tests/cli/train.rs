@@ -65,6 +65,8 @@ fn both_stages_learn_and_can_be_used() {
         .detect(&["lessons/good/0.png", "--adapters", "run/adapters.safetensors", "--format", "json"])
         .ok();
     assert_eq!(found.json()["method"], "aa-clip");
+    let by_folder = here.detect(&["lessons/good/0.png", "--adapters", "run", "--format", "json"]).ok();
+    assert_eq!(by_folder.json()["score"], found.json()["score"]);
     // The same command once more gives the same bits.
     here.train("aa-clip", &[&["--out", "again"], &SHORT[..]].concat()).ok();
     assert_eq!(here.digest("run/adapters.safetensors"), here.digest("again/adapters.safetensors"));

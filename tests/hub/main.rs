@@ -152,8 +152,9 @@ fn a_model_is_downloaded_once_and_then_found() {
     assert_eq!((verified.code, verified.stdout.matches("ok ").count()), (0, 2), "{}", verified.stderr);
     let list = machine.run(&["models", "list", "--json"]).stdout;
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
-    assert_eq!(list[0]["path"], folder.to_str().unwrap());
-    assert!(list[1]["path"].is_null());
+    assert_eq!((&list[0]["name"], &list[0]["path"]), (&"builtin".into(), &serde_json::Value::Null));
+    assert_eq!(list[1]["path"], folder.to_str().unwrap());
+    assert!(list[2]["path"].is_null());
     assert!(machine.run(&["models", "list"]).stdout.contains("lab-tiny"));
 }
 

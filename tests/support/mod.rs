@@ -140,9 +140,15 @@ pub const TINY_CONFIG: &str = r#"{"model_cfg": {"embed_dim": 16,
 
 /// The tiny model's tensors, under open_clip's names.
 pub fn tiny_tensors() -> HashMap<String, Tensor> {
+    formula_tensors(TINY_CONFIG)
+}
+
+/// The tensors of a configuration, under open_clip's names.
+pub fn formula_tensors(config: &str) -> HashMap<String, Tensor> {
+    let text = config;
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("open_clip_config.json");
-    std::fs::write(&config, TINY_CONFIG).unwrap();
+    std::fs::write(&config, text).unwrap();
     let config = aaclip::clip::ClipConfig::from_file(&config).unwrap();
     let parameters = aaclip::clip::parameters(&config);
     let tensor = |(k, p): (usize, &aaclip::weights::Parameter)| {

@@ -19,9 +19,14 @@ use crate::cli::inputs;
 /// The arguments of a detector.
 #[derive(Debug, clap::Args)]
 pub struct DetectorArgs {
-    /// The model: a name of `aaclip models list`, or a folder with a configuration and weights [default: the first of
-    /// that list on this machine]
-    #[arg(long, value_name = "NAME|DIR", env = "AACLIP_MODEL")]
+    /// The model: a name of `aaclip models list`, a folder with a configuration and weights, or a weights file
+    /// [default: the first of that list on this machine]
+    ///
+    /// A weights file (OpenAI's .pt, open_clip's or Hugging Face's .safetensors, .bin or .pt) needs no configuration: an
+    /// open_clip_config.json and a tokenizer.json beside it are used, else the shapes of its tensors and these rules: a
+    /// head is 64 wide (as published for ViT-H, ViT-g and ViT-bigG), the activation is quick-gelu for OpenAI's own
+    /// archives and under Hugging Face's tensor names, else gelu (see --activation).
+    #[arg(long, value_name = "NAME|DIR|FILE", env = "AACLIP_MODEL")]
     pub model: Option<String>,
 
     /// Trained adapters: AA-CLIP's checkpoint folder or image_adapter_N.pth, SDP+'s .pth, or a .safetensors
@@ -102,7 +107,7 @@ names!(FitName => Fit {
     Squash => Fit::Squash,
     /// Cut the longer side; the part that is cut off is not examined
     Crop => Fit::Crop,
-    /// Fill the shorter side with the mean colour
+    /// Keep the shape and fill the square with the mirrored picture
     Pad => Fit::Pad,
     /// Squares of the shorter side along the longer one (see --tile), the whole picture padded
     Tile => Fit::Pad,

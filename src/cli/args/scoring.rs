@@ -11,9 +11,10 @@ pub struct ScoringArgs {
     pub detector: DetectorArgs,
 
     /// The object in the pictures, as inserted into the prompts; `dataset:class` becomes AA-CLIP's description. With the
-    /// built-in model it is a label of the results and does not change scores
-    #[arg(long, value_name = "TEXT", default_value = "object")]
-    pub class: String,
+    /// built-in model it is a label of the results and does not change scores [default: the class of the threshold file,
+    /// if it has one class; else `object`]
+    #[arg(long, value_name = "TEXT")]
+    pub class: Option<String>,
 
     /// The data set that --class belongs to, for AA-CLIP's descriptions
     #[arg(long, value_name = "NAME")]

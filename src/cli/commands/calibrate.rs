@@ -21,7 +21,7 @@ use crate::cli::scoring::{self, Job};
 const EXAMPLES: &str = "\
 Examples:
   aaclip calibrate good-parts/ -o threshold.json --class 'ball screw'
-  aaclip detect new/ --threshold threshold.json --class 'ball screw' --fail-on-anomaly
+  aaclip detect new/ --threshold threshold.json --fail-on-anomaly
   aaclip calibrate parts/ -o threshold.json --rule best-f1     # parts/good and parts/defect
   aaclip calibrate mvtec/ -o mvtec.json                        # one threshold per class
 
@@ -32,7 +32,8 @@ Rules:
   best-f1       from good and defective pictures: the threshold with the largest F1
   The default is best-f1 with both kinds of pictures, else false-alarms.
 
-The file is for the settings it was made with: `detect` refuses it with other settings.
+The file is for the settings it was made with: `detect` refuses it with other settings. With a
+file of one class `detect` needs no --class.
 
 Exit codes: 0 if every picture was used, 2 after any error.";
 
@@ -86,6 +87,8 @@ fn rate(text: &str) -> Result<f64, String> {
 /// A picture with its class text and its label.
 struct Known {
     path: PathBuf,
+    /// The name of the class: as given, else as in the data set.
+    name: String,
     class: ClassName,
     anomalous: bool,
 }
@@ -149,7 +152,8 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
     });
     let thresholds: BTreeMap<String, ClassThreshold> = thresholds.collect::<Result<_>>()?;
     let text: String = thresholds.iter().map(|(class, t)| line(class, t)).collect();
-    ThresholdFile::new(opened.model_name(), provenance(&opened, &args.detector)?, thresholds)
+    let named = pictures.iter().map(|p| (p.name.clone(), p.class.clone())).collect();
+    ThresholdFile::new(opened.model_name(), provenance(&opened, &args.detector)?, thresholds, named)
         .write(&args.out)?;
     messages::print(text)?;
     Ok(exit_code(failed == 0))
@@ -163,16 +167,16 @@ fn pictures(args: &CalibrateArgs, opened: &Detectors, fail: &mut impl FnMut(Stri
             let named = classes::name(&data, &args.naming, opened)?;
             let known = data.samples.into_iter().filter_map(|s| {
                 let class = named.classes.get(&s.class)?.clone();
-                Some(Known { path: s.path, class, anomalous: s.label == Label::Anomalous })
+                let name = args.naming.class.clone().unwrap_or(s.class);
+                Some(Known { path: s.path, name, class, anomalous: s.label == Label::Anomalous })
             });
             Ok(known.collect())
         }
         Err(DatasetError::UnknownLayout { .. }) if args.layout.is_none() => {
-            let class = opened.describe(
-                args.naming.class.as_deref().unwrap_or(ANYTHING),
-                args.naming.dataset_names.as_deref(),
-            )?;
+            let name = args.naming.class.as_deref().unwrap_or(ANYTHING);
+            let class = opened.describe(name, args.naming.dataset_names.as_deref())?;
             let found = inputs::expand(std::slice::from_ref(&args.root), std::io::empty());
+            inputs::report_masks(&found.listing);
             let (mut pictures, mut problems) = (Vec::new(), found.problems);
             for found in found.listing.iter() {
                 match found {
@@ -185,7 +189,7 @@ fn pictures(args: &CalibrateArgs, opened: &Detectors, fail: &mut impl FnMut(Stri
                 return Err(nothing(&args.root));
             }
             messages::warn(format!("taking all {} pictures as good", pictures.len()));
-            let known = |path| Known { path, class: class.clone(), anomalous: false };
+            let known = |path| Known { path, name: name.to_owned(), class: class.clone(), anomalous: false };
             Ok(pictures.into_iter().map(known).collect())
         }
         Err(e) => Err(e.into()),

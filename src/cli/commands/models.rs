@@ -1,9 +1,11 @@
 //! `aaclip models`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use aaclip::Result;
 use aaclip::clip::Checkpoint;
+use aaclip::methods::Trained;
 use aaclip::models::{FileState, Hub, Registry, RegistryEntry};
 use aaclip::weights::builtin;
 use clap::Subcommand;
@@ -23,6 +25,9 @@ Environment:
   HF_TOKEN               a token for models that need one
   HF_HUB_OFFLINE         1: never use the network
   AACLIP_REGISTRY        a file of more models, in the format of weights/registry.toml";
+
+/// The description of the built-in model.
+const DESCRIPTION: &str = "part of the program, with its own adapters";
 
 /// List, download and check models.
 #[derive(Debug, clap::Args)]
@@ -45,7 +50,7 @@ enum Action {
         /// A name of `aaclip models list`
         name: String,
     },
-    /// Print the folder of a downloaded model
+    /// Print the folder of a downloaded model (`builtin` has none: its name)
     Path {
         /// A name of `aaclip models list`
         name: String,
@@ -61,8 +66,15 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
     let registry = Registry::load()?;
     let hub = Hub::from_env();
     let text = match args.action {
-        Action::List { json: true } => list_json(registry.entries(), hub.ok().as_ref()),
+        Action::List { json: true } => list_json(registry.entries(), hub.ok().as_ref())?,
         Action::List { json: false } => list(registry.entries(), hub.ok().as_ref())?,
+        Action::Pull { name } | Action::Path { name } if name == builtin::NAME => {
+            messages::warn(format!(
+                "`{name}` is part of the program and has no folder: --model {name} uses it"
+            ));
+            format!("{name}\n")
+        }
+        Action::Verify { name } if name == builtin::NAME => verify_builtin()?,
         Action::Pull { name } => {
             let progress = messages::progress();
             let (folder, state) = hub?.pull(registry.find(&name)?, progress)?;
@@ -87,13 +99,21 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads the model that comes with the program, as any use of it does.
+fn verify_builtin() -> Result<String> {
+    let checkpoint = Checkpoint::builtin()?;
+    let adapters = Trained::builtin()?;
+    let ok = |path: &Path| format!("ok        {} (part of the program)\n", path.display());
+    Ok(ok(checkpoint.weights_file()) + &ok(adapters.path()))
+}
+
 fn list(entries: &[RegistryEntry], hub: Option<&Hub>) -> Result<String> {
     let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
     let mut text = format!("{:width$}  input  tower    download  here  licence  description\n", "name");
     let builtin_model = Checkpoint::builtin()?;
     let vision = &builtin_model.config().vision;
     text += &format!(
-        "{:width$}  {:>5}  {:>2}x{:<4}  {:>8}  yes   own      part of the program, with its own adapters\n",
+        "{:width$}  {:>5}  {:>2}x{:<4}  {:>8}  yes   own      {DESCRIPTION}\n",
         builtin::NAME,
         vision.image_size,
         vision.layers,
@@ -116,14 +136,27 @@ fn list(entries: &[RegistryEntry], hub: Option<&Hub>) -> Result<String> {
     Ok(text)
 }
 
-fn list_json(entries: &[RegistryEntry], hub: Option<&Hub>) -> String {
-    let models: Vec<serde_json::Value> = entries
-        .iter()
-        .map(|e| {
-            let mut value = serde_json::json!(e);
-            value["path"] = serde_json::json!(hub.and_then(|hub| hub.locate(e)));
-            value
-        })
-        .collect();
-    format!("{:#}\n", serde_json::Value::Array(models))
+fn list_json(entries: &[RegistryEntry], hub: Option<&Hub>) -> Result<String> {
+    let published = entries.iter().map(|e| {
+        let mut value = serde_json::json!(e);
+        value["path"] = serde_json::json!(hub.and_then(|hub| hub.locate(e)));
+        value
+    });
+    let builtin_model = Checkpoint::builtin()?;
+    let (config, vision) = (builtin_model.config(), &builtin_model.config().vision);
+    // Without the fields of a download.
+    let own = serde_json::json!({
+        "name": builtin::NAME,
+        "aliases": [],
+        "description": DESCRIPTION,
+        "licence": "own",
+        "activation": config.activation.name(),
+        "image_size": vision.image_size,
+        "patch_size": vision.patch_size,
+        "layers": vision.layers,
+        "width": vision.width,
+        "path": null,
+    });
+    let models: Vec<serde_json::Value> = std::iter::once(own).chain(published).collect();
+    Ok(format!("{:#}\n", serde_json::Value::Array(models)))
 }

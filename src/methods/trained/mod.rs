@@ -376,7 +376,14 @@ static NOTHING: TrainedFormat = TrainedFormat {
     options: &[],
 };
 
-/// The files for a path: in the layout of a method, else the file itself or the only file of a folder.
+/// The file of a training run with the weights after the last finished epoch.
+pub(super) const LATEST: &str = "adapters.safetensors";
+
+/// The file of a training run with the state of the optimiser.
+pub(super) const STATE: &str = "state.safetensors";
+
+/// The files for a path: in the layout of a method, else the file itself, the result of a training run's folder, or
+/// the only file of another folder.
 fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     let arranged = METHODS.iter().filter_map(|m| m.trained).find_map(|format| (format.files)(path));
     if let Some(files) = arranged {
@@ -384,6 +391,13 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     }
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
+    }
+    let latest = path.join(LATEST);
+    if latest.is_file() {
+        return Ok(vec![latest]);
+    }
+    if path.join(STATE).is_file() {
+        return Err(format!("a training run that has not finished an epoch, without {LATEST}"));
     }
     let entries = std::fs::read_dir(path).map_err(|e| e.to_string())?;
     let mut all: Vec<PathBuf> =
@@ -437,5 +451,17 @@ mod tests {
         assert!(names(dir.path()).unwrap_err().contains("name one"));
         std::fs::write(dir.path().join("mine.safetensors"), b"x").unwrap();
         assert_eq!(names(dir.path()).unwrap(), ["mine.safetensors"]);
+    }
+
+    #[test]
+    fn the_folder_of_a_training_run_has_its_latest_weights() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str| std::fs::write(dir.path().join(name), b"x").unwrap();
+        ["state.safetensors", "text.safetensors", "train.jsonl"].into_iter().for_each(put);
+        assert!(names(dir.path()).unwrap_err().contains("not finished an epoch"));
+        ["epoch-1.safetensors", "epoch-2.safetensors", "adapters.safetensors"].into_iter().for_each(put);
+        assert_eq!(names(dir.path()).unwrap(), ["adapters.safetensors"]);
+        let one = names(&dir.path().join("epoch-1.safetensors"));
+        assert_eq!(one.unwrap(), ["epoch-1.safetensors"]);
     }
 }

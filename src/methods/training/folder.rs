@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::methods::trained::{LATEST, STATE};
 use crate::{Error, Result};
 
 /// The folder of a run.
@@ -38,7 +39,7 @@ impl RunFolder {
 
     /// The state of the optimiser and the progress, for resuming.
     pub fn state(&self) -> PathBuf {
-        self.folder.join("state.safetensors")
+        self.folder.join(STATE)
     }
 
     /// The log, one line per step.
@@ -53,7 +54,7 @@ impl RunFolder {
 
     /// The weights after the last finished epoch.
     pub fn latest(&self) -> PathBuf {
-        self.folder.join("adapters.safetensors")
+        self.folder.join(LATEST)
     }
 
     /// The weights after an epoch, counted from 1.

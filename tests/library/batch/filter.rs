@@ -30,6 +30,22 @@ fn patterns_choose_names() {
 }
 
 #[test]
+fn folders_of_masks_are_not_entered() {
+    let filter = Filter::default();
+    for (name, enters) in [
+        ("capsule/ground_truth", false),
+        ("Masks", false),
+        ("set/Ground Truth", false),
+        ("ISBI2016_ISIC_Part1_Test_GroundTruth", false),
+        ("label", true),
+        ("masked", true),
+        ("face-masks", true),
+    ] {
+        assert_eq!(filter.enters(Path::new(name)), enters, "{name}");
+    }
+}
+
+#[test]
 fn a_wrong_pattern_is_named() {
     let error = Filter::new(&["[".to_owned()], &[]).unwrap_err().to_string();
     assert!(error.contains("`[`"), "{error}");

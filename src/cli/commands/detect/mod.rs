@@ -43,6 +43,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     let mut found = inputs::expand(&args.inputs, std::io::stdin());
     found.listing.filter = Filter::new(&args.many.include, &args.many.exclude)?;
     found.listing.shard = args.many.shard;
+    inputs::report_masks(&found.listing);
     let tally = Tally::default();
     found.problems.iter().for_each(|problem| tally.problem(problem));
     // All problems of names and folders are reported before any work.
