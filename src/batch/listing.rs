@@ -1,11 +1,12 @@
 //! The pictures of a run and their order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Component, Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::shard::name_hash;
 use super::{BatchError, Filter, ListingProblem, Shard};
 use crate::files::folder_of;
 use crate::image::is_picture_name;
@@ -115,6 +116,20 @@ impl Listing {
     /// Number of pictures.
     pub fn count(&self) -> usize {
         self.iter().filter(Result::is_ok).count()
+    }
+
+    /// At most `most` pictures of all parts of the run, those with the lowest hash of their name: the same for every
+    /// part, and a fair sample of folders in any order.
+    pub fn sample(&self, most: usize) -> Vec<Input> {
+        let whole = Self { shard: None, ..self.clone() };
+        let mut lowest = BTreeMap::new();
+        for input in whole.iter().filter_map(Result::ok) {
+            lowest.insert((name_hash(&input.name()), input.name()), input);
+            if lowest.len() > most {
+                lowest.pop_last();
+            }
+        }
+        lowest.into_values().collect()
     }
 
     /// The folders of masks that the search leaves out, see [`Filter::enters`], each with its number of pictures,

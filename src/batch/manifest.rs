@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{BatchError, Shard};
 use crate::journal::{JournalError, read_manifest, same_settings, write_manifest};
+use crate::map::MapRange;
 use crate::output::SCHEMA_VERSION;
 use crate::{Error, Provenance, Result};
 
 /// The settings of a run that its results depend on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`SCHEMA_VERSION`] of the results.
     pub schema: u32,
@@ -20,6 +21,9 @@ pub struct Manifest {
     pub started_in: PathBuf,
     /// Every setting that results depend on.
     pub settings: Provenance,
+    /// The levels of the run's colours, if they were measured on its pictures. Not a setting: no score depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_range: Option<MapRange>,
 }
 
 impl Manifest {
@@ -30,7 +34,18 @@ impl Manifest {
             program: concat!("aaclip ", env!("CARGO_PKG_VERSION")).to_owned(),
             started_in: std::env::current_dir().unwrap_or_default(),
             settings,
+            map_range: None,
         }
+    }
+
+    /// Stores the range of colours in the manifest of a part, for later runs over the folder.
+    ///
+    /// # Errors
+    /// The manifest cannot be read or written.
+    pub fn keep_range(folder: &Path, shard: Option<Shard>, range: MapRange) -> Result<()> {
+        let path = folder.join(Self::file_name(shard));
+        let Some(manifest) = Self::read(&path)? else { return Ok(()) };
+        write_manifest(&path, &Self { map_range: Some(range), ..manifest })
     }
 
     /// The name of the file: `manifest.json`, or `manifest-I-of-N.json`.

@@ -50,10 +50,13 @@ impl Shard {
 
     /// Whether a picture of this name belongs to this part.
     pub fn holds(self, name: &[u8]) -> bool {
-        let digest = Sha256::digest(name);
-        let head = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        head % u64::from(self.count) == u64::from(self.index)
+        name_hash(name) % u64::from(self.count) == u64::from(self.index)
     }
+}
+
+/// A hash of a picture's name that is the same on every machine.
+pub(super) fn name_hash(name: &[u8]) -> u64 {
+    Sha256::digest(name).first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 impl fmt::Display for Shard {

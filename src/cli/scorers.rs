@@ -114,6 +114,7 @@ impl<'a> Scorers<'a> {
         settings.region_threshold = self.args.region_threshold.or(levels.map(|l| l.region_threshold));
         settings.range = levels.map(|l| l.range).or(detector.range()).unwrap_or_default();
         settings.decoding = self.args.detector.decode_options();
+        settings.calibrated = levels.is_some();
         settings.stretch = self.options.stretch;
         settings.hash = self.options.hash;
         let scorer = Arc::new(Scorer::new(detector, settings));

@@ -33,6 +33,8 @@ pub struct ScorerSettings {
     pub decoding: DecodeOptions,
     /// The levels of good parts and of clear damage, for colours and regions.
     pub range: MapRange,
+    /// Whether `range` was measured on pictures of the same kind of parts.
+    pub calibrated: bool,
     /// Whether colours are stretched over each picture instead, see [`Judge::stretch`].
     pub stretch: bool,
     /// Whether records have the SHA-256 of each picture's content.
@@ -49,6 +51,7 @@ impl ScorerSettings {
             region_threshold: None,
             decoding: DecodeOptions::default(),
             range: MapRange::default(),
+            calibrated: false,
             stretch: false,
             hash: false,
         }

@@ -2,6 +2,7 @@
 
 mod highest;
 mod output;
+mod range;
 mod shown;
 mod summary;
 
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use aaclip::batch::{Copies, Filter, Input, Listing, Root, Watch};
+use aaclip::dataset::ANYTHING;
 use aaclip::output::{Record, RecordWriter};
 use aaclip::pipeline::ahead;
 use aaclip::{Error, Result};
@@ -33,9 +35,6 @@ const EXIT_ANOMALY: u8 = 1;
 
 /// Exit code of a run that found an anomaly and could not score some input, with `--fail-on-anomaly`.
 const EXIT_ANOMALY_AND_ERROR: u8 = 3;
-
-/// The class that no flag gives.
-const NO_CLASS: &str = "object";
 
 pub fn run(args: DetectArgs) -> Result<ExitCode> {
     args.check()?;
@@ -84,10 +83,15 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     };
     let kept =
         place.as_ref().zip(journal).map(|(place, (journal, before))| Kept::new(place, journal, before));
-    let looker = Looker { scorer: &scorer, place: place.as_ref(), kept: kept.as_ref() };
+    let adapted = match (&place, &kept) {
+        (Some(place), Some(kept)) => range::adapted(&scorer, &found.listing, place, kept, &args)?,
+        _ => None,
+    };
+    let scorer = adapted.as_ref().unwrap_or(&scorer);
+    let looker = Looker { scorer, place: place.as_ref(), kept: kept.as_ref() };
     let results = Results { stdout: Shown::new(writer(&args, many), &args.many), kept: kept.as_ref() };
     let out = place.as_ref().map(|place| place.folder.as_path());
-    let class = Some(args.scoring.class.as_str()).filter(|class| *class != NO_CLASS);
+    let class = args.scoring.class.as_deref().filter(|class| *class != ANYTHING);
     let mut summary = Summary::new(scorer.settings().threshold, class, out);
     let run = Run { listing: &found.listing, count, tally: &tally, args: &args, copies };
     run.go(&looker, results, &mut summary)?;

@@ -137,7 +137,7 @@ impl<'a> Kept<'a> {
     }
 
     /// The result of a finished picture, with paths as printed.
-    fn earlier(&self, input: &Input, name: &PictureName, settings: &ScorerSettings) -> Option<Record> {
+    pub fn earlier(&self, input: &Input, name: &PictureName, settings: &ScorerSettings) -> Option<Record> {
         if !self.before.has(&name.name) {
             return None;
         }

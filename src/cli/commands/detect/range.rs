@@ -1,0 +1,70 @@
+//! The range of a run's colours.
+
+use aaclip::batch::{Input, Listing, Manifest};
+use aaclip::map::MapRange;
+use aaclip::pipeline::ahead;
+use aaclip::{PictureName, Result, Scorer, Source};
+
+use crate::cli::args::detect::DetectArgs;
+use crate::cli::commands::detect::output::{Kept, Place};
+use crate::cli::in_flight;
+use crate::cli::messages;
+
+/// Pictures that the range is measured on.
+const SAMPLE: usize = 24;
+
+/// The scorer with the range of a run's colours: that of the threshold file or of an earlier run over the folder, else
+/// the model's, adapted to a sample of the run's pictures (see [`MapRange::of_run`]) and kept for later runs.
+///
+/// # Errors
+/// The manifest cannot be read or written.
+pub fn adapted(
+    scorer: &Scorer,
+    listing: &Listing,
+    place: &Place,
+    kept: &Kept<'_>,
+    args: &DetectArgs,
+) -> Result<Option<Scorer>> {
+    let settings = scorer.settings();
+    if settings.calibrated || args.watching() {
+        return Ok(None);
+    }
+    let manifest = Manifest::read(&place.folder.join(Manifest::file_name(args.many.shard)))?;
+    let range = match manifest.and_then(|manifest| manifest.map_range) {
+        Some(range) => Some(range),
+        None => {
+            let found =
+                MapRange::of_run(scorer.detector().range(), &highest(scorer, &listing.sample(SAMPLE), kept));
+            found.map_or(Ok(()), |range| Manifest::keep_range(&place.folder, args.many.shard, range))?;
+            found
+        }
+    };
+    Ok(range.map(|range| {
+        let mut settings = settings.clone();
+        settings.range = range;
+        Scorer::new(scorer.detector().clone(), settings)
+    }))
+}
+
+/// The highest probability in the map of each picture; pictures that cannot be scored are left out.
+fn highest(scorer: &Scorer, pictures: &[Input], kept: &Kept<'_>) -> Vec<f32> {
+    if pictures.len() < MapRange::FEWEST {
+        return Vec::new();
+    }
+    let bar = messages::progress().items(pictures.len() as u64, "measuring colours");
+    let mut found = Vec::new();
+    let look = |input: &&Input| {
+        let name = PictureName { path: input.path.to_string_lossy().into_owned(), name: input.name() };
+        let earlier = kept.earlier(input, &name, scorer.settings());
+        let known = earlier.as_ref().and_then(|record| Some(record.scored()?.map_probability?.max));
+        known.or_else(|| Some(scorer.look(Source::File(&input.path), &name.path).ok()?.grey.high))
+    };
+    let collected: Result<()> = ahead(pictures.iter(), in_flight(), look, |_, high| {
+        found.extend(high);
+        bar.inc(1);
+        Ok(())
+    });
+    bar.finish_and_clear();
+    // The closure above never fails.
+    collected.map_or_else(|_| Vec::new(), |()| found)
+}
