@@ -71,10 +71,10 @@ async function show(found) {
   const facts = [
     ["class", found.class],
     ["threshold", found.threshold === null ? "none" : short(found.threshold)],
-    ["highest value", short(Math.max(0, ...found.regions.map((region) => region.peak)))],
+    ["highest value", short(found.map_probability.max)],
     ["picture", `${found.size.width} × ${found.size.height}`],
     ["time", `${Math.round(found.timing_ms.total)} ms`],
-  ].filter(([name]) => name !== "highest value" || found.regions.length);
+  ];
   byId("details").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]));
   boxes(found);
   byId("result").hidden = false;
