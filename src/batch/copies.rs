@@ -48,7 +48,7 @@ impl Copies {
             }
             return Err(BatchError::OtherCopy { copy, picture: input.path.clone() }.into());
         }
-        // A link to a link would follow its target.
+        // A hard link to a symbolic link would be another symbolic link.
         let source = input.path.canonicalize().map_err(io)?;
         if !source.is_file() {
             return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));

@@ -145,3 +145,20 @@ fn namesakes_from_two_folders_do_not_replace_each_other() {
     assert!(ran.code == 2 && ran.stderr.contains("one/y.png is not scored"), "{}", ran.stderr);
     assert_eq!(steady(&here.read("out/results.jsonl"))[1]["path"], "two/y.png");
 }
+
+#[test]
+fn a_watch_with_another_threshold_judges_what_is_there() {
+    let here = Workplace::new();
+    here.folder(&["in/a.png", "in/b.png"]);
+    here.detect(&["in", "-o", "out"]).ok();
+    let old = steady(&here.read("out/results.jsonl"));
+    let watching = Watching::start(&here, &["in", "-o", "out", "--watch", "--threshold", "0", "--verbose"]);
+    for before in &old {
+        let now = watching.next();
+        assert_eq!((&now["score"], &now["anomalous"]), (&before["score"], &true.into()));
+    }
+    let (_, ran) = watching.end();
+    assert!(ran.stderr.contains("2 of those judged again"), "{}", ran.stderr);
+    let kept = steady(&here.read("out/results.jsonl"));
+    assert!(kept.len() == 2 && kept.iter().all(|record| record["anomalous"] == true));
+}
