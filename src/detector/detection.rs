@@ -18,7 +18,7 @@ pub struct Detection {
     /// The components of the score, in the method's own units.
     pub components: Components,
     /// The method's final map at the model's resolution: `[S, S]`. For several tiles, their blended map,
-    /// `[Hm, Wm]`, see [`Blend`](crate::tiles::Blend).
+    /// `[Hm, Wm]`, see [`Blend`](crate::tiles::Blend). Padding has the smallest value of the picture's part.
     pub map: Array2<f32>,
     /// The placement of the map on the picture.
     pub geometry: Geometry,

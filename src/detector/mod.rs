@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use ndarray::{Array2, Array3, ArrayView2};
+use ndarray::{Array2, Array3, ArrayView2, s};
 
 use crate::image::{Mask, Picture, Prepared, Preprocess};
 use crate::map::{MapRange, final_map};
@@ -144,13 +144,19 @@ impl Detector {
         let blend = tiles.as_ref().map(|tiled| self.blend(tiled)).transpose()?;
         let model = clock.lap();
 
-        let (map, geometry) = match blend {
+        let (mut map, geometry) = match blend {
             Some(blend) => self.finish(blend),
             None => (final_map(&evidence.grids, self.image_size(), self.class.smoothing()), square),
         };
+        let (rows, columns) = (geometry.down.covered(), geometry.across.covered());
+        let seen = map.slice(s![rows.clone(), columns.clone()]);
         let (map_min, map_max) =
-            map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-        let map_mean = map.mean().unwrap_or(f32::NAN);
+            seen.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+        let map_mean = seen.mean().unwrap_or(f32::NAN);
+        if seen.dim() != map.dim() {
+            let padding = |(y, x): (usize, usize)| !(rows.contains(&y) && columns.contains(&x));
+            map.indexed_iter_mut().filter(|(at, _)| padding(*at)).for_each(|(_, value)| *value = map_min);
+        }
         let score = self.class.score(evidence.image, map_max);
         if !(score.is_finite() && map_mean.is_finite()) {
             return Err(Error::NotFinite { what: "the anomaly map or score" });

@@ -22,6 +22,12 @@ impl AxisMap {
         (pixel as f64 + 0.5) * self.scaled as f64 / self.input as f64 - 0.5 + self.offset as f64
     }
 
+    /// The pixels of the square that show the picture; the others are padding.
+    pub fn covered(&self) -> Range<usize> {
+        let start = self.offset.max(0) as usize;
+        start..(start + self.scaled).min(self.size)
+    }
+
     /// The picture's pixels with their centres inside the square.
     pub fn visible(&self) -> Range<usize> {
         let inside = |p: f64| (-0.5..self.size as f64 - 0.5).contains(&p);

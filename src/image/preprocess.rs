@@ -19,7 +19,8 @@ pub enum Fit {
     Squash,
     /// Fits the shorter side to the square and cuts the longer one at both ends.
     Crop,
-    /// Fits the longer side to the square and fills the rest with the mean colour.
+    /// Fits the longer side to the square and fills the rest with the repeated picture: any other filling looks
+    /// more like a defect. The padding is no part of the map and of the score.
     Pad,
 }
 
@@ -129,19 +130,28 @@ impl Preprocess {
     }
 
     fn normalise(&self, rgb: &Samples, geometry: &Geometry) -> Array3<f32> {
-        let (left, top) = (geometry.across.offset.max(0) as usize, geometry.down.offset.max(0) as usize);
+        let (rows, columns) = (repeated(&geometry.down), repeated(&geometry.across));
         let mut tensor = Array3::zeros((3, self.size, self.size));
-        for channel in 0..3 {
+        for (channel, mut plane) in tensor.outer_iter_mut().enumerate() {
             let table: [f32; 256] =
                 std::array::from_fn(|v| (v as f32 / 255.0 - self.mean[channel]) / self.std[channel]);
-            for (y, row) in rgb.values.chunks_exact(rgb.width * 3).enumerate() {
-                for (x, pixel) in row.as_chunks::<3>().0.iter().enumerate() {
-                    tensor[(channel, top + y, left + x)] = table[usize::from(pixel[channel])];
+            for (mut out, &y) in plane.outer_iter_mut().zip(&rows) {
+                let row = &rgb.values[y * rgb.width * 3..][..rgb.width * 3];
+                for (value, &x) in out.iter_mut().zip(&columns) {
+                    *value = table[usize::from(row[x * 3 + channel])];
                 }
             }
         }
         tensor
     }
+}
+
+/// For each pixel of the square, the pixel of the resized side that it shows: padding repeats the side.
+fn repeated(axis: &AxisMap) -> Vec<usize> {
+    let covered = axis.covered();
+    let source =
+        |at: usize| (at as isize - covered.start as isize).rem_euclid(covered.len() as isize) as usize;
+    (0..axis.size).map(source).collect()
 }
 
 /// The part of the resized side inside the square.
@@ -216,12 +226,25 @@ mod tests {
             for fit in [Fit::Squash, Fit::Crop, Fit::Pad] {
                 let out = preprocess(32, fit).run(&picture).unwrap();
                 assert_eq!(out.tensor.dim(), (3, 32, 32));
-                let bright = out.tensor.iter().filter(|&&v| v > 0.5).count();
-                assert!(bright == 3 * 32 * 32 || fit == Fit::Pad && bright > 0, "{fit:?} {width} {height}");
+                assert!(out.tensor.iter().all(|&v| v > 0.5), "{fit:?} {width} {height}");
             }
         }
         let nothing = Picture::new(0, 5, PixelMode::Rgb, vec![]).unwrap();
         assert!(matches!(preprocess(32, Fit::Squash).run(&nothing), Err(ImageError::NoPixels { .. })));
+    }
+
+    #[test]
+    fn padding_repeats_the_picture() {
+        let samples = (0..8u8).flat_map(|v| [v * 10; 3]).collect();
+        let picture = Picture::new(4, 2, PixelMode::Rgb, samples).unwrap();
+        let plain = Preprocess { mean: [0.0; 3], std: [1.0 / 255.0; 3], ..preprocess(4, Fit::Pad) };
+        let out = plain.run(&picture).unwrap();
+        let column: Vec<f32> = (0..4).map(|y| out.tensor[(1, y, 0)].round()).collect();
+        assert_eq!((column, out.geometry.down.covered()), (vec![40.0, 0.0, 40.0, 0.0], 1..3));
+        // As often as needed.
+        let axis = AxisMap { input: 2, size: 8, scaled: 2, offset: 3 };
+        assert_eq!(repeated(&axis), [1, 0, 1, 0, 1, 0, 1, 0]);
+        assert_eq!(repeated(&AxisMap { scaled: 12, offset: -2, ..axis }), [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

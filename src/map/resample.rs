@@ -37,7 +37,7 @@ pub fn bilinear(
 }
 
 /// Resamples a map of the model's square, `[S, S]`, to the size of the picture, `[H, W]`, bilinearly; pixels
-/// outside the square become `outside`.
+/// outside the square become `outside`, padding has no effect.
 pub fn restore(map: ArrayView2<'_, f32>, geometry: &Geometry, outside: f32) -> Array2<f32> {
     let Geometry { across, down } = geometry;
     let mut out = Array2::from_elem((down.input, across.input), outside);
@@ -46,7 +46,10 @@ pub fn restore(map: ArrayView2<'_, f32>, geometry: &Geometry, outside: f32) -> A
         return out;
     }
     let taps = |axis: &AxisMap, visible: Range<usize>| -> Vec<Tap> {
-        visible.map(|i| Tap::at(axis.position(i), axis.size)).collect()
+        // Padding is no neighbour of the picture's outermost pixels.
+        let covered = axis.covered();
+        let position = |i| (axis.position(i) - covered.start as f64).max(0.0);
+        visible.map(|i| Tap::at(position(i), covered.len()).after(covered.start)).collect()
     };
     let seen = out.slice_mut(s![rows.clone(), columns.clone()]);
     fill(map, &taps(down, rows), &taps(across, columns), seen);
@@ -91,6 +94,11 @@ impl Tap {
         let first = (position as usize).min(samples - 1);
         Self { first, second: (first + 1).min(samples - 1), weight: (position - first as f64) as f32 }
     }
+
+    /// The same samples in a row with `count` more at its start.
+    fn after(self, count: usize) -> Self {
+        Self { first: self.first + count, second: self.second + count, ..self }
+    }
 }
 
 fn taps(input: usize, output: usize, alignment: Alignment) -> Vec<Tap> {
@@ -115,6 +123,15 @@ mod tests {
         let half = bilinear(map.view(), (4, 4), Alignment::HalfPixel);
         assert_eq!(half.row(0).to_vec(), [0.0, 0.25, 0.75, 1.0]);
         assert_eq!(half.column(0).to_vec(), [0.0, 0.5, 1.5, 2.0]);
+    }
+
+    #[test]
+    fn padding_does_not_reach_the_picture() {
+        let map = Array2::from_shape_fn((4, 4), |(y, _)| if y == 0 || y == 3 { 100.0 } else { y as f32 });
+        let across = AxisMap { input: 8, size: 4, scaled: 4, offset: 0 };
+        let down = AxisMap { input: 4, size: 4, scaled: 2, offset: 1 };
+        let back = restore(map.view(), &Geometry { across, down }, -1.0);
+        assert_eq!(back.column(3).to_vec(), [1.0, 1.25, 1.75, 2.0]);
     }
 
     #[test]

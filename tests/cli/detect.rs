@@ -169,7 +169,8 @@ fn output_names_mirror_the_folder_and_never_collide() {
     for name in ["a.png.npy", "a.bmp.npy", "sub/a.png.npy", "results.jsonl", "manifest.json"] {
         assert!(here.path("out").join(name).is_file(), "{name}");
     }
-    let ran = here.detect(&["in", "in/sub", "--save", "raw", "--out", "twice"]);
+    here.picture("other/a.png", 20, 20);
+    let ran = here.detect(&["in", "other", "--save", "raw", "--out", "twice"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
     assert!(ran.stderr.contains("would write the same files"), "{}", ran.stderr);
     assert!(!here.path("twice").exists());

@@ -54,6 +54,19 @@ fn a_detection_tells_its_tiles_and_lies_on_the_picture() {
 }
 
 #[test]
+fn padding_has_no_part_in_map_and_score() {
+    let found = detectors(Fit::Pad, None).detect(&picture(150, 60)).unwrap();
+    let (inside, parts) = (found.map.slice(ndarray::s![10..22, ..]), found.components);
+    let highest = inside.iter().copied().fold(f32::MIN, f32::max);
+    assert_eq!((highest, inside.mean()), (parts.map_max, Some(parts.map_mean)));
+    for (y, row) in found.map.rows().into_iter().enumerate() {
+        let is_least = row.iter().all(|&v| v == parts.map_min);
+        assert_eq!(is_least, !(10..22).contains(&y), "row {y}");
+    }
+    assert_eq!(found.probabilities().dim(), (60, 150));
+}
+
+#[test]
 fn a_square_of_a_picture_is_its_pixels() {
     for mode in [PixelMode::Gray, PixelMode::Rgb, PixelMode::Rgba, PixelMode::GrayAlpha] {
         let channels = mode.channels();

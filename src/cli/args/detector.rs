@@ -107,7 +107,7 @@ names!(FitName => Fit {
     Squash => Fit::Squash,
     /// Cut the longer side; the part that is cut off is not examined
     Crop => Fit::Crop,
-    /// Keep the shape and fill the square with the mirrored picture
+    /// Keep the shape and fill the square with the repeated picture
     Pad => Fit::Pad,
     /// Squares of the shorter side along the longer one (see --tile), the whole picture padded
     Tile => Fit::Pad,
