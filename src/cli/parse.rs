@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser, ValueEnum};
 
 use crate::cli::EXIT_ERROR;
+use crate::cli::args::everyday::shorten;
 use crate::cli::args::global::ColorName;
 use crate::cli::messages;
 use crate::cli::settings::{Applied, Selection, SettingsFile, apply, is_setting};
@@ -112,7 +113,8 @@ fn command<C: Parser>() -> Command {
         };
         command.mut_args(set).mut_subcommands(without_empty)
     }
-    without_empty(C::command())
+    let short = |command: Command| if command.get_name() == "detect" { shorten(command) } else { command };
+    without_empty(C::command()).mut_subcommands(short)
 }
 
 /// The source of a flag's value.

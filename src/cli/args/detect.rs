@@ -11,20 +11,22 @@ use crate::cli::args::names;
 use crate::cli::args::number::whole;
 use crate::cli::args::scoring::ScoringArgs;
 
-const EXAMPLES: &str = "\
+const ABOUT: &str = "\
+Score pictures and show the damaged regions
+
 Examples:
-  aaclip detect part.png --model ViT-B-16-plus-240
-  aaclip detect part.png --class 'metal nut' --out results
-  aaclip detect photos/ --save heatmap,raw --out results --format jsonl > results.jsonl
-  aaclip detect part.png --model ViT-L-14-336 --adapters checkpoints/ --class mvtec:bottle
+  aaclip detect part.png                       # score and path
+  aaclip detect part.png -o results            # also an overlay and a heatmap
+  aaclip detect photos/ -o results             # a folder; run it again after a crash: it continues
+  aaclip detect photos/ -o results --threshold nut.json      # judges again, scores nothing again
+  aaclip detect photos/ --sort score --top 20
   aaclip detect 'line-3/*.jpg' --threshold 0.6 --fail-on-anomaly
-  find . -name '*.png' | aaclip detect - --model ~/models/my-clip --format csv
-  aaclip detect night/ -o results              # run it again after a crash: it continues
+  find . -name '*.png' | aaclip detect - --format csv
   aaclip detect night/ -o results --shard \"$JOB_COMPLETION_INDEX/8\"     # one of 8 machines
-
   aaclip detect incoming/ -o results --watch --threshold 0.6 --format jsonl
-  aaclip detect night/ -o results --threshold 0.7 --top 20 --sort score      # scores nothing again
+  aaclip detect part.png --model ViT-L-14-336 --adapters checkpoints/ --class mvtec:bottle";
 
+const NOTES: &str = "\
 Many pictures with --out:
   DIR/results.jsonl   one line per picture, in the order of their names, appended when it is done
   DIR/manifest.json   the settings; a run with other settings is refused, unless --restart is given
@@ -50,14 +52,16 @@ Exit codes:
 
 /// Score pictures and show the damaged regions.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(long_about = ABOUT, after_long_help = NOTES)]
 pub struct DetectArgs {
     /// Pictures: files, folders (searched recursively), patterns, or `-` for a list of paths on stdin
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub scoring: ScoringArgs,
+    /// Folder for the files of --save, and for the results of a run over many pictures (results.jsonl) [default with
+    /// --save: aaclip-out]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 
     /// Exit with 1 if any picture is anomalous, with 3 if moreover an input failed
     #[arg(long, requires = "threshold")]
@@ -67,11 +71,6 @@ pub struct DetectArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,..")]
     pub save: Vec<ArtefactName>,
 
-    /// Folder for those files, and for the results of a run over many pictures (results.jsonl) [default with --save:
-    /// aaclip-out]
-    #[arg(long, short, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-
     /// Colours: the same for all pictures, or stretched over each picture alone
     #[arg(long, value_enum, default_value_t = ScaleName::Fixed)]
     pub scale: ScaleName,
@@ -79,6 +78,9 @@ pub struct DetectArgs {
     /// Form of the results on stdout
     #[arg(long, value_enum, default_value_t = FormatName::Text)]
     pub format: FormatName,
+
+    #[command(flatten)]
+    pub scoring: ScoringArgs,
 
     #[command(flatten)]
     pub many: ManyArgs,

@@ -18,6 +18,7 @@ use crate::cli::inputs;
 
 /// The arguments of a detector.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Model and input")]
 pub struct DetectorArgs {
     /// The model: a name of `aaclip models list`, a folder with a configuration and weights, or a weights file
     /// [default: the first of that list on this machine]

@@ -26,15 +26,15 @@ pub struct Global {
     pub verbosity: Verbosity,
 
     /// When to colour help and messages; auto follows the terminal, NO_COLOR and CLICOLOR_FORCE
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorName::Auto, help_heading = HEADING)]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorName::Auto, hide_short_help = true, help_heading = HEADING)]
     pub color: ColorName,
 
     /// Read this settings file alone (see `aaclip config --help`)
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config", help_heading = HEADING)]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config", hide_short_help = true, help_heading = HEADING)]
     pub config: Option<PathBuf>,
 
     /// Read no settings file
-    #[arg(long, global = true, help_heading = HEADING)]
+    #[arg(long, global = true, hide_short_help = true, help_heading = HEADING)]
     pub no_config: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct Verbosity {
     pub quiet: bool,
 
     /// Print the choices made, and at the end the time and memory used
-    #[arg(long, short, global = true, help_heading = HEADING)]
+    #[arg(long, short, global = true, hide_short_help = true, help_heading = HEADING)]
     pub verbose: bool,
 }
 

@@ -3,6 +3,7 @@
 pub mod detect;
 pub mod detector;
 pub mod eval;
+pub mod everyday;
 pub mod global;
 pub mod method;
 pub mod number;

@@ -7,9 +7,6 @@ use crate::cli::args::detector::DetectorArgs;
 /// A detector, its class, and the thresholds.
 #[derive(Debug, clap::Args)]
 pub struct ScoringArgs {
-    #[command(flatten)]
-    pub detector: DetectorArgs,
-
     /// The object in the pictures, as inserted into the prompts; `dataset:class` becomes AA-CLIP's description. With the
     /// built-in model it is a label of the results and does not change scores [default: the class of the threshold file,
     /// if it has one class; else `object`]
@@ -28,6 +25,9 @@ pub struct ScoringArgs {
     /// file, else the level of good parts where colours begin]
     #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
     pub region_threshold: Option<f32>,
+
+    #[command(flatten)]
+    pub detector: DetectorArgs,
 }
 
 /// The source of the score's threshold.
