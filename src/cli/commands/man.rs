@@ -76,7 +76,16 @@ fn page(command: &Command) -> Result<String> {
 }
 
 fn render(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
-    let man = Man::new(command.clone());
+    // Examples before the usage keep their lines too.
+    let about = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+    let (about, examples) = match about.split_once("\n\nExamples:\n") {
+        Some((about, examples)) => (Some(about.to_owned()), format!("Examples:\n{examples}")),
+        None => (None, String::new()),
+    };
+    let man = Man::new(match about {
+        Some(about) => command.clone().long_about(about),
+        None => command.clone(),
+    });
     // Replaces clap_mangen's title, which leaves out an empty date and so shifts the next fields.
     let title = escaped(&name(command).to_uppercase());
     writeln!(page, ".TH {title} 1 \"\" \"aaclip {}\" \"aaclip manual\"", env!("CARGO_PKG_VERSION"))?;
@@ -91,7 +100,10 @@ fn render(command: &Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     }
     // The text after the help keeps its lines; clap_mangen would fill them into paragraphs.
     let after = command.get_after_long_help().or(command.get_after_help());
-    after.map_or(Ok(()), |text| sections(&text.to_string(), page))
+    [examples, after.map(ToString::to_string).unwrap_or_default()]
+        .iter()
+        .filter(|text| !text.is_empty())
+        .try_for_each(|text| sections(text, page))
 }
 
 /// The text after the help: lines that begin at the margin and end with a colon are headings.
