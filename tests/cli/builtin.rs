@@ -98,7 +98,7 @@ fn other_models_warn_of_class_texts_that_blur_the_anchors() {
     }
     let csv = run(&["--format", "csv", "--quiet"]);
     assert_eq!(csv.stderr, "");
-    assert!(csv.stdout.lines().next().unwrap().ends_with("error.message,warning"));
+    assert!(csv.stdout.lines().next().unwrap().ends_with("error.message,warning,stretched"));
     assert_eq!(csv.stdout.matches("choose a plain name").count(), 2, "{}", csv.stdout);
     // The class-free text needs no comparison.
     let plain = here.run(&["detect", "a.png", "--model", model, "--format", "json"]).ok();

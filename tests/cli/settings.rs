@@ -162,7 +162,7 @@ fn mistakes_are_named_with_file_line_and_what_is_expected() {
         (b"levels = [\"3,6\"]", 1, &["`levels`", "single values"]),
         (b"levels = [3, [6]]", 1, &["`levels`", "[6]"]),
         (b"levels = [3, \"six\"]", 1, &["`levels`", "`six`"]),
-        (b"save = [\"heat\"]", 1, &["`save`", "`heat`", "heatmap, overlay, mask, raw"]),
+        (b"save = [\"heat\"]", 1, &["`save`", "`heat`", "heatmap, overlay, mask, map, raw"]),
         (b"precision = \"f64\"", 1, &["`precision`", "f32, bf16, int8"]),
         (b"[detect]\nregion-threshold = 1.5", 2, &["`region-threshold`", "from 0 to 1"]),
         (b"[detect]\nregion-threshold = nan", 2, &["`region-threshold`", "from 0 to 1"]),
