@@ -78,7 +78,7 @@ fn judged_again_is_as_scored_again() {
     here.same_as_fresh(&["--threshold", "0.5"], "4 scored (4 of them before)");
     here.same_as_fresh(&["--threshold", "0", "--region-threshold", &low], judged);
     let many = steady(&here.read("out/results.jsonl"));
-    assert!(many.iter().any(|r| r["regions"].as_array().unwrap().len() > 0));
+    assert!(many.iter().any(|r| !r["regions"].as_array().unwrap().is_empty()));
     here.same_as_fresh(&["--region-threshold", &high], judged);
     here.same_as_fresh(&["--scale", "auto"], judged);
     here.same_as_fresh(&["--threshold", &file], judged);

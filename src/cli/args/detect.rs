@@ -33,10 +33,10 @@ Many pictures with --out:
   DIR/NAME.png.heatmap.png   files of NAME.png, in the folders of the pictures
   With --shard the two are called results-I-of-N.jsonl and manifest-I-of-N.json. A run that was
   killed loses at most the pictures in flight; the same command continues it. Failed pictures are
-  tried again. With other thresholds, another --scale, or after files were deleted, verdicts, regions
-  and pictures are made again from the results and NAME.png.map.png; nothing is scored again unless
-  that map is missing. DIR may be inside the searched folder: it is left out, as is every
-  NAME.png.heatmap.png and similar file.
+  tried again. With other thresholds, another --scale, or after files were deleted, verdicts,
+  regions and pictures are made again from the results and NAME.png.map.png; nothing is scored
+  again unless that map is missing. DIR may be inside the searched folder: it is left out, as is
+  every NAME.png.heatmap.png and similar file.
 
 Score:
   The score of a picture is in 0..1 and depends only on that picture, the model, the prompts and the
