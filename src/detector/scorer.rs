@@ -27,7 +27,7 @@ pub struct ScorerSettings {
     pub class: String,
     /// Lowest score of an anomalous picture, 0..1.
     pub threshold: Option<f32>,
-    /// Lowest value of a region's pixels, 0..1; `None`: the level of good parts in `range`.
+    /// Lowest value of a region's pixels, 0..1; `None`: where colours of `range` are plain to see.
     pub region_threshold: Option<f32>,
     /// The decoding of pictures.
     pub decoding: DecodeOptions,

@@ -153,7 +153,7 @@ fn grouped(count: usize) -> String {
 mod tests {
     use super::*;
     use crate::map::MapRange;
-    use crate::output::{ColourScale, heatmap};
+    use crate::output::{ColourScale, first_colour, heatmap};
 
     #[test]
     fn the_script_has_the_colours_of_painted_maps() {
@@ -162,9 +162,8 @@ mod tests {
         let colours = regex::Regex::new("[0-9a-f]{6}").unwrap();
         let colours: Vec<&str> = colours.find_iter(list).map(|m| m.as_str()).collect();
         let last = colours.len() - 1;
-        let values = ndarray::Array2::from_shape_fn((1, colours.len()), |(_, x)| {
-            (x as f32 / last as f32).max(f32::MIN_POSITIVE)
-        });
+        let values =
+            ndarray::Array2::from_shape_fn((1, colours.len()), |(_, x)| first_colour(x as f32 / last as f32));
         let range = MapRange::new(0.0, 1.0).unwrap();
         let painted = heatmap(values.view(), ColourScale::Range(range));
         for (pixel, colour) in painted.pixels().zip(colours) {

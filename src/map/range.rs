@@ -32,9 +32,9 @@ impl MapRange {
     /// of them.
     ///
     /// Kinds of parts differ in the level of their good ones. A measured range is moved half of the way, on the logit
-    /// scale, until its level of good parts is at the upper quartile of the pictures: a run of good parts then colours
-    /// few of them, and a run of damaged ones does not turn black. Without a measured range the level is at the upper
-    /// quartile and the hottest colour twice the interquartile distance above it.
+    /// scale, that would put its level of good parts at the 60 % quantile of the pictures: a run of good parts then
+    /// colours few of them, and a run of damaged ones does not turn black. Without a measured range the level is at
+    /// the upper quartile and the hottest colour twice the interquartile distance above it.
     ///
     /// `None` with fewer than [`MapRange::FEWEST`] pictures.
     pub fn of_run(measured: Option<Self>, highest: &[f32]) -> Option<Self> {
@@ -43,13 +43,13 @@ impl MapRange {
         }
         let mut logits: Vec<f32> = highest.iter().map(|&p| logit(p)).collect();
         logits.sort_unstable_by(f32::total_cmp);
-        let quartile = |share: usize| logits[(logits.len() - 1) * share / 4];
+        let quantile = |percent: usize| logits[(logits.len() - 1) * percent / 100];
         let (good, damaged) = match measured {
             Some(Self { good, damaged }) => {
-                let moved = (quartile(3) - logit(good)) / 2.0;
+                let moved = (quantile(60) - logit(good)) / 2.0;
                 (logit(good) + moved, logit(damaged) + moved)
             }
-            None => (quartile(3), quartile(3) + 2.0 * (quartile(3) - quartile(1)).max(0.1)),
+            None => (quantile(75), quantile(75) + 2.0 * (quantile(75) - quantile(25)).max(0.1)),
         };
         let probability = |logit: f32| 1.0 / (1.0 + (-logit).exp());
         Self::new(probability(good), probability(damaged))
@@ -61,6 +61,11 @@ impl MapRange {
     /// The level of good parts: few good pictures have a higher value anywhere.
     pub fn good(self) -> f32 {
         self.good
+    }
+
+    /// The level from which a colour is plain to see.
+    pub fn visible(self) -> f32 {
+        self.good + 0.15 * (self.damaged - self.good)
     }
 
     /// The level of clear damage.

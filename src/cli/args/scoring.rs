@@ -22,7 +22,7 @@ pub struct ScoringArgs {
     pub threshold: Option<Threshold>,
 
     /// Map value from which a pixel belongs to a region or is white in the mask, 0..1 [default: that of the threshold
-    /// file, else the level of good parts where colours begin]
+    /// file, else where colours are plain to see]
     #[arg(long, value_name = "X", value_parser = parse_probability, allow_negative_numbers = true)]
     pub region_threshold: Option<f32>,
 

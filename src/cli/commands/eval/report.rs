@@ -227,7 +227,7 @@ impl Report<'_> {
                     grey: &GreyMap::new(probabilities.view()),
                     raw: &map,
                     scale: ColourScale::Range(range),
-                    threshold: range.good(),
+                    threshold: range.visible(),
                 };
                 save(kinds, &ArtefactNames { stem }, &pictures)?;
             }
