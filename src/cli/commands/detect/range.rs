@@ -10,8 +10,8 @@ use crate::cli::commands::detect::output::{Kept, Place};
 use crate::cli::in_flight;
 use crate::cli::messages;
 
-/// Pictures that the range is measured on.
-const SAMPLE: usize = 24;
+/// Most pictures that the range is measured on.
+const SAMPLE: usize = 48;
 
 /// The scorer with the range of a run's colours: that of the threshold file or of an earlier run over the folder, else
 /// the model's, adapted to a sample of the run's pictures (see [`MapRange::of_run`]) and kept for later runs.
@@ -33,8 +33,7 @@ pub fn adapted(
     let range = match manifest.and_then(|manifest| manifest.map_range) {
         Some(range) => Some(range),
         None => {
-            let found =
-                MapRange::of_run(scorer.detector().range(), &highest(scorer, &listing.sample(SAMPLE), kept));
+            let found = MapRange::of_run(scorer.detector().range(), &highest(scorer, &sample(listing), kept));
             found.map_or(Ok(()), |range| Manifest::keep_range(&place.folder, args.many.shard, range))?;
             found
         }
@@ -44,6 +43,14 @@ pub fn adapted(
         settings.range = range;
         Scorer::new(scorer.detector().clone(), settings)
     }))
+}
+
+/// A quarter of the pictures, within bounds.
+fn sample(listing: &Listing) -> Vec<Input> {
+    let mut sample = listing.sample(SAMPLE);
+    let whole = Listing { shard: None, ..listing.clone() };
+    sample.truncate((whole.count() / 4).clamp(MapRange::FEWEST, SAMPLE));
+    sample
 }
 
 /// The highest probability in the map of each picture; pictures that cannot be scored are left out.
