@@ -305,14 +305,14 @@ class Check:
         self.js(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})")
         b.point(1, 1)
         opacity = f"Number(getComputedStyle(document.querySelector({json.dumps(selector + ' .above')})).opacity)"
-        self.expect("the overlay shows unasked", self.js(opacity) == 0)
+        self.expect("the overlay does not show at first", self.js(opacity) == 1)
         box = b.box(selector)
         b.point(box[0] + box[2] / 2, box[1] + box[3] / 2)
-        self.expect("pointing at a tile shows no overlay", self.js(opacity) == 1)
-        b.key("o")
         self.expect("with overlays on, pointing at a tile does not take it away", self.js(opacity) == 0)
+        b.key("o")
+        self.expect("pointing at a tile shows no overlay", self.js(opacity) == 1)
         b.point(1, 1)
-        self.expect("O does not turn overlays on", self.js(opacity) == 1)
+        self.expect("O does not turn overlays off", self.js(opacity) == 0)
         b.key("o")
         self.js("scrollTo(0, 0)")
 

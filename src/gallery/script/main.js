@@ -191,5 +191,5 @@ addEventListener("resize", () => {
 byId("search").value = "";
 byId("sort").value = choice.order;
 fillFolders();
-setOverlay(0);
+setOverlay(100);
 drawAll();
