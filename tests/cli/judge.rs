@@ -203,3 +203,42 @@ fn last_records(journal: &str) -> BTreeMap<String, Value> {
     let whole = &journal[..journal.rfind('\n').map_or(0, |end| end + 1)];
     steady(whole).into_iter().map(|record| (record["name"].as_str().unwrap().to_owned(), record)).collect()
 }
+
+/// The colours of a run over many pictures follow a sample of them, once.
+#[test]
+fn colours_of_a_run_are_measured_once() {
+    let here = Workplace::new();
+    let files: Vec<String> = (0..20).map(|i| format!("in/{i:02}.png")).collect();
+    here.folder(&files.iter().map(String::as_str).collect::<Vec<_>>());
+    let run = |out: &str, more: &[&str]| {
+        here.detect(&[&["in", "-o", out, "--format", "jsonl", "--verbose"], more].concat()).ok()
+    };
+    let range = |out: &str| -> Value {
+        serde_json::from_str::<Value>(&here.read(&format!("{out}/manifest.json"))).unwrap()["map_range"]
+            .clone()
+    };
+    let first = run("out", &[]);
+    assert!(first.stderr.contains("no levels are known"), "{}", first.stderr);
+    let measured = range("out");
+    assert!(measured["good"].as_f64().unwrap() < measured["damaged"].as_f64().unwrap());
+    let records = steady(&first.stdout);
+    assert_eq!(records.len(), 20);
+    assert!(records.iter().all(|record| record["map_range"] == measured));
+    assert_eq!(here.read("out/results.jsonl").lines().count(), 20);
+    // The sample's files were painted before the range was known, and again with it.
+    let before = painted(&here.path("out"));
+    for name in before.keys().filter(|name| !name.ends_with(".map.png")) {
+        std::fs::remove_file(here.path("out").join(name)).unwrap();
+    }
+    run("out", &[]);
+    assert!(painted(&here.path("out")) == before);
+    // All parts of a run have one range.
+    run("part", &["--shard", "0/2"]);
+    let manifest: Value = serde_json::from_str(&here.read("part/manifest-0-of-2.json")).unwrap();
+    assert_eq!(manifest["map_range"], measured);
+    // Later runs keep it, whatever was added.
+    here.folder(&["in/20.png", "in/21.png"]);
+    let later = run("out", &[]);
+    assert!(!later.stderr.contains("no levels are known"), "{}", later.stderr);
+    assert_eq!((range("out"), steady(&later.stdout).len()), (measured, 22));
+}

@@ -1,5 +1,6 @@
 //! The outputs of `aaclip detect`: stdout, and the journal of an output folder.
 
+use std::collections::HashMap;
 use std::io::StdoutLock;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -118,11 +119,13 @@ pub struct Kept<'a> {
     results: Mutex<RunResults>,
     /// The results it had at the start.
     before: Finished,
+    /// Pictures of the sample that were scored before the run, by name; see [`Looker::sample`].
+    sampled: Mutex<HashMap<Vec<u8>, Looked>>,
 }
 
 impl<'a> Kept<'a> {
     pub fn new(place: &'a Place, results: RunResults, before: Finished) -> Self {
-        Self { place, results: Mutex::new(results), before }
+        Self { place, results: Mutex::new(results), before, sampled: Mutex::default() }
     }
 
     /// Appends a result, with paths that hold wherever a run is started.
@@ -137,7 +140,7 @@ impl<'a> Kept<'a> {
     }
 
     /// The result of a finished picture, with paths as printed.
-    pub fn earlier(&self, input: &Input, name: &PictureName, settings: &ScorerSettings) -> Option<Record> {
+    fn earlier(&self, input: &Input, name: &PictureName, settings: &ScorerSettings) -> Option<Record> {
         if !self.before.has(&name.name) {
             return None;
         }
@@ -220,6 +223,10 @@ impl Looker<'_> {
         let name = PictureName { path: input.path.to_string_lossy().into_owned(), name: input.name() };
         let earlier = || {
             let kept = self.kept?;
+            let sampled = kept.sampled.lock().unwrap_or_else(|e| e.into_inner()).remove(&name.name);
+            if let Some(sampled) = sampled {
+                return self.recoloured(kept.place, sampled, input).transpose();
+            }
             let record = kept.earlier(input, &name, self.scorer.settings())?;
             self.again(kept, record, input).transpose()
         };
@@ -228,6 +235,39 @@ impl Looker<'_> {
             let hopeless = matches!(&e, Error::Io { source, .. } if is_hopeless(source)).then_some(e);
             Looked { hopeless, ..Looked::new(record, Origin::Scored) }
         })
+    }
+
+    /// The highest probability in a picture's map, from a result that the run will use: one of an earlier run, or a new
+    /// one. `None`: the picture cannot be scored.
+    pub fn sample(&self, input: &Input) -> Option<f32> {
+        let highest = |record: &Record| Some(record.scored()?.map_probability?.max);
+        let name = PictureName { path: input.path.to_string_lossy().into_owned(), name: input.name() };
+        let kept = self.kept?;
+        if let Some(record) = kept.earlier(input, &name, self.scorer.settings()) {
+            return highest(&record);
+        }
+        let looked = self.fresh(input, &name).ok()?;
+        let found = highest(&looked.record);
+        kept.sampled.lock().unwrap_or_else(|e| e.into_inner()).insert(name.name, looked);
+        found
+    }
+
+    /// A result of the sample with the colours of the run; `None`: the picture must be scored again.
+    fn recoloured(&self, place: &Place, mut sampled: Looked, input: &Input) -> Result<Option<Looked>> {
+        let (judge, names, record) = (self.scorer.judge(), place.names(input), &mut sampled.record);
+        match judge.stale(record, &place.artefacts, &names) {
+            Stale::Nothing => {}
+            Stale::Verdict => judge.judge(record),
+            Stale::Painted(again) => {
+                let decoding = &self.scorer.settings().decoding;
+                let Some(map) = StoredMap::read(record, &again, &names, &input.path, decoding) else {
+                    return Ok(None);
+                };
+                judge.repaint(record, &map, &again, &names)?;
+            }
+            Stale::Score => return Ok(None),
+        }
+        Ok(Some(sampled))
     }
 
     /// A result of an earlier run, judged by the settings of this one; `None`: the picture must be scored.

@@ -3,10 +3,10 @@
 use aaclip::batch::{Input, Listing, Manifest};
 use aaclip::map::MapRange;
 use aaclip::pipeline::ahead;
-use aaclip::{PictureName, Result, Scorer, Source};
+use aaclip::{Result, Scorer};
 
 use crate::cli::args::detect::DetectArgs;
-use crate::cli::commands::detect::output::{Kept, Place};
+use crate::cli::commands::detect::output::{Kept, Looker, Place};
 use crate::cli::in_flight;
 use crate::cli::messages;
 
@@ -33,7 +33,16 @@ pub fn adapted(
     let range = match manifest.and_then(|manifest| manifest.map_range) {
         Some(range) => Some(range),
         None => {
-            let found = MapRange::of_run(scorer.detector().range(), &highest(scorer, &sample(listing), kept));
+            let looker = Looker { scorer, place: Some(place), kept: Some(kept) };
+            let found = MapRange::of_run(scorer.detector().range(), &highest(&looker, &sample(listing)));
+            if let (Some(range), None) = (found, scorer.detector().range()) {
+                messages::warn(format!(
+                    "no levels are known for this model: colours follow this run's own pictures, from {:.3} to {:.3}; \
+                     `aaclip calibrate` measures levels on good parts",
+                    range.good(),
+                    range.damaged()
+                ));
+            }
             found.map_or(Ok(()), |range| Manifest::keep_range(&place.folder, args.many.shard, range))?;
             found
         }
@@ -54,23 +63,22 @@ fn sample(listing: &Listing) -> Vec<Input> {
 }
 
 /// The highest probability in the map of each picture; pictures that cannot be scored are left out.
-fn highest(scorer: &Scorer, pictures: &[Input], kept: &Kept<'_>) -> Vec<f32> {
+fn highest(looker: &Looker<'_>, pictures: &[Input]) -> Vec<f32> {
     if pictures.len() < MapRange::FEWEST {
         return Vec::new();
     }
     let bar = messages::progress().items(pictures.len() as u64, "measuring colours");
     let mut found = Vec::new();
-    let look = |input: &&Input| {
-        let name = PictureName { path: input.path.to_string_lossy().into_owned(), name: input.name() };
-        let earlier = kept.earlier(input, &name, scorer.settings());
-        let known = earlier.as_ref().and_then(|record| Some(record.scored()?.map_probability?.max));
-        known.or_else(|| Some(scorer.look(Source::File(&input.path), &name.path).ok()?.grey.high))
-    };
-    let collected: Result<()> = ahead(pictures.iter(), in_flight(), look, |_, high| {
-        found.extend(high);
-        bar.inc(1);
-        Ok(())
-    });
+    let collected: Result<()> = ahead(
+        pictures.iter(),
+        in_flight(),
+        |input| looker.sample(input),
+        |_, high| {
+            found.extend(high);
+            bar.inc(1);
+            Ok(())
+        },
+    );
     bar.finish_and_clear();
     // The closure above never fails.
     collected.map_or_else(|_| Vec::new(), |()| found)
