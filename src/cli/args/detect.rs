@@ -19,7 +19,7 @@ Examples:
   aaclip detect part.png -o results            # also an overlay and a heatmap
   aaclip detect photos/ -o results             # a folder; run it again after a crash: it continues
   aaclip detect photos/ -o results --threshold nut.json      # judges again, scores nothing again
-  aaclip detect photos/ --sort score --top 20
+  aaclip detect photos/ --top 20
   aaclip detect 'line-3/*.jpg' --threshold 0.6 --fail-on-anomaly
   find . -name '*.png' | aaclip detect - --format csv
   aaclip detect night/ -o results --shard \"$JOB_COMPLETION_INDEX/8\"     # one of 8 machines
@@ -120,7 +120,7 @@ pub struct ManyArgs {
     #[arg(long, requires = "threshold")]
     pub only_anomalous: bool,
 
-    /// On stdout only the N pictures with the highest scores, at the end of the run
+    /// On stdout only the N pictures with the highest scores, the highest first, at the end of the run
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=1_000_000_000))]
     pub top: Option<usize>,
 

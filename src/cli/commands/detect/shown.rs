@@ -10,22 +10,19 @@ use crate::cli::commands::detect::highest::Highest;
 /// Writes the chosen results.
 pub struct Shown<W: Write> {
     out: RecordWriter<W>,
-    by_score: bool,
     only_anomalous: bool,
-    /// Results that are written at the end, with their positions; `None`: each is written at once.
-    held: Option<Highest<(usize, Record)>>,
+    /// Results that are written at the end, the highest score first; `None`: each is written at once.
+    held: Option<Highest<Record>>,
     top: bool,
-    seen: usize,
 }
 
 impl<W: Write> Shown<W> {
     pub fn new(out: RecordWriter<W>, args: &ManyArgs) -> Self {
-        let by_score = args.sort == SortName::Score;
         let held = match args.top {
             Some(most) => Some(Highest::new(most)),
-            None => by_score.then(|| Highest::new(usize::MAX)),
+            None => (args.sort == SortName::Score).then(|| Highest::new(usize::MAX)),
         };
-        Self { out, by_score, only_anomalous: args.only_anomalous, held, top: args.top.is_some(), seen: 0 }
+        Self { out, only_anomalous: args.only_anomalous, held, top: args.top.is_some() }
     }
 
     /// Takes the next result.
@@ -43,8 +40,7 @@ impl<W: Write> Shown<W> {
             return Ok(());
         }
         let Some(held) = &mut self.held else { return self.out.write(record) };
-        held.push(scored.map_or(f32::NEG_INFINITY, |s| s.score), (self.seen, record.clone()));
-        self.seen += 1;
+        held.push(scored.map_or(f32::NEG_INFINITY, |s| s.score), record.clone());
         Ok(())
     }
 
@@ -53,12 +49,9 @@ impl<W: Write> Shown<W> {
     /// # Errors
     /// It cannot be written.
     pub fn finish(self) -> io::Result<()> {
-        let Self { mut out, by_score, held, .. } = self;
-        let mut held: Vec<_> = held.map_or_else(Vec::new, Highest::into_sorted);
-        if !by_score {
-            held.sort_by_key(|(_, (position, _))| *position);
-        }
-        held.iter().try_for_each(|(_, (_, record))| out.write(record))?;
+        let Self { mut out, held, .. } = self;
+        let held: Vec<_> = held.map_or_else(Vec::new, Highest::into_sorted);
+        held.iter().try_for_each(|(_, record)| out.write(record))?;
         out.finish()
     }
 }
