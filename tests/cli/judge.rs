@@ -11,12 +11,12 @@ use crate::batch::{names, steady};
 /// Every kind of file that depends on thresholds or colours, and what it is made from.
 const SAVED: &str = "heatmap,overlay,mask,map";
 
-/// The files of a folder by their names, but for its journal and manifest.
+/// The files of a folder by their names, but for its journal and manifest, and what a killed run left of them.
 fn painted(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if path.is_file() && !name.contains("json") {
+        if path.is_file() && !name.contains("json") && !name.starts_with('.') {
             found.insert(name, std::fs::read(&path).unwrap());
         }
     }
