@@ -1,7 +1,7 @@
 //! Heatmaps, overlays and masks.
 
 use ::image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use crate::map::MapRange;
@@ -93,15 +93,38 @@ pub fn outline_regions(picture: &mut RgbImage, map: ArrayView2<'_, f32>, thresho
     outline(picture, |x, y| !inside(x, y), Rgb([255; 3]), thickness);
 }
 
-/// Draws the inner border of the mask `inside(x, y)` over a picture.
+/// Draws the inner border of the mask `inside(x, y)` over a picture: its pixels with one outside within `thickness`
+/// pixels along both axes.
 pub fn outline(picture: &mut RgbImage, inside: impl Fn(u32, u32) -> bool, colour: Rgb<u8>, thickness: u32) {
     let (width, height) = picture.dimensions();
+    let shape = (height as usize, width as usize);
+    let outside = Array2::from_shape_fn(shape, |(y, x)| !inside(x as u32, y as u32));
+    let near = grown(&outside, thickness as usize);
     for (x, y, pixel) in picture.enumerate_pixels_mut() {
-        let near = |v: u32, end: u32| v.saturating_sub(thickness)..(v + thickness + 1).min(end);
-        if inside(x, y) && near(y, height).any(|y| near(x, width).any(|x| !inside(x, y))) {
+        let at = (y as usize, x as usize);
+        if near[at] && !outside[at] {
             *pixel = colour;
         }
     }
+}
+
+/// Whether a pixel of the mask `[H, W]` is within `reach` pixels along both axes. One axis after the other, by counts
+/// in a moving window: the time does not depend on `reach`.
+fn grown(mask: &Array2<bool>, reach: usize) -> Array2<bool> {
+    let along = |mask: &Array2<bool>, axis: Axis| {
+        let mut out = mask.clone();
+        for (source, mut line) in mask.lanes(axis).into_iter().zip(out.lanes_mut(axis)) {
+            let length = source.len();
+            let mut count = source.iter().take(reach).filter(|&&m| m).count();
+            for at in 0..length {
+                count += usize::from(at + reach < length && source[at + reach]);
+                line[at] = count > 0;
+                count -= usize::from(at >= reach && source[at - reach]);
+            }
+        }
+        out
+    };
+    along(&along(mask, Axis(1)), Axis(0))
 }
 
 /// White where probabilities `[H, W]` reach `threshold`, black elsewhere.
@@ -132,7 +155,8 @@ fn index(position: f32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array2, array};
+    use ndarray::array;
+    use proptest::prelude::*;
 
     fn brightness(pixel: &Rgb<u8>) -> u32 {
         pixel.0.iter().map(|&c| u32::from(c)).sum()
@@ -182,6 +206,23 @@ mod tests {
         outline_regions(&mut picture, map.view(), 0.5);
         let at = |x, y| picture.get_pixel(x, y).0[0];
         assert_eq!((at(0, 3), at(1, 3), at(2, 3), at(3, 3)), (90, 255, 0, 90));
+    }
+
+    proptest! {
+        #[test]
+        fn a_mask_grows_in_squares(
+            width in 1usize..9,
+            bits in proptest::collection::vec(proptest::bool::weighted(0.2), 1..60),
+            reach in 0usize..6,
+        ) {
+            let height = bits.len().div_ceil(width);
+            let at = |y: usize, x: usize| bits.get(y * width + x).copied().unwrap_or(false);
+            let mask = Array2::from_shape_fn((height, width), |(y, x)| at(y, x));
+            for ((y, x), &grew) in grown(&mask, reach).indexed_iter() {
+                let near = |v: usize, end: usize| v.saturating_sub(reach)..(v + reach + 1).min(end);
+                prop_assert_eq!(grew, near(y, height).any(|y| near(x, width).any(|x| mask[(y, x)])));
+            }
+        }
     }
 
     #[test]
