@@ -118,18 +118,19 @@ impl Listing {
         self.iter().filter(Result::is_ok).count()
     }
 
-    /// At most `most` pictures of all parts of the run, those with the lowest hash of their name: the same for every
-    /// part, and a fair sample of folders in any order.
-    pub fn sample(&self, most: usize) -> Vec<Input> {
+    /// At most `most` pictures of all parts of the run, those with the lowest hash of their name, and the number of all:
+    /// the same for every part, and a fair sample of folders in any order.
+    pub fn sample(&self, most: usize) -> (Vec<Input>, usize) {
         let whole = Self { shard: None, ..self.clone() };
-        let mut lowest = BTreeMap::new();
+        let (mut lowest, mut count) = (BTreeMap::new(), 0);
         for input in whole.iter().filter_map(Result::ok) {
+            count += 1;
             lowest.insert((name_hash(&input.name()), input.name()), input);
             if lowest.len() > most {
                 lowest.pop_last();
             }
         }
-        lowest.into_values().collect()
+        (lowest.into_values().collect(), count)
     }
 
     /// The folders of masks that the search leaves out, see [`Filter::enters`], each with its number of pictures,

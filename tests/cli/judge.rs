@@ -236,6 +236,10 @@ fn colours_of_a_run_are_measured_once() {
     run("part", &["--shard", "0/2"]);
     let manifest: Value = serde_json::from_str(&here.read("part/manifest-0-of-2.json")).unwrap();
     assert_eq!(manifest["map_range"], measured);
+    // A part writes no files of the others, whatever it measured colours on.
+    let own = steady(&here.read("part/results-0-of-2.jsonl")).len();
+    let maps = painted(&here.path("part")).into_keys().filter(|name| name.ends_with(".map.png")).count();
+    assert!(maps == own && own < 20, "{maps} {own}");
     // Later runs keep it, whatever was added.
     here.folder(&["in/20.png", "in/21.png"]);
     let later = run("out", &[]);

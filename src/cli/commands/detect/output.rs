@@ -238,13 +238,17 @@ impl Looker<'_> {
     }
 
     /// The highest probability in a picture's map, from a result that the run will use: one of an earlier run, or a new
-    /// one. `None`: the picture cannot be scored.
-    pub fn sample(&self, input: &Input) -> Option<f32> {
+    /// one. `None`: the picture cannot be scored. A picture that is not `ours` belongs to another part of the run, which
+    /// alone writes its files.
+    pub fn sample(&self, input: &Input, ours: bool) -> Option<f32> {
         let highest = |record: &Record| Some(record.scored()?.map_probability?.max);
         let name = PictureName { path: input.path.to_string_lossy().into_owned(), name: input.name() };
         let kept = self.kept?;
         if let Some(record) = kept.earlier(input, &name, self.scorer.settings()) {
             return highest(&record);
+        }
+        if !ours {
+            return Some(self.scorer.look(Source::File(&input.path), &name.path).ok()?.grey.high);
         }
         let looked = self.fresh(input, &name).ok()?;
         let found = highest(&looked.record);

@@ -1,6 +1,6 @@
 //! The range of a run's colours.
 
-use aaclip::batch::{Input, Listing, Manifest};
+use aaclip::batch::{Input, Listing, Manifest, Shard};
 use aaclip::map::MapRange;
 use aaclip::pipeline::ahead;
 use aaclip::{Result, Scorer};
@@ -34,7 +34,10 @@ pub fn adapted(
         Some(range) => Some(range),
         None => {
             let looker = Looker { scorer, place: Some(place), kept: Some(kept) };
-            let found = MapRange::of_run(scorer.detector().range(), &highest(&looker, &sample(listing)));
+            let found = MapRange::of_run(
+                scorer.detector().range(),
+                &highest(&looker, &sample(listing), args.many.shard),
+            );
             if let (Some(range), None) = (found, scorer.detector().range()) {
                 messages::warn(format!(
                     "no levels are known for this model: colours follow this run's own pictures, from {:.3} to {:.3}; \
@@ -56,14 +59,13 @@ pub fn adapted(
 
 /// A quarter of the pictures, within bounds.
 fn sample(listing: &Listing) -> Vec<Input> {
-    let mut sample = listing.sample(SAMPLE);
-    let whole = Listing { shard: None, ..listing.clone() };
-    sample.truncate((whole.count() / 4).clamp(MapRange::FEWEST, SAMPLE));
+    let (mut sample, count) = listing.sample(SAMPLE);
+    sample.truncate((count / 4).clamp(MapRange::FEWEST, SAMPLE));
     sample
 }
 
 /// The highest probability in the map of each picture; pictures that cannot be scored are left out.
-fn highest(looker: &Looker<'_>, pictures: &[Input]) -> Vec<f32> {
+fn highest(looker: &Looker<'_>, pictures: &[Input], shard: Option<Shard>) -> Vec<f32> {
     if pictures.len() < MapRange::FEWEST {
         return Vec::new();
     }
@@ -72,7 +74,7 @@ fn highest(looker: &Looker<'_>, pictures: &[Input]) -> Vec<f32> {
     let collected: Result<()> = ahead(
         pictures.iter(),
         in_flight(),
-        |input| looker.sample(input),
+        |input| looker.sample(input, shard.is_none_or(|shard| shard.holds(&input.name()))),
         |_, high| {
             found.extend(high);
             bar.inc(1);
