@@ -12,6 +12,7 @@ use aaclip::evaluation::EvaluationError;
 use aaclip::methods::TrainedError;
 use aaclip::models::{HubError, Registry};
 use aaclip::output::printable;
+use aaclip::passed::PassedOver;
 use aaclip::progress::Progress;
 use aaclip::weights::{WeightsError, builtin};
 use aaclip::{Detector, Error, Result};
@@ -46,6 +47,13 @@ pub fn error(message: impl std::fmt::Display) {
 pub fn warn(message: impl std::fmt::Display) {
     if !verbosity().quiet {
         error(message);
+    }
+}
+
+/// Says what was passed over, if anything.
+pub fn passed_over(passed: &PassedOver) {
+    if !passed.is_empty() {
+        warn(format!("passed over: {passed}"));
     }
 }
 

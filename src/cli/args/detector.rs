@@ -155,7 +155,7 @@ impl DetectorArgs {
 
     /// The pictures of `--reference`.
     fn references(&self) -> Result<Vec<Picture>> {
-        let found = inputs::expand(&self.reference, std::io::empty());
+        let found = inputs::expand(&self.reference, false, std::io::empty());
         if let Some(problem) = found.problems.into_iter().next() {
             return Err(Error::Setting(format!("--reference: {problem}")));
         }
