@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use aaclip::anchors::AnchorError;
 use aaclip::batch::BatchError;
 use aaclip::clip::Checkpoint;
-use aaclip::dataset::DatasetError;
+use aaclip::dataset::{DatasetError, ProblemKind};
 use aaclip::evaluation::EvaluationError;
 use aaclip::methods::TrainedError;
 use aaclip::models::{HubError, Registry};
@@ -61,6 +61,15 @@ pub fn passed_over(passed: &PassedOver) {
 pub fn cautions<'a>(detectors: impl IntoIterator<Item = &'a Detector>) {
     let all: BTreeSet<&str> = detectors.into_iter().filter_map(|d| d.class().caution()).collect();
     all.into_iter().for_each(|caution| warn(format!("warning: {caution}")));
+}
+
+/// The advice for a doubtful file of a data set, to be appended; empty if there is none.
+pub fn advice_on(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::LossyMask => "; masks in PNG are exact",
+        ProblemKind::TurnedPicture => "; --orientation ignore reads pictures in that grid",
+        _ => "",
+    }
 }
 
 /// Reports a choice or a cost: on stderr, only with `--verbose`.

@@ -39,6 +39,19 @@ pub enum Gray16 {
     Clip,
     /// Keeps the high byte.
     Scale,
+    /// Values other than 0 become 255, also those of colours: for masks.
+    NonZero,
+}
+
+/// Whether the orientation in a file's EXIF data is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OrientationRule {
+    /// The picture is turned upright.
+    #[default]
+    Apply,
+    /// The picture stays as its rows are stored, as the references read it.
+    Ignore,
 }
 
 /// Settings for decoding.
@@ -49,6 +62,8 @@ pub struct DecodeOptions {
     pub limits: DecodeLimits,
     /// How 16-bit grey samples become 8-bit samples.
     pub gray16: Gray16,
+    /// Whether the EXIF orientation is applied.
+    pub orientation: OrientationRule,
 }
 
 /// A decoded picture, upright, with 8-bit samples in the channels of its mode.
@@ -247,7 +262,8 @@ fn decode_as(
     // A decoder needs no more extra memory than the picture itself; tiles and frames may claim more.
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));
     decoder.set_limits(limits).map_err(|e| damaged(e.to_string()))?;
-    let orientation = decoder.orientation().ok();
+    let turn = options.orientation == OrientationRule::Apply;
+    let orientation = if turn { decoder.orientation().ok() } else { None };
     let mode = PixelMode::of(format, bytes, decoder.color_type(), decoder.original_color_type());
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
     if let Some(orientation) = orientation {
@@ -276,13 +292,16 @@ fn label(format: ImageFormat) -> Option<&'static str> {
 
 /// 8-bit samples in the channels of `mode`. Of 16-bit colours the high byte is kept, as in Pillow.
 fn samples(image: DynamicImage, mode: PixelMode, gray16: Gray16) -> Vec<u8> {
-    let high = |v: u16| (v >> 8) as u8;
+    let high = |v: u16| match gray16 {
+        Gray16::NonZero => non_zero(v),
+        Gray16::Clip | Gray16::Scale => (v >> 8) as u8,
+    };
     match (mode, image) {
         (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLuma8(image)) => image.into_raw(),
         (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLuma16(image)) => {
             let narrow = |v: u16| match gray16 {
                 Gray16::Clip => v.min(255) as u8,
-                Gray16::Scale => high(v),
+                Gray16::Scale | Gray16::NonZero => high(v),
             };
             image.into_raw().into_iter().map(narrow).collect()
         }
@@ -305,6 +324,35 @@ fn samples(image: DynamicImage, mode: PixelMode, gray16: Gray16) -> Vec<u8> {
         }
         (PixelMode::Rgba, image) => image.into_rgba8().into_raw(),
     }
+}
+
+fn non_zero(value: u16) -> u8 {
+    if value > 0 { 255 } else { 0 }
+}
+
+/// What the head of a picture file says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Pixels in a row, as stored.
+    pub width: usize,
+    /// Rows, as stored.
+    pub height: usize,
+    /// The EXIF orientation, 1 to 8; 1 is upright as stored.
+    pub orientation: u8,
+}
+
+/// Reads the head of a picture file without decoding its pixels; `None` if it is not a picture.
+pub fn head(bytes: &[u8]) -> Option<Head> {
+    guarded(|| {
+        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+        let mut limits = ::image::Limits::no_limits();
+        limits.max_alloc = Some(DECODER_TABLES);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().ok()?;
+        let (width, height) = decoder.dimensions();
+        let orientation = decoder.orientation().map_or(1, |turn| turn.to_exif());
+        Some(Head { width: width as usize, height: height as usize, orientation })
+    })?
 }
 
 /// Whether a WebP file has at least the length given in its header.

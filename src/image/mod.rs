@@ -6,15 +6,21 @@ mod decode;
 mod error;
 mod geometry;
 mod mask;
+mod mask_file;
 mod mode;
 mod names;
+mod npy;
 mod preprocess;
 mod resample;
 
-pub use decode::{DecodeLimits, DecodeOptions, Gray16, Picture, PictureFile, decode, decode_bytes, read};
+pub use decode::{
+    DecodeLimits, DecodeOptions, Gray16, Head, OrientationRule, Picture, PictureFile, decode, decode_bytes,
+    head, read,
+};
 pub use error::ImageError;
 pub use geometry::{AxisMap, Geometry};
 pub use mask::Mask;
+pub use mask_file::{MaskFile, is_array_name, mask_of, read_mask, read_masks};
 pub use mode::PixelMode;
 pub use names::{PICTURE_ENDINGS, is_picture_name};
 pub use preprocess::{Chain, Fit, Prepared, Preprocess};

@@ -164,6 +164,7 @@ fn pictures(args: &CalibrateArgs, opened: &Detectors, fail: &mut impl FnMut(Stri
     match Dataset::open(&args.root, args.layout) {
         Ok(data) => {
             data.problems.iter().for_each(|p| fail(p.to_string()));
+            messages::passed_over(&data.passed_over);
             let named = classes::name(&data, &args.naming, opened)?;
             let known = data.samples.into_iter().filter_map(|s| {
                 let class = named.classes.get(&s.class)?.clone();
