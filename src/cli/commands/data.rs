@@ -184,8 +184,8 @@ impl<'a> Report<'a> {
         for problem in self.problems {
             let _ = writeln!(text, "{problem}");
         }
-        for warning in self.warnings {
-            let _ = writeln!(text, "warning: {warning}{}", messages::advice_on(warning.kind));
+        for warning in messages::doubts(self.warnings) {
+            let _ = writeln!(text, "{warning}");
         }
         if !self.passed_over.is_empty() {
             let _ = writeln!(text, "passed over: {}", self.passed_over);
