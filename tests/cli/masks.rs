@@ -322,7 +322,7 @@ fn the_data_sets_of_the_cases() {
         ("m_rgba", &[], "mask in alpha", 0, Some(99.2)),
         ("x_exif6", &[], "--orientation ignore", 0, Some(62.6)),
         ("x_exif6", &["--orientation", "ignore"], "", 0, Some(99.2)),
-        ("loco", &[], "", 0, Some(86.7)),
+        ("loco", &[], "sPRO", 0, Some(86.7)),
     ];
     for (name, arguments, said, code, auroc) in rows {
         let Some(folder) = case(name) else { return };

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use aaclip::dataset::{Dataset, Label, Mask, Problem, ProblemKind, Sample};
+use aaclip::dataset::{Dataset, Label, Layout, Mask, Problem, ProblemKind, Sample};
 use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
 use aaclip::files::Stamp;
 use aaclip::image::DecodeOptions;
@@ -36,6 +36,12 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let mut problems = Problems::default();
     data.problems.iter().for_each(|p| problems.add(p.kind.label(), p.to_string()));
     messages::passed_over(&data.passed_over);
+    if data.layout == Layout::MvtecLoco {
+        messages::warn(
+            "warning: PRO is over the regions of united masks; the sPRO of MVTec LOCO, with the saturation thresholds of \
+             defects_config.json, is not computed",
+        );
+    }
 
     let opened = args.detector.builder(messages::progress())?.open()?;
     messages::note(|| opened.summary());
