@@ -9,6 +9,12 @@ use crate::{Ran, Workplace, support};
 
 const SIDE: u32 = 48;
 
+/// Writes a mask.
+type Write<'a> = &'a dyn Fn(&Path);
+
+/// A case, further arguments, a part of stderr, the exit code and the pixel AUROC.
+type Row<'a> = (&'a str, &'a [&'a str], &'a str, i32, Option<f64>);
+
 /// Whether a pixel is damaged: a region off the centre, so that a turned mask lies elsewhere.
 fn damaged(x: u32, y: u32) -> bool {
     (4..16).contains(&x) && (6..14).contains(&y)
@@ -74,8 +80,7 @@ fn a_mask_is_what_is_not_zero_whatever_its_file() {
     let low = |path: &Path| {
         GrayImage::from_fn(SIDE, SIDE, |x, y| Luma([u8::from(damaged(x, y))])).save(path).unwrap();
     };
-    let kinds: [(&dyn Fn(&Path), &str); 4] =
-        [(&wide, "png"), (&wide, "tif"), (&colour, "png"), (&low, "bmp")];
+    let kinds: [(Write<'_>, &str); 4] = [(&wide, "png"), (&wide, "tif"), (&colour, "png"), (&low, "bmp")];
     for (mask, ending) in kinds {
         for gray16 in ["clip", "scale"] {
             let ran = eval(&parts(mask, ending), &["--gray16", gray16]).ok();
@@ -114,7 +119,7 @@ fn masks_in_alpha_and_in_jpeg_are_read_with_a_warning() {
         let pixel = |x, y| if damaged(x, y) { Rgba([255, 255, 255, 255u8]) } else { Rgba([0, 0, 0, 255]) };
         ImageBuffer::from_fn(SIDE, SIDE, pixel).save(path).unwrap();
     };
-    let kinds: [(&dyn Fn(&Path), &str, &str); 3] = [
+    let kinds: [(Write<'_>, &str, &str); 3] = [
         (&alpha, "png", "mask in alpha: part/ground_truth/dent/0_mask.png"),
         (&opaque, "png", ""),
         (&grey, "jpg", "pixels above 127, half of the largest value, count as damaged; 2 such masks"),
@@ -313,7 +318,7 @@ fn case(name: &str) -> Option<PathBuf> {
 /// in percent of the built-in model, if there is one.
 #[test]
 fn the_data_sets_of_the_cases() {
-    let rows: [(&str, &[&str], &str, i32, Option<f64>); 9] = [
+    let rows: [Row<'_>; 9] = [
         ("m_u16", &["--gray16", "scale"], "", 0, Some(99.2)),
         ("m_empty", &[], "3 problems: empty mask 3", 2, None),
         ("m_npy", &[], "3 problems: empty mask 3", 2, None),
