@@ -6,7 +6,12 @@ fn assert_clean(tree: &Tree, layout: Layout, expected: &[&str]) {
     assert_eq!(data.layout, layout);
     assert_eq!(lines(&data), expected);
     assert_eq!(data.problems, []);
-    assert_eq!(data.check(&Default::default(), || {}), []);
+    let found = data.check(&Default::default(), || {});
+    // Masks in JPEG are used, with a warning.
+    assert!(
+        found.iter().all(|p| p.kind == ProblemKind::LossyMask && p.path.extension().unwrap() == "jpg"),
+        "{found:?}"
+    );
 }
 
 #[test]

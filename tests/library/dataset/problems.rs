@@ -142,13 +142,13 @@ fn what_only_decoding_tells() {
 }
 
 #[test]
-fn colours_that_become_black_mark_nothing() {
+fn every_colour_but_black_marks_damage() {
     let tree = Tree::with(&["good/1.png", "defect/2.png", "masks/x.png"]);
     let save = |rgb: [u8; 3]| {
         image::RgbImage::from_pixel(2, 3, image::Rgb(rgb)).save(tree.file("masks/2.png")).unwrap();
         tree.open().check(&Default::default(), || {}).len()
     };
-    assert_eq!([save([0, 0, 2]), save([0, 0, 8]), save([1, 0, 1])], [1, 0, 1]);
+    assert_eq!([save([0, 0, 2]), save([0, 0, 8]), save([1, 0, 1]), save([0; 3])], [0, 0, 0, 1]);
 }
 
 #[test]
