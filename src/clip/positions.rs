@@ -8,29 +8,31 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use crate::image::keys_cubic;
 
-/// Resizes a position embedding `[1 + n*n, C]` to `[1 + grid*grid, C]`; row 0 (the class token) is kept.
+/// Resizes a position embedding `[1 + n*n, C]` to `[1 + rows*columns, C]`; row 0 (the class token) is kept.
 ///
-/// An embedding that already has the right length is returned unchanged.
+/// An embedding that already has the right grid is returned unchanged.
 ///
 /// # Errors
-/// The rows after the first do not form a square grid, or `grid` is 0.
-pub fn resize(embedding: &Tensor, grid: usize) -> Result<Tensor> {
-    let (rows, width) = embedding.dims2()?;
-    if rows == grid * grid + 1 {
+/// The rows after the first do not form a square grid, or `rows` or `columns` is 0.
+pub fn resize(embedding: &Tensor, (rows, columns): (usize, usize)) -> Result<Tensor> {
+    let (length, width) = embedding.dims2()?;
+    let side = length.saturating_sub(1).isqrt();
+    if side * side + 1 != length || rows * columns == 0 || side == 0 {
+        candle_core::bail!(
+            "a position embedding of {length} rows cannot be resized to a grid of {rows} x {columns}"
+        );
+    }
+    if (rows, columns) == (side, side) {
         return Ok(embedding.clone());
     }
-    let side = rows.saturating_sub(1).isqrt();
-    if side * side + 1 != rows || grid == 0 || side == 0 {
-        candle_core::bail!("a position embedding of {rows} rows cannot be resized to a grid of {grid}");
-    }
-    let taps = Tensor::from_vec(resampling_matrix(side, grid), (grid, side), &Device::Cpu)?;
+    let taps = |length| Tensor::from_vec(resampling_matrix(side, length), (length, side), &Device::Cpu);
     let device = embedding.device();
     let values = embedding.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     let patches = values.narrow(0, 1, side * side)?;
-    // Rows of the grid first, then columns: [grid, side] x [side, side * C], then per output row.
-    let tall = taps.matmul(&patches.reshape((side, side * width))?)?.reshape((grid, side, width))?;
-    let wide = taps.unsqueeze(0)?.broadcast_as((grid, grid, side))?.contiguous()?.matmul(&tall)?;
-    let resized = wide.reshape((grid * grid, width))?;
+    // Rows of the grid first, then columns: [rows, side] x [side, side * C], then per output row.
+    let tall = taps(rows)?.matmul(&patches.reshape((side, side * width))?)?.reshape((rows, side, width))?;
+    let across = taps(columns)?.unsqueeze(0)?.broadcast_as((rows, columns, side))?.contiguous()?;
+    let resized = across.matmul(&tall)?.reshape((rows * columns, width))?;
     Tensor::cat(&[&values.narrow(0, 0, 1)?, &resized], 0)?.to_dtype(embedding.dtype())?.to_device(device)
 }
 
@@ -58,12 +60,12 @@ mod tests {
 
     #[test]
     fn a_constant_stays_constant_and_the_class_row_is_kept() {
-        for (from, to) in [(5, 9), (9, 5), (24, 37), (1, 4), (4, 1)] {
+        for (from, to) in [(5, (9, 9)), (9, (5, 5)), (24, (37, 20)), (1, (4, 2)), (4, (1, 3))] {
             let mut rows = vec![7.0f32; (from * from + 1) * 3];
             rows[..3].copy_from_slice(&[1.0, 2.0, 3.0]);
             let e = Tensor::from_vec(rows, (from * from + 1, 3), &Device::Cpu).unwrap();
             let out = resize(&e, to).unwrap().to_vec2::<f32>().unwrap();
-            assert_eq!(out.len(), to * to + 1);
+            assert_eq!(out.len(), to.0 * to.1 + 1);
             assert_eq!(out[0], [1.0, 2.0, 3.0]);
             assert!(out[1..].iter().flatten().all(|v| (v - 7.0).abs() < 1e-5));
         }
@@ -72,8 +74,8 @@ mod tests {
     #[test]
     fn not_a_grid_is_an_error() {
         let e = Tensor::zeros((8, 3), DType::F32, &Device::Cpu).unwrap();
-        assert!(resize(&e, 5).is_err());
-        assert!(resize(&Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap(), 5).is_err());
-        assert!(resize(&Tensor::zeros((10, 3), DType::F32, &Device::Cpu).unwrap(), 0).is_err());
+        assert!(resize(&e, (5, 5)).is_err());
+        assert!(resize(&Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap(), (5, 5)).is_err());
+        assert!(resize(&Tensor::zeros((10, 3), DType::F32, &Device::Cpu).unwrap(), (0, 3)).is_err());
     }
 }

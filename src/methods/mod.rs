@@ -114,11 +114,13 @@ impl std::fmt::Debug for Method {
     }
 }
 
-/// The grid `[g, g]` of the first picture of a batch `[B, L]`.
-pub(crate) fn first_grid(values: &Tensor) -> candle_core::Result<Array2<f32>> {
+/// The grid of `rows` and `columns` of the first picture of a batch `[B, L]`.
+pub(crate) fn first_grid(
+    values: &Tensor,
+    (rows, columns): (usize, usize),
+) -> candle_core::Result<Array2<f32>> {
     let row = values.narrow(0, 0, 1)?.flatten_all()?.to_vec1::<f32>()?;
-    let side = row.len().isqrt();
-    Ok(Array2::from_shape_fn((side, side), |(y, x)| row[y * side + x]))
+    Array2::from_shape_vec((rows, columns), row).map_err(candle_core::Error::wrap)
 }
 
 /// Values stretched to 0..1 from the smallest to the largest; NaN if all are equal.

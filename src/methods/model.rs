@@ -147,7 +147,8 @@ impl Setup {
     /// The preprocessing of pictures.
     pub fn preprocess(&self, size: usize, chain: Chain) -> Preprocess {
         let normalisation = self.clip.config().normalisation;
-        Preprocess { size, mean: normalisation.mean, std: normalisation.std, fit: self.fit, chain }
+        let patch = self.clip.config().vision.patch_size;
+        Preprocess { size, patch, mean: normalisation.mean, std: normalisation.std, fit: self.fit, chain }
     }
 }
 

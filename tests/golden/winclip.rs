@@ -65,7 +65,8 @@ impl Golden {
     }
 
     fn windows(&self, scales: &[usize]) -> Vec<Windows> {
-        scales.iter().map(|&scale| Windows::new(scale, self.tower.grid()).unwrap()).collect()
+        let grid = (self.tower.grid(), self.tower.grid());
+        scales.iter().map(|&scale| Windows::new(scale, grid).unwrap()).collect()
     }
 
     fn features(&self, index: usize, windows: &[Windows]) -> Features {
@@ -121,7 +122,7 @@ fn found(model: &dyn ClassModel, pictures: &[Tensor]) -> [Tensor; 3] {
         scores.push(evidence.image.unwrap());
         maps.push(grid(&evidence.grids[0].values));
         let size = picture.dim(2).unwrap();
-        pixels.push(grid(&final_map(&evidence.grids, size, model.smoothing())));
+        pixels.push(grid(&final_map(&evidence.grids, (size, size), model.smoothing())));
     }
     let scores = Tensor::new(scores, &Device::Cpu).unwrap();
     [scores, stack(maps), stack(pixels)]

@@ -108,10 +108,11 @@ names!(FitName => Fit {
     Squash => Fit::Squash,
     /// Cut the longer side; the part that is cut off is not examined
     Crop => Fit::Crop,
-    /// Keep the shape and fill the square with the repeated picture
-    Pad => Fit::Pad,
-    /// Squares of the shorter side along the longer one (see --tile), the whole picture padded
-    Tile => Fit::Pad,
+    #[value(alias = "pad")]
+    /// Keep the shape: as many patches as the square has, nothing cut or filled
+    Keep => Fit::Keep,
+    /// Squares of the shorter side along the longer one (see --tile), the whole picture keeping its shape
+    Tile => Fit::Keep,
 });
 names!(Gray16Name => Gray16 {
     /// Values above 255 become white
