@@ -7,7 +7,7 @@ use super::block::{Block, BlockShape};
 use super::compute::Compute;
 use super::config::{Activation, ClipConfig, VisionConfig};
 use super::layers::{Norm, Params};
-use super::positions;
+use super::positions::{self, Resampling};
 use crate::weights::ClipTensors;
 
 /// CLIP's vision transformer (open_clip layout).
@@ -21,6 +21,7 @@ pub struct VisionTower {
     class_embedding: Tensor,
     /// `[1 + n * n, W]` as trained
     trained_positions: Tensor,
+    resampling: Resampling,
     /// `[1 + L, W]` for the square of `image_size`
     positions: Tensor,
     ln_pre: Option<Norm>,
@@ -66,8 +67,9 @@ impl VisionTower {
             image_size,
             patch_embedding: convolution.flatten_from(1)?,
             class_embedding: params.tensor("visual.class_embedding", &[v.width])?,
-            positions: positions::resize(&trained, (grid, grid))?,
+            positions: positions::resize(&trained, (grid, grid), Resampling::Antialiased)?,
             trained_positions: trained,
+            resampling: Resampling::Antialiased,
             ln_pre: if v.ln_pre {
                 Some(params.norm("visual.ln_pre", v.width, v.norm_eps, DType::F32)?)
             } else {
@@ -80,6 +82,22 @@ impl VisionTower {
             projection: params.tensor("visual.proj", &[v.width, config.embed_dim])?,
             config: v.clone(),
         })
+    }
+
+    /// The tower with position embeddings resampled in another way.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn with_resampling(mut self, resampling: Resampling) -> Result<Self> {
+        if resampling != self.resampling {
+            self.resampling = resampling;
+            self.positions = self.positions(self.grid(), self.grid())?;
+        }
+        Ok(self)
+    }
+
+    fn positions(&self, rows: usize, columns: usize) -> Result<Tensor> {
+        positions::resize(&self.trained_positions, (rows, columns), self.resampling)
     }
 
     /// Side of the square input, in pixels.
@@ -143,7 +161,7 @@ impl VisionTower {
         if (rows, columns) == (self.grid(), self.grid()) {
             tokens.broadcast_add(&self.positions)
         } else {
-            tokens.broadcast_add(&positions::resize(&self.trained_positions, (rows, columns))?)
+            tokens.broadcast_add(&self.positions(rows, columns)?)
         }
     }
 

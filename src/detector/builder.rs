@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use sha2::{Digest, Sha256};
+use candle_core::Device;
 
-use super::{Detector, batch};
+use super::{Detector, References};
 use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
-use crate::image::{Fit, Picture};
+use crate::image::Fit;
 use crate::map::MapRange;
-use crate::methods::{DEFAULT, METHODS, Method, Model, OptionValues, References, Setup, Trained};
+use crate::methods::{DEFAULT, METHODS, Method, Model, OptionValues, References as Compared, Setup, Trained};
 use crate::models;
 use crate::progress::Progress;
 use crate::tiles::Tiling;
 use crate::weights::builtin;
-use crate::{Error, Provenance, Result, files};
+use crate::{Error, Provenance, Result};
 
 /// Settings for a new detector. See [`Detector::builder`].
 #[derive(Debug, Clone)]
@@ -28,9 +27,9 @@ pub struct DetectorBuilder {
     options: Vec<(String, String)>,
     class: String,
     dataset: Option<String>,
-    references: Vec<Picture>,
+    references: References,
     image_size: Option<usize>,
-    fit: Fit,
+    fit: Option<Fit>,
     tiling: Option<Tiling>,
     activation: Option<Activation>,
     device: Device,
@@ -50,9 +49,9 @@ impl DetectorBuilder {
             options: Vec::new(),
             class: ANYTHING.to_owned(),
             dataset: None,
-            references: Vec::new(),
+            references: References::default(),
             image_size: None,
-            fit: Fit::default(),
+            fit: None,
             tiling: None,
             activation: None,
             device: Device::Cpu,
@@ -95,8 +94,8 @@ impl DetectorBuilder {
     }
 
     /// Pictures of good parts for comparison, for methods that use them.
-    pub fn references(mut self, good: Vec<Picture>) -> Self {
-        self.references = good;
+    pub fn references(mut self, good: impl Into<References>) -> Self {
+        self.references = good.into();
         self
     }
 
@@ -106,8 +105,8 @@ impl DetectorBuilder {
         self
     }
 
-    /// How a picture is made square.
-    pub fn fit(mut self, fit: Fit) -> Self {
+    /// How a picture is made square. Default: the method's way, mostly [`Fit::Squash`].
+    pub fn fit(mut self, fit: Option<Fit>) -> Self {
         self.fit = fit;
         self
     }
@@ -191,7 +190,8 @@ impl DetectorBuilder {
         };
         let measured = self.checkpoint.is_none() && named.path.is_none();
         let range = measured.then(|| builtin::range(method.name)).flatten();
-        let detectors = Detectors::new(named.name, setup, self.tiling)?.with_references(&self.references)?;
+        let detectors =
+            Detectors::new(named.name, setup, self.tiling)?.with_references(self.references.clone())?;
         Ok(Detectors { range, ..detectors })
     }
 
@@ -230,9 +230,7 @@ pub struct Detectors {
     model: Arc<dyn Model>,
     prompts: PromptSet,
     tiling: Option<Tiling>,
-    /// Pictures of good parts, `[1, 3, S, S]` each, and their hash.
-    references: Vec<Tensor>,
-    references_digest: String,
+    references: References,
     range: Option<MapRange>,
 }
 
@@ -244,36 +242,28 @@ impl Detectors {
     pub fn new(name: String, setup: Setup, tiling: Option<Tiling>) -> Result<Self> {
         let model = (setup.method.load)(&setup)?;
         let prompts = setup.prompts()?;
-        let (references, references_digest) = (Vec::new(), String::new());
-        Ok(Self { name, setup, model, prompts, tiling, references, references_digest, range: None })
+        Ok(Self { name, setup, model, prompts, tiling, references: References::default(), range: None })
     }
 
-    /// Adds pictures of good parts for comparison.
+    /// Adds pictures of good parts for comparison; they are read with the first detector.
     ///
     /// # Errors
-    /// The method does not use them, or it needs them and there are none, or a picture cannot be made square.
-    pub fn with_references(mut self, good: &[Picture]) -> Result<Self> {
+    /// The method does not use them, or it needs them and there are none.
+    pub fn with_references(self, references: References) -> Result<Self> {
         let method = self.setup.method;
-        match (method.references, good.is_empty()) {
-            (References::Never, false) => {
+        match (method.references, references.is_empty()) {
+            (Compared::Never, false) => {
                 return Err(Error::Setting(format!(
                     "method {} does not compare with reference pictures",
                     method.name
                 )));
             }
-            (References::Needed, true) => {
+            (Compared::Needed, true) => {
                 return Err(Error::Setting(format!("method {} needs reference pictures", method.name)));
             }
             _ => {}
         }
-        let mut hash = Sha256::new();
-        for picture in good {
-            hash.update(picture.samples());
-            let prepared = self.model.preprocess().run(picture)?;
-            self.references.push(batch(prepared.tensor, &self.setup.device)?);
-        }
-        self.references_digest = files::hex(&hash.finalize()[..8]);
-        Ok(self)
+        Ok(Self { references, ..self })
     }
 
     /// The model's name in results.
@@ -335,7 +325,8 @@ impl Detectors {
         if self.references.is_empty() {
             return Ok(detector);
         }
-        Ok(Detector { class: detector.class.with_references(&self.references)?, ..detector })
+        let mut inputs = self.references.inputs(&*self.model, &self.setup.device);
+        Ok(Detector { class: detector.class.with_references(&mut inputs)?, ..detector })
     }
 
     fn unprepared(&self, class: &ClassName) -> Result<Detector> {
@@ -360,12 +351,12 @@ impl Detectors {
         p.set("adapters", self.setup.trained.as_ref().map_or("none".to_owned(), |t| t.digest()));
         p.set("image_size", self.image_size());
         p.set("precision", self.setup.precision.name());
-        p.set("fit", self.setup.fit.name());
+        p.set("fit", self.model.preprocess().fit.name());
         if let Some(tiling) = self.tiling {
             p.set("tiling", tiling);
         }
         if !self.references.is_empty() {
-            p.set("references", format!("{} pictures {}", self.references.len(), self.references_digest));
+            p.set("references", format!("{} pictures {}", self.references.len(), self.references.digest()?));
         }
         self.model.provenance(&mut p);
         Ok(p)

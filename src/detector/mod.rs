@@ -2,11 +2,13 @@
 
 mod builder;
 mod detection;
+mod references;
 mod scorer;
 mod tiled;
 
 pub use builder::{DetectorBuilder, Detectors};
 pub use detection::{Detection, Timing};
+pub use references::References;
 pub use scorer::{Look, PictureName, Scorer, ScorerSettings, Source};
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::image::{Geometry, Mask, Picture, Prepared, Preprocess};
 use crate::map::{MapRange, final_map};
-use crate::methods::{ClassModel, Components, Method, Model};
+use crate::methods::{Canvas, ClassModel, Components, Method, Model};
 use crate::tiles::{TileGrid, Tiling};
 use crate::{Error, Result};
 use detection::probabilities;
@@ -139,7 +141,10 @@ impl Detector {
 
     fn find(&self, prepared: Prepared, tiles: Option<Tiled<'_>>, preprocess: Duration) -> Result<Detection> {
         let mut clock = Stopwatch::start();
-        let own = prepared.geometry;
+        let own = match self.class.canvas() {
+            Canvas::Input => prepared.geometry,
+            Canvas::Picture => prepared.geometry.picture(),
+        };
         let square = self.preprocess().on_square().geometry(own.across.input, own.down.input);
         let evidence = self.class.look(&batch(prepared.tensor, &self.device)?)?;
         let blend = tiles.as_ref().map(|tiled| self.blend(tiled)).transpose()?;

@@ -39,3 +39,11 @@ pub struct Geometry {
     /// The vertical axis.
     pub down: AxisMap,
 }
+
+impl Geometry {
+    /// The placement of a map that has the picture's own pixels.
+    pub fn picture(&self) -> Self {
+        let own = |axis: &AxisMap| AxisMap { size: axis.input, scaled: axis.input, offset: 0, ..*axis };
+        Self { across: own(&self.across), down: own(&self.down) }
+    }
+}

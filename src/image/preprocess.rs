@@ -22,6 +22,9 @@ pub enum Fit {
     /// Keeps the shape: as many patches as the square has, in the picture's own proportions, each side a whole number
     /// of patches. Nothing is cut or filled.
     Keep,
+    /// Fits the shorter side to the square's side in the picture's own proportions; what is less than a patch at the
+    /// right and lower border is cut (AnomalyDINO).
+    Shorter,
 }
 
 impl Fit {
@@ -31,6 +34,7 @@ impl Fit {
             Self::Squash => "squash",
             Self::Crop => "crop",
             Self::Keep => "keep",
+            Self::Shorter => "shorter",
         }
     }
 }
@@ -65,7 +69,7 @@ pub struct Preprocess {
 /// The vision tower's input for one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
-    /// `[3, S, S]`, with [`Fit::Keep`] `[3, H, W]`; RGB, normalised.
+    /// `[3, S, S]`, or `[3, H, W]` for fits that keep proportions; RGB, normalised.
     pub tensor: Array3<f32>,
     /// The placement of the input on the picture.
     pub geometry: Geometry,
@@ -90,13 +94,19 @@ impl Preprocess {
     pub(crate) fn geometry(&self, width: usize, height: usize) -> Geometry {
         let short = width.min(height);
         let whole = |input, size| AxisMap { input, size, scaled: size, offset: 0 };
+        // torchvision truncates the computed side.
+        let by_shorter = |side: usize| (self.size as u128 * side as u128 / short as u128) as usize;
         let axis = |side: usize, other: usize| match self.fit {
             Fit::Squash => whole(side, self.size),
             Fit::Crop => {
-                // torchvision truncates the computed side.
-                let scaled = (self.size as u128 * side as u128 / short as u128) as usize;
+                let scaled = by_shorter(side);
                 let offset = -half_to_even((scaled - self.size) as isize);
                 AxisMap { input: side, size: self.size, scaled, offset }
+            }
+            Fit::Shorter => {
+                let scaled = by_shorter(side);
+                let size = (scaled / self.patch * self.patch).max(self.patch.min(scaled));
+                AxisMap { input: side, size, scaled, offset: 0 }
             }
             Fit::Keep => {
                 let patches = self.size as f64 / self.patch as f64 * (side as f64 / other as f64).sqrt();
@@ -109,7 +119,8 @@ impl Preprocess {
     /// The same with the whole picture on the square where it would keep its shape: maps and masks of a data set have
     /// one size.
     pub(crate) fn on_square(&self) -> Self {
-        Self { fit: if self.fit == Fit::Keep { Fit::Squash } else { self.fit }, ..*self }
+        let fit = if self.fit == Fit::Crop { Fit::Crop } else { Fit::Squash };
+        Self { fit, ..*self }
     }
 
     fn resize(&self, picture: &Picture, geometry: &Geometry) -> Samples {

@@ -30,7 +30,7 @@ pub(crate) use crate::clip::unit;
 pub use anchored::{Anchored, TwoAnchors};
 pub(crate) use levels::check_levels;
 pub use levels::quarters;
-pub use model::{ClassModel, Components, ImageTower, Model, Setup};
+pub use model::{Canvas, ClassModel, Components, ImageTower, Model, Setup};
 pub use options::{MethodOption, OptionValues};
 pub use trained::{Trained, TrainedError, TrainedFormat};
 

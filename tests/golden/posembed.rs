@@ -11,7 +11,7 @@ fn resized_position_embeddings_match() {
     for (name, input) in &golden {
         let Some(sizes) = name.strip_prefix("in_") else { continue };
         let grid: usize = sizes.split_once("to").unwrap().1.parse().unwrap();
-        let found = positions::resize(input, (grid, grid)).unwrap();
+        let found = positions::resize(input, (grid, grid), positions::Resampling::Antialiased).unwrap();
         assert_close(name, &found, &golden[&format!("out_{sizes}")], 5e-6);
         checked += 1;
     }

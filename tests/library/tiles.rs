@@ -11,7 +11,7 @@ use crate::support;
 
 fn detectors(fit: Fit, tiling: Option<Tiling>) -> Detector {
     let builder = Detector::builder(support::tiny_model().to_str().unwrap()).class("bottle");
-    builder.cache(AnchorCache::disabled()).fit(fit).tiling(tiling).build().unwrap()
+    builder.cache(AnchorCache::disabled()).fit(Some(fit)).tiling(tiling).build().unwrap()
 }
 
 fn picture(width: usize, height: usize) -> Picture {

@@ -27,7 +27,7 @@ use super::options::{self, MethodOption};
 use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, unit};
 use crate::anchors::{AnchorRequest, Anchors, ClassName, PlainText, PromptSet, Representative, text_anchors};
 use crate::clip::{Activation, SpecialTokens, VisionTower};
-use crate::image::{Chain, Preprocess};
+use crate::image::{Chain, Fit, Preprocess};
 use crate::map::{Alignment, Curve, Evidence, PatchGrid, Smoothing, sigmoid};
 use crate::{Provenance, Result};
 
@@ -160,7 +160,7 @@ impl WinClip {
         extractor.windows((grid, grid))?;
         Ok(Self {
             activation,
-            preprocess: setup.preprocess(size, Chain::ResizeThenRgb),
+            preprocess: setup.preprocess(size, Chain::ResizeThenRgb, Fit::Squash),
             prompts: setup.prompts()?,
             class_free: ClassFree::default(),
             extractor: Arc::new(extractor),
@@ -262,9 +262,12 @@ impl ClassModel for OfClass {
         self.caution.as_deref()
     }
 
-    fn with_references(&self, pictures: &[Tensor]) -> Result<Arc<dyn ClassModel>> {
-        let seen = |picture| Ok(self.extractor.features(picture)?.0);
-        let good = pictures.iter().map(seen).collect::<Result<Vec<_>>>()?;
+    fn with_references(
+        &self,
+        pictures: &mut dyn Iterator<Item = Result<Tensor>>,
+    ) -> Result<Arc<dyn ClassModel>> {
+        let seen = |picture: Result<Tensor>| Ok(self.extractor.features(&picture?)?.0);
+        let good = pictures.map(seen).collect::<Result<Vec<_>>>()?;
         let memory = Some(Memory::new(&good)?);
         Ok(Arc::new(Self { memory, ..self.clone() }))
     }
