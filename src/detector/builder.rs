@@ -11,7 +11,9 @@ use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
 use crate::image::Fit;
 use crate::map::MapRange;
-use crate::methods::{DEFAULT, METHODS, Method, Model, OptionValues, References as Compared, Setup, Trained};
+use crate::methods::{
+    DEFAULT, METHODS, Method, Model, OptionValues, References as Compared, Scope, Setup, Trained,
+};
 use crate::models;
 use crate::progress::Progress;
 use crate::tiles::Tiling;
@@ -252,7 +254,7 @@ impl Detectors {
     pub fn with_references(self, references: References) -> Result<Self> {
         let method = self.setup.method;
         match (method.references, references.is_empty()) {
-            (Compared::Never, false) => {
+            (Compared::Never, false) if method.scope == Scope::Picture => {
                 return Err(Error::Setting(format!(
                     "method {} does not compare with reference pictures",
                     method.name
@@ -321,11 +323,32 @@ impl Detectors {
 
     /// A detector with its image tower and its references loaded.
     fn prepared(&self, detector: Detector) -> Result<Detector> {
+        self.remembering(detector, &self.references)
+    }
+
+    /// A detector for a class that compares with other references than the rest.
+    ///
+    /// # Errors
+    /// Errors of [`Detectors::detector`].
+    pub fn detector_with(&self, class: &ClassName, references: &References) -> Result<Detector> {
+        self.remembering(self.unprepared(class)?, references)
+    }
+
+    fn remembering(&self, detector: Detector, references: &References) -> Result<Detector> {
+        let folder = self.setup.method.scope == Scope::Folder;
+        if references.is_empty() && folder {
+            return Err(Error::Setting(format!(
+                "method {} scores the pictures of a folder together, and there is none here",
+                self.setup.method.name
+            )));
+        }
         self.model.prepare()?;
-        if self.references.is_empty() {
+        if references.is_empty() {
             return Ok(detector);
         }
-        let mut inputs = self.references.inputs(&*self.model, &self.setup.device);
+        let inputs = references.inputs(&*self.model, &self.setup.device);
+        // A picture of the folder that cannot be read is reported when it is its turn to be scored.
+        let mut inputs = inputs.filter(|input| !folder || input.is_ok());
         Ok(Detector { class: detector.class.with_references(&mut inputs)?, ..detector })
     }
 

@@ -10,7 +10,9 @@ mod anchored;
 mod caution;
 mod levels;
 mod model;
+pub mod musc;
 pub mod options;
+pub mod reference;
 pub mod sdp;
 pub mod sdp_plus;
 pub mod trained;
@@ -35,8 +37,15 @@ pub use options::{MethodOption, OptionValues};
 pub use trained::{Trained, TrainedError, TrainedFormat};
 
 /// All methods, in the order of listings.
-pub static METHODS: &[&Method] =
-    &[&sdp::METHOD, &sdp_plus::METHOD, &aa_clip::METHOD, &aa_sdp::METHOD, &winclip::METHOD];
+pub static METHODS: &[&Method] = &[
+    &sdp::METHOD,
+    &sdp_plus::METHOD,
+    &aa_clip::METHOD,
+    &aa_sdp::METHOD,
+    &winclip::METHOD,
+    &musc::METHOD,
+    &reference::METHOD,
+];
 
 /// The method without a named method and without trained weights.
 pub static DEFAULT: &Method = &sdp::METHOD;
