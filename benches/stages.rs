@@ -37,7 +37,8 @@ fn preprocessing(c: &mut Criterion) {
         let samples = (0..width * height * 3).map(noise).collect();
         let picture = Picture::new(width, height, PixelMode::Rgb, samples).expect("sizes agree");
         for size in [240, 518] {
-            let preprocess = Preprocess { size, mean, std, fit: Fit::Squash, chain: Chain::ResizeThenRgb };
+            let preprocess =
+                Preprocess { size, patch: 14, mean, std, fit: Fit::Squash, chain: Chain::ResizeThenRgb };
             c.bench_function(&format!("preprocess {name} to {size}"), |b| {
                 b.iter(|| preprocess.run(black_box(&picture)).expect("a picture"));
             });

@@ -91,7 +91,7 @@ pub mod weights;
 pub mod worker;
 
 pub use detector::{
-    Detection, Detector, DetectorBuilder, Detectors, Look, PictureName, PreparedPicture, Scorer,
+    Detection, Detector, DetectorBuilder, Detectors, Look, PictureName, PreparedPicture, References, Scorer,
     ScorerSettings, Source, Timing,
 };
 pub use error::{Error, Result};

@@ -1,14 +1,15 @@
 //! From arguments to scorers, one per class.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use aaclip::anchors::ClassName;
 use aaclip::calibration::{MapLevels, ThresholdFile};
 use aaclip::dataset::ANYTHING;
+use aaclip::methods::Scope;
 use aaclip::progress::Progress;
-use aaclip::{Detectors, Error, Provenance, Result, Scorer, ScorerSettings};
+use aaclip::{Detectors, Error, Provenance, References, Result, Scorer, ScorerSettings};
 
 use crate::cli::args::detector::{DetectorArgs, OrientationName};
 use crate::cli::args::scoring::{ScoringArgs, Threshold};
@@ -53,6 +54,20 @@ impl<'a> Scorers<'a> {
             _ => None,
         };
         Ok(Self { detectors, args, thresholds, options, made: Mutex::default(), making: Mutex::default() })
+    }
+
+    /// Whether a folder's pictures are scored together.
+    pub fn of_folder(&self) -> bool {
+        self.detectors.method().scope == Scope::Folder
+    }
+
+    /// Gives the pictures of the folder to a method that scores them together.
+    ///
+    /// # Errors
+    /// The method does not compare pictures.
+    pub fn with_folder(self, files: Vec<PathBuf>) -> Result<Self> {
+        let pictures = References::files(files, self.args.detector.decode_options());
+        Ok(Self { detectors: self.detectors.with_references(pictures)?, ..self })
     }
 
     /// Stops writing anchors to the cache on disk; it is still read.

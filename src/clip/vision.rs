@@ -7,10 +7,10 @@ use super::block::{Block, BlockShape};
 use super::compute::Compute;
 use super::config::{Activation, ClipConfig, VisionConfig};
 use super::layers::{Norm, Params};
-use super::positions;
+use super::positions::{self, Resampling};
 use crate::weights::ClipTensors;
 
-/// CLIP's vision transformer (open_clip layout), for inputs of one fixed size.
+/// CLIP's vision transformer (open_clip layout).
 #[derive(Debug, Clone)]
 pub struct VisionTower {
     config: VisionConfig,
@@ -19,7 +19,10 @@ pub struct VisionTower {
     patch_embedding: Tensor,
     /// `[W]`
     class_embedding: Tensor,
-    /// `[1 + L, W]` for `image_size`
+    /// `[1 + n * n, W]` as trained
+    trained_positions: Tensor,
+    resampling: Resampling,
+    /// `[1 + L, W]` for the square of `image_size`
     positions: Tensor,
     ln_pre: Option<Norm>,
     blocks: Vec<Block>,
@@ -29,7 +32,7 @@ pub struct VisionTower {
 }
 
 impl VisionTower {
-    /// Loads the tower from a checkpoint, for square inputs of `image_size` pixels.
+    /// Loads the tower from a checkpoint; most inputs are squares of `image_size` pixels.
     ///
     /// # Errors
     /// A tensor cannot be read or has values that are not finite, or the input is smaller than a patch.
@@ -64,7 +67,9 @@ impl VisionTower {
             image_size,
             patch_embedding: convolution.flatten_from(1)?,
             class_embedding: params.tensor("visual.class_embedding", &[v.width])?,
-            positions: positions::resize(&trained, grid)?,
+            positions: positions::resize(&trained, (grid, grid), Resampling::Antialiased)?,
+            trained_positions: trained,
+            resampling: Resampling::Antialiased,
             ln_pre: if v.ln_pre {
                 Some(params.norm("visual.ln_pre", v.width, v.norm_eps, DType::F32)?)
             } else {
@@ -79,14 +84,46 @@ impl VisionTower {
         })
     }
 
+    /// The tower with position embeddings resampled in another way.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn with_resampling(mut self, resampling: Resampling) -> Result<Self> {
+        if resampling != self.resampling {
+            self.resampling = resampling;
+            self.positions = self.positions(self.grid(), self.grid())?;
+        }
+        Ok(self)
+    }
+
+    fn positions(&self, rows: usize, columns: usize) -> Result<Tensor> {
+        positions::resize(&self.trained_positions, (rows, columns), self.resampling)
+    }
+
     /// Side of the square input, in pixels.
     pub fn image_size(&self) -> usize {
         self.image_size
     }
 
-    /// Patches along one side of the input.
+    /// Patches along one side of the square input.
     pub fn grid(&self) -> usize {
         self.config.grid(self.image_size)
+    }
+
+    /// Rows and columns of patches of pictures `[B, 3, H, W]`; the rest of a patch at the right and lower border is cut.
+    ///
+    /// # Errors
+    /// The tensor is no batch of colour pictures, or they are smaller than a patch.
+    pub fn patches(&self, images: &Tensor) -> Result<(usize, usize)> {
+        let (_, channels, height, width) = images.dims4()?;
+        match (self.config.grid(height), self.config.grid(width)) {
+            (rows, columns) if channels == 3 && rows * columns > 0 => Ok((rows, columns)),
+            _ => candle_core::bail!(
+                "expected images of [B, 3, H, W] with sides of at least {} pixels, got {:?}",
+                self.config.patch_size,
+                images.shape()
+            ),
+        }
     }
 
     /// Number of blocks; levels run from 1 to this.
@@ -94,40 +131,38 @@ impl VisionTower {
         self.blocks.len()
     }
 
-    /// Tokens before the first block: `[B, 3, S, S]` to `[B, 1 + L, W]`, class token first.
+    /// Tokens before the first block: `[B, 3, H, W]` to `[B, 1 + L, W]`, class token first.
     ///
     /// # Errors
-    /// The input has another shape.
+    /// See [`VisionTower::patches`].
     pub fn embed(&self, images: &Tensor) -> Result<Tensor> {
         self.ln_pre(&self.place(images)?)
     }
 
     /// Class and patch embeddings with positions, before the LayerNorm at the start of some towers: `[B, 3,
-    /// S, S]` to `[B, 1 + L, W]`.
+    /// H, W]` to `[B, 1 + L, W]`.
     ///
     /// # Errors
-    /// The input has another shape.
+    /// See [`VisionTower::patches`].
     pub fn place(&self, images: &Tensor) -> Result<Tensor> {
-        let (batch, channels, height, width) = images.dims4()?;
-        if channels != 3 || height != self.image_size || width != self.image_size {
-            candle_core::bail!(
-                "expected images of [B, 3, {0}, {0}], got {1:?}",
-                self.image_size,
-                images.shape()
-            );
-        }
-        let (grid, patch) = (self.grid(), self.config.patch_size);
+        let (rows, columns) = self.patches(images)?;
+        let (batch, patch) = (images.dim(0)?, self.config.patch_size);
         // A convolution with equal kernel and stride is one matrix product over the patches.
         let patches = images
-            .narrow(2, 0, grid * patch)?
-            .narrow(3, 0, grid * patch)?
-            .reshape((batch, 3, grid, patch, grid, patch))?
+            .narrow(2, 0, rows * patch)?
+            .narrow(3, 0, columns * patch)?
+            .reshape((batch, 3, rows, patch, columns, patch))?
             .permute((0, 2, 4, 1, 3, 5))?
-            .reshape((batch * grid * grid, 3 * patch * patch))?
+            .reshape((batch * rows * columns, 3 * patch * patch))?
             .matmul(&self.patch_embedding.t()?)?
-            .reshape((batch, grid * grid, self.config.width))?;
+            .reshape((batch, rows * columns, self.config.width))?;
         let class = self.class_embedding.reshape((1, 1, ()))?.broadcast_as((batch, 1, self.config.width))?;
-        Tensor::cat(&[&class.contiguous()?, &patches], 1)?.broadcast_add(&self.positions)
+        let tokens = Tensor::cat(&[&class.contiguous()?, &patches], 1)?;
+        if (rows, columns) == (self.grid(), self.grid()) {
+            tokens.broadcast_add(&self.positions)
+        } else {
+            tokens.broadcast_add(&self.positions(rows, columns)?)
+        }
     }
 
     /// The LayerNorm before the first block, if the tower has one.

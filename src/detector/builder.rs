@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use sha2::{Digest, Sha256};
+use candle_core::Device;
 
-use super::{Detector, batch};
+use super::{Detector, References};
 use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
-use crate::image::{Fit, Picture};
+use crate::image::Fit;
 use crate::map::MapRange;
-use crate::methods::{DEFAULT, METHODS, Method, Model, OptionValues, References, Setup, Trained};
+use crate::methods::{
+    DEFAULT, METHODS, Method, Model, OptionValues, References as Compared, Scope, Setup, Trained,
+};
 use crate::models;
 use crate::progress::Progress;
 use crate::tiles::Tiling;
 use crate::weights::builtin;
-use crate::{Error, Provenance, Result, files};
+use crate::{Error, Provenance, Result};
 
 /// Settings for a new detector. See [`Detector::builder`].
 #[derive(Debug, Clone)]
@@ -28,9 +29,9 @@ pub struct DetectorBuilder {
     options: Vec<(String, String)>,
     class: String,
     dataset: Option<String>,
-    references: Vec<Picture>,
+    references: References,
     image_size: Option<usize>,
-    fit: Fit,
+    fit: Option<Fit>,
     tiling: Option<Tiling>,
     activation: Option<Activation>,
     device: Device,
@@ -50,9 +51,9 @@ impl DetectorBuilder {
             options: Vec::new(),
             class: ANYTHING.to_owned(),
             dataset: None,
-            references: Vec::new(),
+            references: References::default(),
             image_size: None,
-            fit: Fit::default(),
+            fit: None,
             tiling: None,
             activation: None,
             device: Device::Cpu,
@@ -95,8 +96,8 @@ impl DetectorBuilder {
     }
 
     /// Pictures of good parts for comparison, for methods that use them.
-    pub fn references(mut self, good: Vec<Picture>) -> Self {
-        self.references = good;
+    pub fn references(mut self, good: impl Into<References>) -> Self {
+        self.references = good.into();
         self
     }
 
@@ -106,8 +107,8 @@ impl DetectorBuilder {
         self
     }
 
-    /// How a picture is made square.
-    pub fn fit(mut self, fit: Fit) -> Self {
+    /// How a picture is made square. Default: the method's way, mostly [`Fit::Squash`].
+    pub fn fit(mut self, fit: Option<Fit>) -> Self {
         self.fit = fit;
         self
     }
@@ -191,7 +192,8 @@ impl DetectorBuilder {
         };
         let measured = self.checkpoint.is_none() && named.path.is_none();
         let range = measured.then(|| builtin::range(method.name)).flatten();
-        let detectors = Detectors::new(named.name, setup, self.tiling)?.with_references(&self.references)?;
+        let detectors =
+            Detectors::new(named.name, setup, self.tiling)?.with_references(self.references.clone())?;
         Ok(Detectors { range, ..detectors })
     }
 
@@ -230,9 +232,7 @@ pub struct Detectors {
     model: Arc<dyn Model>,
     prompts: PromptSet,
     tiling: Option<Tiling>,
-    /// Pictures of good parts, `[1, 3, S, S]` each, and their hash.
-    references: Vec<Tensor>,
-    references_digest: String,
+    references: References,
     range: Option<MapRange>,
 }
 
@@ -244,36 +244,28 @@ impl Detectors {
     pub fn new(name: String, setup: Setup, tiling: Option<Tiling>) -> Result<Self> {
         let model = (setup.method.load)(&setup)?;
         let prompts = setup.prompts()?;
-        let (references, references_digest) = (Vec::new(), String::new());
-        Ok(Self { name, setup, model, prompts, tiling, references, references_digest, range: None })
+        Ok(Self { name, setup, model, prompts, tiling, references: References::default(), range: None })
     }
 
-    /// Adds pictures of good parts for comparison.
+    /// Adds pictures of good parts for comparison; they are read with the first detector.
     ///
     /// # Errors
-    /// The method does not use them, or it needs them and there are none, or a picture cannot be made square.
-    pub fn with_references(mut self, good: &[Picture]) -> Result<Self> {
+    /// The method does not use them, or it needs them and there are none.
+    pub fn with_references(self, references: References) -> Result<Self> {
         let method = self.setup.method;
-        match (method.references, good.is_empty()) {
-            (References::Never, false) => {
+        match (method.references, references.is_empty()) {
+            (Compared::Never, false) if method.scope == Scope::Picture => {
                 return Err(Error::Setting(format!(
                     "method {} does not compare with reference pictures",
                     method.name
                 )));
             }
-            (References::Needed, true) => {
+            (Compared::Needed, true) => {
                 return Err(Error::Setting(format!("method {} needs reference pictures", method.name)));
             }
             _ => {}
         }
-        let mut hash = Sha256::new();
-        for picture in good {
-            hash.update(picture.samples());
-            let prepared = self.model.preprocess().run(picture)?;
-            self.references.push(batch(prepared.tensor, &self.setup.device)?);
-        }
-        self.references_digest = files::hex(&hash.finalize()[..8]);
-        Ok(self)
+        Ok(Self { references, ..self })
     }
 
     /// The model's name in results.
@@ -331,11 +323,33 @@ impl Detectors {
 
     /// A detector with its image tower and its references loaded.
     fn prepared(&self, detector: Detector) -> Result<Detector> {
+        self.remembering(detector, &self.references)
+    }
+
+    /// A detector for a class that compares with other references than the rest.
+    ///
+    /// # Errors
+    /// Errors of [`Detectors::detector`].
+    pub fn detector_with(&self, class: &ClassName, references: &References) -> Result<Detector> {
+        self.remembering(self.unprepared(class)?, references)
+    }
+
+    fn remembering(&self, detector: Detector, references: &References) -> Result<Detector> {
+        let folder = self.setup.method.scope == Scope::Folder;
+        if references.is_empty() && folder {
+            return Err(Error::Setting(format!(
+                "method {} scores the pictures of a folder together, and there is none here",
+                self.setup.method.name
+            )));
+        }
         self.model.prepare()?;
-        if self.references.is_empty() {
+        if references.is_empty() {
             return Ok(detector);
         }
-        Ok(Detector { class: detector.class.with_references(&self.references)?, ..detector })
+        let inputs = references.inputs(&*self.model, &self.setup.device);
+        // A picture of the folder that cannot be read is reported when it is its turn to be scored.
+        let mut inputs = inputs.filter(|input| !folder || input.is_ok());
+        Ok(Detector { class: detector.class.with_references(&mut inputs)?, ..detector })
     }
 
     fn unprepared(&self, class: &ClassName) -> Result<Detector> {
@@ -360,12 +374,12 @@ impl Detectors {
         p.set("adapters", self.setup.trained.as_ref().map_or("none".to_owned(), |t| t.digest()));
         p.set("image_size", self.image_size());
         p.set("precision", self.setup.precision.name());
-        p.set("fit", self.setup.fit.name());
+        p.set("fit", self.model.preprocess().fit.name());
         if let Some(tiling) = self.tiling {
             p.set("tiling", tiling);
         }
         if !self.references.is_empty() {
-            p.set("references", format!("{} pictures {}", self.references.len(), self.references_digest));
+            p.set("references", format!("{} pictures {}", self.references.len(), self.references.digest()?));
         }
         self.model.provenance(&mut p);
         Ok(p)

@@ -17,8 +17,8 @@ pub struct Detection {
     pub score: f32,
     /// The components of the score, in the method's own units.
     pub components: Components,
-    /// The method's final map at the model's resolution: `[S, S]`. For several tiles, their blended map,
-    /// `[Hm, Wm]`, see [`Blend`](crate::tiles::Blend). Padding has the smallest value of the picture's part.
+    /// The method's final map at the model's resolution: `[S, S]`; with [`Fit::Keep`](crate::image::Fit::Keep) in the
+    /// picture's proportions. For several tiles, their blended map, `[Hm, Wm]`, see [`Blend`](crate::tiles::Blend).
     pub map: Array2<f32>,
     /// The placement of the map on the picture.
     pub geometry: Geometry,
@@ -65,30 +65,19 @@ impl Detection {
     }
 
     /// The map on the model's square, `[S, S]`, where the maps of all pictures have the same size and match
-    /// the masks of [`Detector::mask`](super::Detector::mask): the map itself, or the map of several tiles,
-    /// resampled bilinearly. With [`Fit::Pad`](crate::image::Fit::Pad), the area outside the picture has the
-    /// smallest value of the map.
+    /// the masks of [`Detector::mask`](super::Detector::mask): the map itself, or, for several tiles and with
+    /// [`Fit::Keep`](crate::image::Fit::Keep), resampled bilinearly.
     pub fn square_map(&self) -> Cow<'_, Array2<f32>> {
-        if self.tiles == 1 {
+        if self.geometry == self.square {
             return Cow::Borrowed(&self.map);
         }
-        let axis = |square: &AxisMap, map: &AxisMap| -> (Vec<f64>, Vec<bool>) {
-            let on_picture = |i: usize| {
-                (i as f64 + 0.5 - square.offset as f64) * square.input as f64 / square.scaled as f64
-            };
-            let all = (0..square.size).map(on_picture);
-            let place = |at: f64| at * map.size as f64 / map.input as f64 - 0.5;
-            all.map(|at| (place(at), (0.0..square.input as f64).contains(&at))).unzip()
+        let axis = |square: &AxisMap, map: &AxisMap| -> Vec<f64> {
+            let scale = square.input as f64 / square.scaled as f64 * map.size as f64 / map.input as f64;
+            (0..square.size).map(|i| (i as f64 + 0.5 - square.offset as f64) * scale - 0.5).collect()
         };
-        let (columns, seen_across) = axis(&self.square.across, &self.geometry.across);
-        let (rows, seen_down) = axis(&self.square.down, &self.geometry.down);
-        let mut map = sample(self.map.view(), &rows, &columns);
-        for ((y, x), value) in map.indexed_iter_mut() {
-            if !(seen_down[y] && seen_across[x]) {
-                *value = self.components.map_min;
-            }
-        }
-        Cow::Owned(map)
+        let columns = axis(&self.square.across, &self.geometry.across);
+        let rows = axis(&self.square.down, &self.geometry.down);
+        Cow::Owned(sample(self.map.view(), &rows, &columns))
     }
 }
 

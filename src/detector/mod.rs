@@ -2,22 +2,24 @@
 
 mod builder;
 mod detection;
+mod references;
 mod scorer;
 mod tiled;
 
 pub use builder::{DetectorBuilder, Detectors};
 pub use detection::{Detection, Timing};
+pub use references::References;
 pub use scorer::{Look, PictureName, Scorer, ScorerSettings, Source};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use ndarray::{Array2, Array3, ArrayView2, s};
+use ndarray::{Array2, Array3, ArrayView2};
 
-use crate::image::{Mask, Picture, Prepared, Preprocess};
+use crate::image::{Geometry, Mask, Picture, Prepared, Preprocess};
 use crate::map::{MapRange, final_map};
-use crate::methods::{ClassModel, Components, Method, Model};
+use crate::methods::{Canvas, ClassModel, Components, Method, Model};
 use crate::tiles::{TileGrid, Tiling};
 use crate::{Error, Result};
 use detection::probabilities;
@@ -101,7 +103,7 @@ impl Detector {
         Ok(PreparedPicture { prepared, tiles, took: clock.lap() })
     }
 
-    /// The result of [`Detection::probabilities`] for a stored map, `[S, S]`, and the size of its picture.
+    /// The result of [`Detection::probabilities`] for a stored map, `[S, S]` (see [`Detection::square_map`]), and the size of its picture.
     ///
     /// # Errors
     /// The picture has no pixels.
@@ -114,7 +116,7 @@ impl Detector {
         if width == 0 || height == 0 {
             return Err(Error::Setting(format!("a picture of {width} x {height} pixels has no map")));
         }
-        let geometry = self.preprocess().geometry(width, height);
+        let geometry = self.preprocess().on_square().geometry(width, height);
         Ok(probabilities(map, &geometry, &*self.class))
     }
 
@@ -139,24 +141,22 @@ impl Detector {
 
     fn find(&self, prepared: Prepared, tiles: Option<Tiled<'_>>, preprocess: Duration) -> Result<Detection> {
         let mut clock = Stopwatch::start();
-        let square = prepared.geometry;
+        let own = match self.class.canvas() {
+            Canvas::Input => prepared.geometry,
+            Canvas::Picture => prepared.geometry.picture(),
+        };
+        let square = self.preprocess().on_square().geometry(own.across.input, own.down.input);
         let evidence = self.class.look(&batch(prepared.tensor, &self.device)?)?;
         let blend = tiles.as_ref().map(|tiled| self.blend(tiled)).transpose()?;
         let model = clock.lap();
 
-        let (mut map, geometry) = match blend {
+        let (map, geometry) = match blend {
             Some(blend) => self.finish(blend),
-            None => (final_map(&evidence.grids, self.image_size(), self.class.smoothing()), square),
+            None => (final_map(&evidence.grids, size(&own), self.class.smoothing()), own),
         };
-        let (rows, columns) = (geometry.down.covered(), geometry.across.covered());
-        let seen = map.slice(s![rows.clone(), columns.clone()]);
         let (map_min, map_max) =
-            seen.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-        let map_mean = seen.mean().unwrap_or(f32::NAN);
-        if seen.dim() != map.dim() {
-            let padding = |(y, x): (usize, usize)| !(rows.contains(&y) && columns.contains(&x));
-            map.indexed_iter_mut().filter(|(at, _)| padding(*at)).for_each(|(_, value)| *value = map_min);
-        }
+            map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+        let map_mean = map.mean().unwrap_or(f32::NAN);
         let score = self.class.score(evidence.image, map_max);
         if !(score.is_finite() && map_mean.is_finite()) {
             return Err(Error::NotFinite { what: "the anomaly map or score" });
@@ -174,7 +174,12 @@ impl Detector {
     }
 }
 
-/// A picture `[3, S, S]` as a batch of one.
+/// Rows and columns of the map of an input.
+fn size(input: &Geometry) -> (usize, usize) {
+    (input.down.size, input.across.size)
+}
+
+/// A picture `[3, H, W]` as a batch of one.
 fn batch(picture: Array3<f32>, device: &Device) -> Result<Tensor> {
     let (channels, height, width) = picture.dim();
     let pixels = picture.into_raw_vec_and_offset().0;

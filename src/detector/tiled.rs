@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Detector, batch};
+use super::{Detector, batch, size};
 use crate::Result;
 use crate::image::{Geometry, Picture};
 use crate::map::{smooth_blend, tile_map};
@@ -47,8 +47,10 @@ impl Detector {
     /// The map of one tile, `[S, S]`.
     fn tile(&self, picture: &Picture, tile: &Tile) -> Result<Array2<f32>> {
         let cut = picture.square(tile.x, tile.y, tile.side);
-        let evidence = self.class.look(&batch(self.preprocess().run(&cut)?.tensor, &self.device)?)?;
-        Ok(tile_map(&evidence.grids, self.image_size()))
+        let prepared = self.preprocess().run(&cut)?;
+        let shape = size(&prepared.geometry);
+        let evidence = self.class.look(&batch(prepared.tensor, &self.device)?)?;
+        Ok(tile_map(&evidence.grids, shape))
     }
 
     /// The final map, `[Hm, Wm]`, and its placement on the picture.

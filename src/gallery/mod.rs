@@ -12,6 +12,7 @@ mod data;
 mod document;
 mod error;
 mod links;
+mod part;
 mod results;
 mod thumbs;
 

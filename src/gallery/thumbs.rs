@@ -1,7 +1,7 @@
 //! Small copies of the pictures, in a folder beside the page.
 //!
-//! A thumbnail's name is a digest of its picture's name, of size and modification time of its sources, and of its
-//! colour scale: an existing thumbnail is up to date, no index is needed, and no record can cause a file outside
+//! A thumbnail's name is a digest of its picture's name, of size and modification time of its sources, of its regions and
+//! its colour scale: an existing thumbnail is up to date, no index is needed, and no record can cause a file outside
 //! the folder.
 
 use std::cell::LazyCell;
@@ -11,14 +11,15 @@ use std::path::{Component, Path, PathBuf};
 
 use ::image::RgbImage;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::part::Part;
 use super::results::ShownPicture;
 use crate::files::Stamp;
 use crate::image::{DecodeOptions, decode};
-use crate::map::{GreyMap, MapRange};
+use crate::map::{GreyMap, MapRange, Region};
 use crate::output::{ColourScale, Ends, heatmap, outline_regions, overlay, shrunk, thumbnail};
 use crate::progress::Progress;
 use crate::{Error, Result, files};
@@ -41,11 +42,18 @@ pub(super) struct Thumbs {
     pub has_file: bool,
 }
 
-/// The content of a thumbnail: the first letter of its name.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Picture,
-    Heat,
+/// The content of a thumbnail is the first letter of its name.
+const PICTURE: char = 'p';
+/// The part of a picture that differs from its background. The page's script knows this letter.
+const PART: char = 'c';
+/// A map, of the same part of the picture as the thumbnail beside it.
+const HEAT: char = 'h';
+
+/// A picture at the size of a thumbnail.
+#[derive(Clone)]
+struct Small {
+    pixels: RgbImage,
+    part: Option<Part>,
 }
 
 /// The folder of thumbnails.
@@ -116,17 +124,35 @@ impl<'a> ThumbFolder<'a> {
         // A picture that could not be decoded by the run is not decoded again.
         let Some(scored) = picture.record.scored() else { return Ok(thumbs) };
         let own = found.as_ref().map(|about| (picture.file.as_path(), about));
-        let small = LazyCell::new(|| own.and_then(|(file, _)| self.small(file)));
-        if let Some(own) = own {
-            let name = self.name(Kind::Picture, picture, &[own], &[]);
-            thumbs.picture = self.one(name, &mut thumbs.made, || small.clone())?;
-        }
         let saved = |kind| {
             let path = saved_file(picture, kind, run)?;
             let about = path.metadata().ok().filter(Metadata::is_file)?;
             Some((path, about))
         };
-        if let (Some((path, about)), Some(ends)) = (saved("map"), scored.map_probability) {
+        let map = saved("map").zip(scored.map_probability);
+        let has_map = map.is_some();
+        let small = LazyCell::new(|| {
+            let whole = decode(own?.0, self.decoding).ok()?.to_rgb();
+            // The other files of a run are painted over the whole picture.
+            let size = (scored.size.width, scored.size.height);
+            let found = || Part::of(&shrunk(&whole, self.side), &scored.regions, size);
+            let part = if has_map { found() } else { None };
+            Some(Small::new(&whole, part, self.side))
+        });
+        if let Some(own) = own {
+            let digest = digest(self.side, picture, &[own], &scored.regions, &[]);
+            let names = [PICTURE, PART].map(|letter| format!("{letter}{digest}"));
+            thumbs.picture = match names.iter().find(|name| self.present.contains(*name)) {
+                Some(name) => Some(name.clone()),
+                None => {
+                    let [whole, part] = names;
+                    let cropped = small.as_ref().is_some_and(|small| small.part.is_some());
+                    let name = if cropped { part } else { whole };
+                    self.one(name, &mut thumbs.made, || small.as_ref().map(|s| s.pixels.clone()))?
+                }
+            };
+        }
+        if let Some(((path, about), ends)) = map {
             let map = GreyThumb {
                 file: &path,
                 ends,
@@ -134,7 +160,8 @@ impl<'a> ThumbFolder<'a> {
                 threshold: picture.record.region_threshold,
             };
             let sources: Vec<_> = [Some((path.as_path(), &about)), own].into_iter().flatten().collect();
-            let name = self.name(Kind::Heat, picture, &sources, &map.numbers());
+            let digest = digest(self.side, picture, &sources, &scored.regions, &map.numbers());
+            let name = format!("{HEAT}{digest}");
             thumbs.heat =
                 self.one(name, &mut thumbs.made, || map.painted((*small).as_ref(), self.decoding))?;
         }
@@ -143,16 +170,11 @@ impl<'a> ThumbFolder<'a> {
                 break;
             }
             let Some((path, about)) = saved(kind) else { continue };
-            let name = self.name(Kind::Heat, picture, &[(&path, &about)], &[]);
-            thumbs.heat = self.one(name, &mut thumbs.made, || self.small(&path))?;
+            let digest = digest(self.side, picture, &[(&path, &about)], &[], &[]);
+            let whole = || Some(decode(&path, self.decoding).ok()?.to_rgb());
+            thumbs.heat = self.one(format!("{HEAT}{digest}"), &mut thumbs.made, whole)?;
         }
         Ok(thumbs)
-    }
-
-    /// A picture at the size of a thumbnail; `None` if the file is not a picture.
-    fn small(&self, file: &Path) -> Option<RgbImage> {
-        let decoded = decode(file, self.decoding).ok()?;
-        Some(shrunk(&decoded.to_rgb(), self.side).into_owned())
     }
 
     /// The thumbnail of this name, painted unless it exists; `None` if it cannot be painted.
@@ -174,40 +196,50 @@ impl<'a> ThumbFolder<'a> {
         Ok(Some(name))
     }
 
-    /// The name of a thumbnail made from `sources` and numbers.
-    fn name(
-        &self,
-        kind: Kind,
-        picture: &ShownPicture,
-        sources: &[(&Path, &Metadata)],
-        numbers: &[f32],
-    ) -> String {
-        let mut digest = Sha256::new();
-        let mut text = |part: &[u8]| {
-            digest.update((part.len() as u64).to_le_bytes());
-            digest.update(part);
-        };
-        text(picture.key());
-        for (file, about) in sources {
-            let Stamp { bytes, modified } = Stamp::of(about);
-            text(file.file_name().unwrap_or_default().as_encoded_bytes());
-            text(&bytes.to_le_bytes());
-            text(&modified.unwrap_or_default().to_le_bytes());
-        }
-        numbers.iter().for_each(|number| text(&number.to_le_bytes()));
-        text(&self.side.to_le_bytes());
-        text(&[QUALITY]);
-        let letter = match kind {
-            Kind::Picture => 'p',
-            Kind::Heat => 'h',
-        };
-        let digest = digest.finalize();
-        format!("{letter}{}", URL_SAFE_NO_PAD.encode(&digest[..DIGEST_BYTES]))
-    }
-
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.jpg"))
     }
+}
+
+impl Small {
+    fn new(whole: &RgbImage, part: Option<Part>, side: u32) -> Self {
+        let Some(part) = part else { return Self { pixels: shrunk(whole, side).into_owned(), part: None } };
+        let [x, y, width, height] =
+            part.pixels(whole.width() as usize, whole.height() as usize).map(|v| v as u32);
+        let cut = ::image::imageops::crop_imm(whole, x, y, width, height).to_image();
+        Self { pixels: shrunk(&cut, side).into_owned(), part: Some(part) }
+    }
+}
+
+/// The digest in the name of a thumbnail made from `sources`, regions and numbers.
+fn digest(
+    side: u32,
+    picture: &ShownPicture,
+    sources: &[(&Path, &Metadata)],
+    regions: &[Region],
+    numbers: &[f32],
+) -> String {
+    let mut digest = Sha256::new();
+    let mut text = |part: &[u8]| {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    };
+    text(picture.key());
+    for (file, about) in sources {
+        let Stamp { bytes, modified } = Stamp::of(about);
+        text(file.file_name().unwrap_or_default().as_encoded_bytes());
+        text(&bytes.to_le_bytes());
+        text(&modified.unwrap_or_default().to_le_bytes());
+    }
+    for region in regions {
+        for number in [region.x, region.y, region.width, region.height] {
+            text(&number.to_le_bytes());
+        }
+    }
+    numbers.iter().for_each(|number| text(&number.to_le_bytes()));
+    text(&side.to_le_bytes());
+    text(&[QUALITY]);
+    URL_SAFE_NO_PAD.encode(&digest.finalize()[..DIGEST_BYTES])
 }
 
 /// A grey map to be painted with the scale of its record.
@@ -224,17 +256,27 @@ impl GreyThumb<'_> {
     }
 
     /// The map over its picture, or alone without one; `None` if the file is not a picture.
-    fn painted(&self, below: Option<&RgbImage>, decoding: &DecodeOptions) -> Option<RgbImage> {
+    fn painted(&self, below: Option<&Small>, decoding: &DecodeOptions) -> Option<RgbImage> {
         let decoded = decode(self.file, decoding).ok()?.to_rgb();
         let (width, height) = decoded.dimensions();
         let shape = (height as usize, width as usize);
         let steps = Array2::from_shape_vec(shape, decoded.pixels().map(|p| p.0[0]).collect()).ok()?;
         let grey = GreyMap { low: self.ends.min, high: self.ends.max, steps };
         let scale = ColourScale::Range(self.range);
-        let (width, height) = below.map_or((width, height), RgbImage::dimensions);
-        let map = grey.at_size(width as usize, height as usize);
-        let Some(below) = below else { return Some(heatmap(map.view(), scale)) };
-        let mut painted = overlay(below, map.view(), scale);
+        let Some(Small { pixels, part }) = below else {
+            return Some(heatmap(grey.at_size(shape.1, shape.0).view(), scale));
+        };
+        let size = (pixels.width() as usize, pixels.height() as usize);
+        let map = match part {
+            None => grey.at_size(size.0, size.1),
+            Some(part) => {
+                let whole = part.whole(size);
+                let [x, y, ..] = part.pixels(whole.0, whole.1);
+                let (x, y) = (x.min(whole.0 - size.0), y.min(whole.1 - size.1));
+                grey.at_size(whole.0, whole.1).slice_move(s![y..y + size.1, x..x + size.0])
+            }
+        };
+        let mut painted = overlay(pixels, map.view(), scale);
         outline_regions(&mut painted, map.view(), self.threshold);
         Some(painted)
     }
@@ -243,7 +285,7 @@ impl GreyThumb<'_> {
 /// The name of a file written by this program in the folder, without its ending.
 fn own_name(file: &str) -> Option<&str> {
     let name = file.strip_suffix(".jpg")?;
-    let digest = name.strip_prefix(['p', 'h'])?;
+    let digest = name.strip_prefix([PICTURE, PART, HEAT])?;
     let plain = digest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     (plain && digest.len() == DIGEST_BYTES / 3 * 4).then_some(name)
 }

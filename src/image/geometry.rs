@@ -11,7 +11,7 @@ pub struct AxisMap {
     pub size: usize,
     /// Pixels of the whole picture along this side, at the square's scale.
     pub scaled: usize,
-    /// Position of the picture's first pixel on the square: positive with padding, negative with cropping.
+    /// Position of the picture's first pixel on the square: negative with cropping.
     pub offset: isize,
 }
 
@@ -20,12 +20,6 @@ impl AxisMap {
     /// pixel).
     pub fn position(&self, pixel: usize) -> f64 {
         (pixel as f64 + 0.5) * self.scaled as f64 / self.input as f64 - 0.5 + self.offset as f64
-    }
-
-    /// The pixels of the square that show the picture; the others are padding.
-    pub fn covered(&self) -> Range<usize> {
-        let start = self.offset.max(0) as usize;
-        start..(start + self.scaled).min(self.size)
     }
 
     /// The picture's pixels with their centres inside the square.
@@ -44,4 +38,12 @@ pub struct Geometry {
     pub across: AxisMap,
     /// The vertical axis.
     pub down: AxisMap,
+}
+
+impl Geometry {
+    /// The placement of a map that has the picture's own pixels.
+    pub fn picture(&self) -> Self {
+        let own = |axis: &AxisMap| AxisMap { size: axis.input, scaled: axis.input, offset: 0, ..*axis };
+        Self { across: own(&self.across), down: own(&self.down) }
+    }
 }

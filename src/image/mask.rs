@@ -9,8 +9,8 @@ use super::resample::{Filter, Samples, resample};
 pub type Mask = Vec<bool>;
 
 impl Preprocess {
-    /// Puts a ground-truth mask on the square as pictures of its size are, `[S, S]`; the area outside the
-    /// picture is good.
+    /// Puts a ground-truth mask on the square as pictures of its size are, `[S, S]`; with
+    /// [`Fit::Keep`](super::Fit::Keep) the whole mask fills the square.
     ///
     /// AA-CLIP's chain takes the nearest sample; every value except 0 is damaged. CLIP-AD's first turns every
     /// value except 0 into 255 and resizes bilinearly with antialiasing; values above one half are damaged.
@@ -29,18 +29,10 @@ impl Preprocess {
                 (grey.into_iter().map(|v| if v > 0 { 255 } else { 0 }).collect(), Filter::Bilinear, 127)
             }
         };
-        let geometry = self.geometry(width, height);
+        let geometry = self.on_square().geometry(width, height);
         let whole = Samples { width, height, channels: 1, values };
         let small = resample(&whole, &side(&geometry.across), &side(&geometry.down), filter);
-        let (left, top) = (geometry.across.offset.max(0) as usize, geometry.down.offset.max(0) as usize);
-        let mut square = vec![false; size * size];
-        for (y, row) in small.values.chunks_exact(small.width.max(1)).enumerate() {
-            let start = (top + y) * size + left;
-            for (inside, &value) in square[start..].iter_mut().zip(row) {
-                *inside = value > above;
-            }
-        }
-        Ok(square)
+        Ok(small.values.into_iter().map(|value| value > above).collect())
     }
 }
 
@@ -52,7 +44,7 @@ mod tests {
     fn square(fit: Fit, chain: Chain, width: usize, samples: &[u8]) -> Vec<bool> {
         let height = samples.len() / width;
         let mask = Picture::new(width, height, PixelMode::Gray, samples.to_vec()).unwrap();
-        let preprocess = Preprocess { size: 4, mean: [0.5; 3], std: [0.5; 3], fit, chain };
+        let preprocess = Preprocess { size: 4, patch: 1, mean: [0.5; 3], std: [0.5; 3], fit, chain };
         preprocess.mask(&mask).unwrap()
     }
 
@@ -63,9 +55,7 @@ mod tests {
         for chain in [Chain::RgbThenResize, Chain::ResizeThenRgb] {
             let squashed = square(Fit::Squash, chain, 4, &samples);
             assert!(squashed.chunks(4).all(|row| row == [true, true, false, false]), "{chain:?}");
-            let padded = square(Fit::Pad, chain, 4, &samples);
-            let rows: Vec<bool> = padded.chunks(4).map(|row| row[0]).collect();
-            assert_eq!(rows, [false, true, true, false], "{chain:?}");
+            assert_eq!(square(Fit::Keep, chain, 4, &samples), squashed, "{chain:?}");
             let cropped = square(Fit::Crop, chain, 4, &samples);
             assert!(cropped.chunks(4).all(|row| row == [true, true, false, false]), "{chain:?}");
         }

@@ -19,9 +19,12 @@ pub enum Fit {
     Squash,
     /// Fits the shorter side to the square and cuts the longer one at both ends.
     Crop,
-    /// Fits the longer side to the square and fills the rest with the repeated picture: any other filling looks
-    /// more like a defect. The padding is no part of the map and of the score.
-    Pad,
+    /// Keeps the shape: as many patches as the square has, in the picture's own proportions, each side a whole number
+    /// of patches. Nothing is cut or filled.
+    Keep,
+    /// Fits the shorter side to the square's side in the picture's own proportions; what is less than a patch at the
+    /// right and lower border is cut (AnomalyDINO).
+    Shorter,
 }
 
 impl Fit {
@@ -30,7 +33,8 @@ impl Fit {
         match self {
             Self::Squash => "squash",
             Self::Crop => "crop",
-            Self::Pad => "pad",
+            Self::Keep => "keep",
+            Self::Shorter => "shorter",
         }
     }
 }
@@ -50,6 +54,8 @@ pub enum Chain {
 pub struct Preprocess {
     /// Side of the square, in pixels.
     pub size: usize,
+    /// Side of the tower's patches, in pixels.
+    pub patch: usize,
     /// Mean per channel, for values 0..1.
     pub mean: [f32; 3],
     /// Standard deviation per channel, for values 0..1.
@@ -63,9 +69,9 @@ pub struct Preprocess {
 /// The vision tower's input for one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
-    /// `[3, S, S]`, RGB, normalised.
+    /// `[3, S, S]`, or `[3, H, W]` for fits that keep proportions; RGB, normalised.
     pub tensor: Array3<f32>,
-    /// The placement of the square on the picture.
+    /// The placement of the input on the picture.
     pub geometry: Geometry,
 }
 
@@ -81,27 +87,40 @@ impl Preprocess {
         }
         let geometry = self.geometry(width, height);
         let rgb = self.resize(picture, &geometry);
-        Ok(Prepared { tensor: self.normalise(&rgb, &geometry), geometry })
+        Ok(Prepared { tensor: self.normalise(&rgb), geometry })
     }
 
-    /// The placement of the square on a picture of this size; both sides at least 1.
+    /// The placement of the input on a picture of this size; both sides at least 1.
     pub(crate) fn geometry(&self, width: usize, height: usize) -> Geometry {
-        let (long, short) = (width.max(height), width.min(height));
+        let short = width.min(height);
+        let whole = |input, size| AxisMap { input, size, scaled: size, offset: 0 };
         // torchvision truncates the computed side.
-        let scaled = |side: usize| match self.fit {
-            Fit::Squash => self.size,
-            Fit::Crop if side == short => self.size,
-            Fit::Crop => (self.size as u128 * side as u128 / short as u128) as usize,
-            Fit::Pad if side == long => self.size,
-            Fit::Pad => ((self.size as u128 * side as u128 / long as u128) as usize).max(1),
+        let by_shorter = |side: usize| (self.size as u128 * side as u128 / short as u128) as usize;
+        let axis = |side: usize, other: usize| match self.fit {
+            Fit::Squash => whole(side, self.size),
+            Fit::Crop => {
+                let scaled = by_shorter(side);
+                let offset = -half_to_even((scaled - self.size) as isize);
+                AxisMap { input: side, size: self.size, scaled, offset }
+            }
+            Fit::Shorter => {
+                let scaled = by_shorter(side);
+                let size = (scaled / self.patch * self.patch).max(self.patch.min(scaled));
+                AxisMap { input: side, size, scaled, offset: 0 }
+            }
+            Fit::Keep => {
+                let patches = self.size as f64 / self.patch as f64 * (side as f64 / other as f64).sqrt();
+                whole(side, (patches.round() as usize).max(1) * self.patch)
+            }
         };
-        let axis = |side: usize| {
-            let scaled = scaled(side);
-            let surplus = scaled as isize - self.size as isize;
-            let offset = if surplus > 0 { -half_to_even(surplus) } else { -surplus / 2 };
-            AxisMap { input: side, size: self.size, scaled, offset }
-        };
-        Geometry { across: axis(width), down: axis(height) }
+        Geometry { across: axis(width, height), down: axis(height, width) }
+    }
+
+    /// The same with the whole picture on the square where it would keep its shape: maps and masks of a data set have
+    /// one size.
+    pub(crate) fn on_square(&self) -> Self {
+        let fit = if self.fit == Fit::Crop { Fit::Crop } else { Fit::Squash };
+        Self { fit, ..*self }
     }
 
     fn resize(&self, picture: &Picture, geometry: &Geometry) -> Samples {
@@ -129,29 +148,17 @@ impl Preprocess {
         Samples { values: to_rgb_samples(&small.values, mode), channels: 3, ..small }
     }
 
-    fn normalise(&self, rgb: &Samples, geometry: &Geometry) -> Array3<f32> {
-        let (rows, columns) = (repeated(&geometry.down), repeated(&geometry.across));
-        let mut tensor = Array3::zeros((3, self.size, self.size));
+    fn normalise(&self, rgb: &Samples) -> Array3<f32> {
+        let mut tensor = Array3::zeros((3, rgb.height, rgb.width));
         for (channel, mut plane) in tensor.outer_iter_mut().enumerate() {
             let table: [f32; 256] =
                 std::array::from_fn(|v| (v as f32 / 255.0 - self.mean[channel]) / self.std[channel]);
-            for (mut out, &y) in plane.outer_iter_mut().zip(&rows) {
-                let row = &rgb.values[y * rgb.width * 3..][..rgb.width * 3];
-                for (value, &x) in out.iter_mut().zip(&columns) {
-                    *value = table[usize::from(row[x * 3 + channel])];
-                }
+            for (value, pixel) in plane.iter_mut().zip(rgb.values.chunks_exact(3)) {
+                *value = table[usize::from(pixel[channel])];
             }
         }
         tensor
     }
-}
-
-/// For each pixel of the square, the pixel of the resized side that it shows: padding repeats the side.
-fn repeated(axis: &AxisMap) -> Vec<usize> {
-    let covered = axis.covered();
-    let source =
-        |at: usize| (at as isize - covered.start as isize).rem_euclid(covered.len() as isize) as usize;
-    (0..axis.size).map(source).collect()
 }
 
 /// The part of the resized side inside the square.
@@ -197,7 +204,7 @@ mod tests {
     use super::*;
 
     fn preprocess(size: usize, fit: Fit) -> Preprocess {
-        Preprocess { size, mean: [0.5; 3], std: [0.5; 3], fit, chain: Chain::ResizeThenRgb }
+        Preprocess { size, patch: 16, mean: [0.5; 3], std: [0.5; 3], fit, chain: Chain::ResizeThenRgb }
     }
 
     fn axis(size: usize, fit: Fit, width: usize, height: usize) -> (AxisMap, AxisMap) {
@@ -212,9 +219,11 @@ mod tests {
         let (x, y) = axis(240, Fit::Crop, 640, 480);
         assert_eq!((x.scaled, x.offset, y.scaled, y.offset), (320, -40, 240, 0));
         assert_eq!((x.visible(), y.visible()), (80..560, 0..480));
-        let (x, y) = axis(240, Fit::Pad, 640, 480);
-        assert_eq!((x.scaled, x.offset, y.scaled, y.offset), (240, 0, 180, 30));
+        let (x, y) = axis(240, Fit::Keep, 640, 480);
+        assert_eq!((x.size, x.scaled, y.size, y.scaled), (272, 272, 208, 208));
         assert_eq!((x.visible(), y.visible()), (0..640, 0..480));
+        let (x, y) = axis(240, Fit::Keep, 100, 100);
+        assert_eq!((x.size, y.size), (240, 240));
         assert_eq!((half_to_even(5), half_to_even(7), half_to_even(4)), (2, 4, 2));
     }
 
@@ -223,28 +232,15 @@ mod tests {
         for (width, height) in [(1, 1), (1, 20_000), (20_000, 1), (3, 2)] {
             let samples = vec![200; width * height * 3];
             let picture = Picture::new(width, height, PixelMode::Rgb, samples).unwrap();
-            for fit in [Fit::Squash, Fit::Crop, Fit::Pad] {
+            for fit in [Fit::Squash, Fit::Crop, Fit::Keep] {
                 let out = preprocess(32, fit).run(&picture).unwrap();
-                assert_eq!(out.tensor.dim(), (3, 32, 32));
+                let (_, rows, columns) = out.tensor.dim();
+                assert!(rows * columns <= 283 * 16 * 16 && (fit == Fit::Keep || (rows, columns) == (32, 32)));
                 assert!(out.tensor.iter().all(|&v| v > 0.5), "{fit:?} {width} {height}");
             }
         }
         let nothing = Picture::new(0, 5, PixelMode::Rgb, vec![]).unwrap();
         assert!(matches!(preprocess(32, Fit::Squash).run(&nothing), Err(ImageError::NoPixels { .. })));
-    }
-
-    #[test]
-    fn padding_repeats_the_picture() {
-        let samples = (0..8u8).flat_map(|v| [v * 10; 3]).collect();
-        let picture = Picture::new(4, 2, PixelMode::Rgb, samples).unwrap();
-        let plain = Preprocess { mean: [0.0; 3], std: [1.0 / 255.0; 3], ..preprocess(4, Fit::Pad) };
-        let out = plain.run(&picture).unwrap();
-        let column: Vec<f32> = (0..4).map(|y| out.tensor[(1, y, 0)].round()).collect();
-        assert_eq!((column, out.geometry.down.covered()), (vec![40.0, 0.0, 40.0, 0.0], 1..3));
-        // As often as needed.
-        let axis = AxisMap { input: 2, size: 8, scaled: 2, offset: 3 };
-        assert_eq!(repeated(&axis), [1, 0, 1, 0, 1, 0, 1, 0]);
-        assert_eq!(repeated(&AxisMap { scaled: 12, offset: -2, ..axis }), [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

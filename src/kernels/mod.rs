@@ -5,6 +5,7 @@
 //! Every sum is made in one fixed order, so results do not depend on the number of threads.
 
 mod attention;
+mod bank;
 mod buffer;
 mod isa;
 mod linear;
@@ -16,6 +17,7 @@ mod tile;
 
 pub use attention::{Attention, Projected};
 pub(crate) use attention::{AttentionShape, attention};
+pub use bank::{Bank, Match};
 pub use isa::Isa;
 pub use linear::{Nonlinearity, PackedLinear};
 pub use norm::NormWeights;

@@ -19,7 +19,7 @@ pub struct Evidence {
 /// One value per patch, with the rules for turning them into pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchGrid {
-    /// `[g, g]`
+    /// `[rows, columns]`
     pub values: Array2<f32>,
     /// How the corners of the patch grid and the pixel grid are aligned.
     pub alignment: Alignment,
@@ -56,8 +56,8 @@ pub enum Smoothing {
     },
 }
 
-/// The final map, `[size, size]`: the sum of all grids after up-sampling and curve.
-pub fn final_map(grids: &[PatchGrid], size: usize, smoothing: Smoothing) -> Array2<f32> {
+/// The final map of `size`, rows and columns: the sum of all grids after up-sampling and curve.
+pub fn final_map(grids: &[PatchGrid], size: (usize, usize), smoothing: Smoothing) -> Array2<f32> {
     let pixels = |grid: &PatchGrid| match smoothing {
         Smoothing::Patches { taps, sigma } => {
             upsample(&blur(grid.values.view(), taps, sigma), size, grid.alignment, grid.curve)
@@ -71,10 +71,10 @@ pub fn final_map(grids: &[PatchGrid], size: usize, smoothing: Smoothing) -> Arra
     }
 }
 
-/// The map of one of several tiles, `[size, size]`: as [`final_map`], but unsmoothed and with half-pixel
+/// The map of one of several tiles, of `size`, rows and columns: as [`final_map`], but unsmoothed and with half-pixel
 /// alignment. (The aligned corners of some references shift patches outward by up to half a patch; two tiles
 /// would then show the same defect in their overlap at two positions.)
-pub fn tile_map(grids: &[PatchGrid], size: usize) -> Array2<f32> {
+pub fn tile_map(grids: &[PatchGrid], size: (usize, usize)) -> Array2<f32> {
     sum(grids.iter().map(|grid| upsample(&grid.values, size, Alignment::HalfPixel, grid.curve)), size)
 }
 
@@ -97,16 +97,16 @@ pub fn smooth_blend(map: Array2<f32>, smoothing: Smoothing, scale: f64, patch: f
     }
 }
 
-fn upsample(values: &Array2<f32>, size: usize, alignment: Alignment, curve: Curve) -> Array2<f32> {
-    let mut map = bilinear(values.view(), (size, size), alignment);
+fn upsample(values: &Array2<f32>, size: (usize, usize), alignment: Alignment, curve: Curve) -> Array2<f32> {
+    let mut map = bilinear(values.view(), size, alignment);
     if curve == Curve::Sigmoid {
         map.mapv_inplace(|v| sigmoid(f64::from(v)) as f32);
     }
     map
 }
 
-fn sum(mut maps: impl Iterator<Item = Array2<f32>>, size: usize) -> Array2<f32> {
-    let first = maps.next().unwrap_or_else(|| Array2::zeros((size, size)));
+fn sum(mut maps: impl Iterator<Item = Array2<f32>>, size: (usize, usize)) -> Array2<f32> {
+    let first = maps.next().unwrap_or_else(|| Array2::zeros(size));
     maps.fold(first, |sum, map| sum + map)
 }
 
@@ -132,8 +132,9 @@ mod tests {
         let grids = std::slice::from_ref(&grid);
         for (taps, sigma) in [(7, 1.0), (9, 1.5)] {
             let smoothing = Smoothing::Patches { taps, sigma: Sigma::new(sigma).unwrap() };
-            let expected = final_map(grids, size, smoothing);
-            let found = smooth_blend(tile_map(grids, size), smoothing, 1.0, size as f64 / side as f64);
+            let expected = final_map(grids, (size, size), smoothing);
+            let found =
+                smooth_blend(tile_map(grids, (size, size)), smoothing, 1.0, size as f64 / side as f64);
             let highest = |m: &Array2<f32>| m.iter().copied().fold(f32::MIN, f32::max);
             let lowest = expected.iter().copied().fold(f32::MAX, f32::min);
             let range = highest(&expected) - lowest;

@@ -11,7 +11,7 @@ use crate::anchors::{
     SentenceEncoder, text_anchors,
 };
 use crate::clip::{Activation, Checkpoint, SpecialTokens, VisionTower};
-use crate::image::{Chain, Preprocess};
+use crate::image::{Chain, Fit, Preprocess};
 use crate::map::{Evidence, Smoothing};
 use crate::progress::Progress;
 use crate::{Provenance, Result};
@@ -88,7 +88,7 @@ impl<M: TwoAnchors> Anchored<M> {
             method: Arc::new(method),
             tower: Arc::new(ImageTower::new(setup, parts.image_size, parts.activation)),
             clip: Arc::clone(&setup.clip),
-            preprocess: setup.preprocess(parts.image_size, parts.chain),
+            preprocess: setup.preprocess(parts.image_size, parts.chain, Fit::Squash),
             parts,
             prompts: setup.prompts()?,
             representative: setup.representative()?,

@@ -10,7 +10,9 @@ mod anchored;
 mod caution;
 mod levels;
 mod model;
+pub mod musc;
 pub mod options;
+pub mod reference;
 pub mod sdp;
 pub mod sdp_plus;
 pub mod trained;
@@ -30,13 +32,20 @@ pub(crate) use crate::clip::unit;
 pub use anchored::{Anchored, TwoAnchors};
 pub(crate) use levels::check_levels;
 pub use levels::quarters;
-pub use model::{ClassModel, Components, ImageTower, Model, Setup};
+pub use model::{Canvas, ClassModel, Components, ImageTower, Model, Setup};
 pub use options::{MethodOption, OptionValues};
 pub use trained::{Trained, TrainedError, TrainedFormat};
 
 /// All methods, in the order of listings.
-pub static METHODS: &[&Method] =
-    &[&sdp::METHOD, &sdp_plus::METHOD, &aa_clip::METHOD, &aa_sdp::METHOD, &winclip::METHOD];
+pub static METHODS: &[&Method] = &[
+    &sdp::METHOD,
+    &sdp_plus::METHOD,
+    &aa_clip::METHOD,
+    &aa_sdp::METHOD,
+    &winclip::METHOD,
+    &musc::METHOD,
+    &reference::METHOD,
+];
 
 /// The method without a named method and without trained weights.
 pub static DEFAULT: &Method = &sdp::METHOD;
@@ -114,11 +123,13 @@ impl std::fmt::Debug for Method {
     }
 }
 
-/// The grid `[g, g]` of the first picture of a batch `[B, L]`.
-pub(crate) fn first_grid(values: &Tensor) -> candle_core::Result<Array2<f32>> {
+/// The grid of `rows` and `columns` of the first picture of a batch `[B, L]`.
+pub(crate) fn first_grid(
+    values: &Tensor,
+    (rows, columns): (usize, usize),
+) -> candle_core::Result<Array2<f32>> {
     let row = values.narrow(0, 0, 1)?.flatten_all()?.to_vec1::<f32>()?;
-    let side = row.len().isqrt();
-    Ok(Array2::from_shape_fn((side, side), |(y, x)| row[y * side + x]))
+    Array2::from_shape_vec((rows, columns), row).map_err(candle_core::Error::wrap)
 }
 
 /// Values stretched to 0..1 from the smallest to the largest; NaN if all are equal.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::options::{self, OptionValues};
 use super::{Method, Trained, TrainedError, check_levels, quarters};
 use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet, Representative};
+use crate::clip::positions::Resampling;
 use crate::clip::{Activation, Checkpoint, Compute, Precision, VisionTower};
-use crate::image::{Chain, Fit, Preprocess};
+use crate::image::{Chain, Fit, Picture, Preprocess};
 use crate::map::{Evidence, Smoothing};
 use crate::progress::Progress;
 use crate::{Error, Provenance, Result};
@@ -28,8 +29,8 @@ pub struct Setup {
     pub options: OptionValues,
     /// Side of the model's input square, in pixels; `None`: the size in training.
     pub image_size: Option<usize>,
-    /// How a picture is made square.
-    pub fit: Fit,
+    /// How a picture is made square, if given.
+    pub fit: Option<Fit>,
     /// The towers' activation, if given.
     pub activation: Option<Activation>,
     /// The activation in the training of the model's weights, if it is known to differ from the
@@ -58,7 +59,7 @@ impl Setup {
             trained: None,
             options: OptionValues::default(),
             image_size: None,
-            fit: Fit::default(),
+            fit: None,
             activation: None,
             trained_activation: None,
             device: Device::Cpu,
@@ -144,10 +145,12 @@ impl Setup {
         options::representative(&self.options)
     }
 
-    /// The preprocessing of pictures.
-    pub fn preprocess(&self, size: usize, chain: Chain) -> Preprocess {
+    /// The preprocessing of pictures; `fit`: the method's own way to make them square.
+    pub fn preprocess(&self, size: usize, chain: Chain, fit: Fit) -> Preprocess {
+        let fit = self.fit.unwrap_or(fit);
         let normalisation = self.clip.config().normalisation;
-        Preprocess { size, mean: normalisation.mean, std: normalisation.std, fit: self.fit, chain }
+        let patch = self.clip.config().vision.patch_size;
+        Preprocess { size, patch, mean: normalisation.mean, std: normalisation.std, fit, chain }
     }
 }
 
@@ -164,6 +167,12 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// Weights cannot be read, or the class text gives no anchors.
     fn class(&self, class: &ClassName) -> Result<Arc<dyn ClassModel>>;
+
+    /// Changed copies of a reference picture, which are remembered like it.
+    fn copies(&self, picture: &Picture) -> Vec<Picture> {
+        let _ = picture;
+        Vec::new()
+    }
 
     /// Loads the weights needed for pictures; otherwise the first picture loads them.
     ///
@@ -182,6 +191,11 @@ pub trait ClassModel: Send + Sync {
     /// # Errors
     /// The picture has another size, or weights cannot be read.
     fn look(&self, picture: &Tensor) -> Result<Evidence>;
+
+    /// The pixels of the final map.
+    fn canvas(&self) -> Canvas {
+        Canvas::Input
+    }
 
     /// The smoothing of the map.
     fn smoothing(&self) -> Smoothing;
@@ -202,14 +216,27 @@ pub trait ClassModel: Send + Sync {
         None
     }
 
-    /// The same method, which also compares with pictures of good parts, `[1, 3, S, S]` each.
+    /// The same method, which also compares with these pictures, `[1, 3, H, W]` each: of good parts, or with
+    /// [`Scope::Folder`](super::Scope) all pictures of the folder.
     ///
     /// # Errors
-    /// The method does not use them, or a picture has another size.
-    fn with_references(&self, pictures: &[Tensor]) -> Result<Arc<dyn ClassModel>> {
+    /// The method does not use them, or a picture cannot be read.
+    fn with_references(
+        &self,
+        pictures: &mut dyn Iterator<Item = Result<Tensor>>,
+    ) -> Result<Arc<dyn ClassModel>> {
         let _ = pictures;
         Err(Error::Setting("this method does not compare with reference pictures".to_owned()))
     }
+}
+
+/// The pixels of a method's final map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canvas {
+    /// Those of the tower's input.
+    Input,
+    /// Those of the picture.
+    Picture,
 }
 
 /// The components of a score.
@@ -231,6 +258,7 @@ pub struct ImageTower {
     clip: Arc<Checkpoint>,
     image_size: usize,
     activation: Activation,
+    resampling: Resampling,
     compute: Compute,
     tower: OnceLock<VisionTower>,
     reading: Mutex<()>,
@@ -243,10 +271,17 @@ impl ImageTower {
             clip: Arc::clone(&setup.clip),
             image_size,
             activation,
+            resampling: Resampling::default(),
             compute: Compute::new(&setup.device, setup.precision),
             tower: OnceLock::new(),
             reading: Mutex::new(()),
         }
+    }
+
+    /// The tower with position embeddings resampled in another way.
+    pub fn resampling(mut self, resampling: Resampling) -> Self {
+        self.resampling = resampling;
+        self
     }
 
     /// The tower, loaded on first use.
@@ -262,6 +297,7 @@ impl ImageTower {
             return Ok(tower);
         }
         let tower = self.clip.vision(self.image_size, self.activation, &self.compute)?;
+        let tower = tower.with_resampling(self.resampling)?;
         Ok(self.tower.get_or_init(|| tower))
     }
 

@@ -52,7 +52,7 @@ fn extreme_but_valid_pictures_are_scored() {
     here.picture("dot.png", 1, 1);
     here.picture("strip.png", 1, 20_000);
     here.picture("line.png", 20_000, 1);
-    for fit in ["squash", "crop", "pad"] {
+    for fit in ["squash", "crop", "keep", "pad"] {
         for name in ["dot.png", "strip.png", "line.png"] {
             here.detect(&[name, "--fit", fit, "--save", "overlay,mask", "--out", "o"]).ok();
         }

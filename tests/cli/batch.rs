@@ -96,7 +96,7 @@ fn other_settings_are_refused_with_the_difference() {
     here.detect(&["in", "-o", "out"]).ok();
     let before = here.read("out/results.jsonl");
     let mut refused = Refusals::default();
-    for more in [&["--class", "screw"][..], &["--smoothing", "3"], &["--save", "raw"], &["--fit", "pad"]] {
+    for more in [&["--class", "screw"][..], &["--smoothing", "3"], &["--save", "raw"], &["--fit", "keep"]] {
         refused.lines(more, &here.detect(&[&["in", "-o", "out"], more].concat()));
     }
     assert_eq!(here.read("out/results.jsonl"), before);

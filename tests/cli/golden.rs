@@ -111,3 +111,104 @@ fn winclip_on_the_mini_data_set() {
         }
     }
 }
+
+/// What one run says of each picture of a case: the score of the method, and the map if it is stored.
+#[track_caller]
+fn agrees(
+    here: &Workplace,
+    records: &[serde_json::Value],
+    run: &serde_json::Value,
+    scores: &Tensor,
+    maps: &Tensor,
+) {
+    let mini = support::golden().join("data/mvtec_mini");
+    for (i, name) in run["pictures"].as_array().unwrap().iter().enumerate() {
+        let path = mini.join(name.as_str().unwrap());
+        let record =
+            records.iter().find(|r| r["path"] == path.to_str().unwrap()).expect("a record per picture");
+        let found = record["components"]["image"].as_f64().unwrap() as f32;
+        let score = scores.get(i).unwrap().to_scalar::<f32>().unwrap();
+        assert!((found - score).abs() < 1e-5, "{name}: {found} {score}");
+        assert!((0.0..=1.0).contains(&record["score"].as_f64().unwrap()));
+        if i < maps.dim(0).unwrap() {
+            let raw: Array2<f32> =
+                ndarray_npy::read_npy(here.path(record["files"]["raw"].as_str().unwrap())).unwrap();
+            let map = difference(raw.as_slice().unwrap(), &maps.get(i).unwrap());
+            assert!(map < 1e-4, "{name}: {map}");
+        }
+    }
+}
+
+#[test]
+fn musc_on_the_mini_data_set() {
+    let (expected, case) = (support::tensors("musc"), support::case("musc"));
+    let here = Workplace::new();
+    for (name, size) in [("bottle", "70"), ("metal_nut", "70"), ("big", "98")] {
+        let run = &case["runs"][name];
+        let folder =
+            support::golden().join("data/mvtec_mini").join(run["class_name"].as_str().unwrap()).join("test");
+        let mut arguments = vec!["detect", folder.to_str().unwrap(), "--method", "musc", "--save", "raw"];
+        arguments.extend(["--model", support::golden_model().to_str().unwrap(), "--image-size", size]);
+        arguments.extend(["--out", name, "--format", "jsonl"]);
+        let records = here.run(&arguments).ok().json_lines();
+        let of = |part: &str| &expected[&format!("{name}.{part}")];
+        agrees(&here, &records, run, of("image_score"), of("map"));
+    }
+}
+
+#[test]
+fn a_memory_of_good_parts_on_the_mini_data_set() {
+    let (expected, case) = (support::tensors("reference_memory"), support::case("reference_memory"));
+    let here = Workplace::new();
+    let mini = support::golden().join("data/mvtec_mini");
+    for (name, more) in [
+        ("bottle.shot2", &[][..]),
+        ("metal_nut.shot2", &[]),
+        ("bottle.mask_large", &["--background", "5.2", "--image-size", "210"]),
+        ("metal_nut.mask_large", &["--background", "5.2", "--image-size", "210"]),
+    ] {
+        let run = &case["runs"][name];
+        let folder = mini.join(run["class_name"].as_str().unwrap()).join("test");
+        let mut arguments =
+            vec!["detect", folder.to_str().unwrap(), "--method", "reference", "--save", "raw"];
+        arguments.extend(["--model", support::golden_model().to_str().unwrap()]);
+        arguments.extend(["--out", name, "--format", "jsonl"]);
+        arguments.extend(more);
+        let good: Vec<String> = (run["references"].as_array().unwrap().iter())
+            .map(|f| mini.join(f.as_str().unwrap()).to_str().unwrap().to_owned())
+            .collect();
+        good.iter().for_each(|path| arguments.extend(["--reference", path]));
+        let records = here.run(&arguments).ok().json_lines();
+        let of = |part: &str| &expected[&format!("{name}.{part}")];
+        agrees(&here, &records, run, of("image_score"), of("map"));
+    }
+}
+
+#[test]
+fn a_folder_that_is_scored_together() {
+    let here = Workplace::new();
+    for i in 0..6 {
+        here.picture(&format!("in/{i}.png"), 60 + i, 40);
+    }
+    let model = support::tiny_model().to_str().unwrap();
+    let musc = |more: &[&str]| {
+        here.run(&[&["detect", "--method", "musc", "--model", model, "--format", "jsonl"], more].concat())
+    };
+    let whole = musc(&["in"]).ok().json_lines();
+    assert_eq!(whole.len(), 6);
+    // A part of the run compares with all pictures too, and a picture that cannot be read is left out.
+    let part = musc(&["in", "--shard", "1/2"]).ok().json_lines();
+    for record in &part {
+        assert!(whole.iter().any(|r| r["path"] == record["path"] && r["score"] == record["score"]));
+    }
+    std::fs::write(here.path("in/broken.png"), "no picture").unwrap();
+    let ran = musc(&["in"]);
+    assert!(ran.code == 2 && ran.json_lines().iter().filter(|r| r["score"].is_number()).count() == 6);
+    // Too few pictures.
+    for few in [&["in/0.png"][..], &["in/0.png", "in/1.png", "in/2.png", "in/3.png"]] {
+        let ran = musc(few);
+        assert!(ran.code == 2 && ran.stderr.contains("at least 5"), "{}", ran.stderr);
+    }
+    let ran = here.run(&["detect", "in", "--method", "reference", "--model", model]);
+    assert!(ran.code == 2 && ran.stderr.contains("needs reference pictures"), "{}", ran.stderr);
+}

@@ -61,7 +61,7 @@ fn tiles_change_the_map_and_nothing_else_of_the_score() {
     // Squares of the shorter side: 120 pixels become 32.
     let (_, map) = look(&here, &["--fit", "tile"]);
     assert_eq!(map.dim(), (32, 53));
-    let (_, same) = look(&here, &["--fit", "pad", "--tile", "500"]);
+    let (_, same) = look(&here, &["--fit", "keep", "--tile", "500"]);
     assert_eq!(same, map);
     let (_, other) = look(&here, &["--fit", "tile", "--overlap", "0.75"]);
     assert!(other.dim() == map.dim() && other != map);
@@ -152,13 +152,13 @@ fn an_evaluation_takes_tiles() {
         let all = ["eval", "parts", "--model", model, "--out", "e", "--format", "json"];
         here.run(&[&all[..], arguments].concat())
     };
-    let table = eval(&["--tile", "60", "--fit", "pad"]).ok().json();
+    let table = eval(&["--tile", "60", "--fit", "keep"]).ok().json();
     assert!(table["mean"]["image_auroc"].is_number(), "{table}");
     let manifest = std::fs::read_to_string(here.path("e/manifest.json")).unwrap();
     assert!(manifest.contains(r#""tiling": "60 pixels, overlap 0.25""#), "{manifest}");
     let maps = std::fs::metadata(here.path("e/maps.f32")).unwrap().len();
     assert_eq!(maps, 3 * 32 * 32 * 4);
-    let ran = eval(&["--fit", "pad"]);
+    let ran = eval(&["--fit", "keep"]);
     assert!(ran.code == 2 && ran.stderr.contains("tiling"), "{}", ran.stderr);
 }
 

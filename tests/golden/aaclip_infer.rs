@@ -110,7 +110,7 @@ fn anchors_features_maps_and_predictions_match() {
                             curve: Curve::Linear,
                         })
                         .collect();
-                    tensor_of(final_map(&one, size, decision::smoothing(domain, None)))
+                    tensor_of(final_map(&one, (size, size), decision::smoothing(domain, None)))
                 })
                 .collect();
             let name = format!("{tag}.{class}.{kind}.map_sum");

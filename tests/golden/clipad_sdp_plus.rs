@@ -47,7 +47,7 @@ fn logits_maps_and_scores_match() {
         let mut before = Vec::new();
         for i in 0..6 {
             let one: Vec<PatchGrid> = logits.iter().map(|l| grid(&l.narrow(0, i, 1).unwrap())).collect();
-            let map = final_map(&one, size, Smoothing::None);
+            let map = final_map(&one, (size, size), Smoothing::None);
             let alone =
                 sdp::Similarity { tokens: similarity.tokens.narrow(0, i, 1).unwrap(), ..similarity.clone() };
             before.push(support::upsampled(&alone.patches().unwrap(), size, Alignment::HalfPixel) + &map);

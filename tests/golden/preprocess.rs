@@ -16,7 +16,7 @@ fn prepare(path: &Path, size: usize, chain: Chain) -> Vec<f32> {
 /// Preprocessing as the reference of that chain does it.
 pub fn preprocess(size: usize, chain: Chain) -> Preprocess {
     let Normalisation { mean, std } = Normalisation::default();
-    Preprocess { size, mean, std, fit: Fit::Squash, chain }
+    Preprocess { size, patch: 14, mean, std, fit: Fit::Squash, chain }
 }
 
 /// One 8-bit level, in normalised units, is at least this much.

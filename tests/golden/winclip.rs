@@ -65,7 +65,8 @@ impl Golden {
     }
 
     fn windows(&self, scales: &[usize]) -> Vec<Windows> {
-        scales.iter().map(|&scale| Windows::new(scale, self.tower.grid()).unwrap()).collect()
+        let grid = (self.tower.grid(), self.tower.grid());
+        scales.iter().map(|&scale| Windows::new(scale, grid).unwrap()).collect()
     }
 
     fn features(&self, index: usize, windows: &[Windows]) -> Features {
@@ -121,7 +122,7 @@ fn found(model: &dyn ClassModel, pictures: &[Tensor]) -> [Tensor; 3] {
         scores.push(evidence.image.unwrap());
         maps.push(grid(&evidence.grids[0].values));
         let size = picture.dim(2).unwrap();
-        pixels.push(grid(&final_map(&evidence.grids, size, model.smoothing())));
+        pixels.push(grid(&final_map(&evidence.grids, (size, size), model.smoothing())));
     }
     let scores = Tensor::new(scores, &Device::Cpu).unwrap();
     [scores, stack(maps), stack(pixels)]
@@ -255,7 +256,8 @@ fn references_match() {
             golden.check(&name("few_shot_map"), &stack(maps));
 
             let references: Vec<Tensor> = (first..first + k).map(|i| golden.picture(i)).collect();
-            let model = golden.class(&[], class).with_references(&references).unwrap();
+            let model =
+                golden.class(&[], class).with_references(&mut references.into_iter().map(Ok)).unwrap();
             let pictures: Vec<Tensor> = (first + 2..first + 6).map(|i| golden.picture(i)).collect();
             let [scores, maps, pixels] = found(&*model, &pictures);
             golden.check(&name("image_score"), &scores);
@@ -275,7 +277,8 @@ fn a_picture_that_is_its_own_reference_is_at_no_distance() {
     let map = memory.association(&features, &windows).unwrap();
     assert!(map.iter().all(|d| (0.0..1e-6).contains(d)), "{map}");
     golden.within("quirk.self_reference.few_shot_map", &stack(vec![grid(&map)]), 1e-6);
-    let model = golden.class(&[], "bottle").with_references(&[golden.picture(0)]).unwrap();
+    let model =
+        golden.class(&[], "bottle").with_references(&mut std::iter::once(Ok(golden.picture(0)))).unwrap();
     let [scores, ..] = found(&*model, &[golden.picture(0)]);
     golden.within("quirk.self_reference.image_score", &scores, 1e-6);
 }

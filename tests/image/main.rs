@@ -50,6 +50,7 @@ fn every_format_and_mode_as_pillow_reads_it() {
         let rgb = largest(picture.to_rgb().as_raw(), &bytes_of(&about["rgb"]));
         let unit = Preprocess {
             size: 7,
+            patch: 7,
             mean: [0.0; 3],
             std: [1.0; 3],
             fit: Fit::Squash,

@@ -11,7 +11,7 @@ use crate::support;
 
 fn detectors(fit: Fit, tiling: Option<Tiling>) -> Detector {
     let builder = Detector::builder(support::tiny_model().to_str().unwrap()).class("bottle");
-    builder.cache(AnchorCache::disabled()).fit(fit).tiling(tiling).build().unwrap()
+    builder.cache(AnchorCache::disabled()).fit(Some(fit)).tiling(tiling).build().unwrap()
 }
 
 fn picture(width: usize, height: usize) -> Picture {
@@ -23,7 +23,7 @@ fn picture(width: usize, height: usize) -> Picture {
 fn a_detection_tells_its_tiles_and_lies_on_the_picture() {
     let tiling =
         Tiling { side: TileSide::Pixels(NonZeroUsize::new(48).unwrap()), overlap: Overlap::default() };
-    let detector = detectors(Fit::Pad, Some(tiling));
+    let detector = detectors(Fit::Keep, Some(tiling));
     let wide = picture(150, 60);
     let found = detector.detect(&wide).unwrap();
     assert_eq!(found.tiles, TileGrid::new(&tiling, 150, 60).unwrap().count());
@@ -33,16 +33,12 @@ fn a_detection_tells_its_tiles_and_lies_on_the_picture() {
     let ahead = detector.detect_prepared(detector.prepare(&wide).unwrap()).unwrap();
     assert_eq!((ahead.score, &ahead.map, ahead.tiles), (found.score, &found.map, 8));
 
-    // On the model's square the picture takes 12 of 32 rows; the map is what it is there, beside it as low as anywhere.
+    // On the model's square the picture is squashed.
     let square = found.square_map();
     assert_eq!(square.dim(), (32, 32));
-    for (y, row) in square.rows().into_iter().enumerate() {
-        let inside = (10..22).contains(&y);
-        assert_eq!(row.iter().all(|&v| v == found.components.map_min), !inside, "row {y}");
-    }
     let (y, x) = (16, 9);
-    let at = |i: usize, offset: f64, scale: f64| ((i as f64 + 0.5 - offset) * scale - 0.5).round() as usize;
-    let there = found.map[(at(y, 10.0, 40.0 / 12.0), at(x, 0.0, 100.0 / 32.0))];
+    let at = |i: usize, scale: f64| ((i as f64 + 0.5) * scale - 0.5).round() as usize;
+    let there = found.map[(at(y, 40.0 / 32.0), at(x, 100.0 / 32.0))];
     let range = found.components.map_max - found.components.map_min;
     assert!((square[(y, x)] - there).abs() < 0.2 * range, "{} {there}", square[(y, x)]);
 
@@ -53,16 +49,18 @@ fn a_detection_tells_its_tiles_and_lies_on_the_picture() {
     assert_eq!((plain.score, plain.map), (small.score, small.map));
 }
 
+/// A wide picture goes through the tower as it is: its patches in its own proportions, nothing beside them.
 #[test]
-fn padding_has_no_part_in_map_and_score() {
-    let found = detectors(Fit::Pad, None).detect(&picture(150, 60)).unwrap();
-    let (inside, parts) = (found.map.slice(ndarray::s![10..22, ..]), found.components);
-    let highest = inside.iter().copied().fold(f32::MIN, f32::max);
-    assert_eq!((highest, inside.mean()), (parts.map_max, Some(parts.map_mean)));
-    for (y, row) in found.map.rows().into_iter().enumerate() {
-        let is_least = row.iter().all(|&v| v == parts.map_min);
-        assert_eq!(is_least, !(10..22).contains(&y), "row {y}");
-    }
+fn a_kept_shape_has_no_padding() {
+    let found = detectors(Fit::Keep, None).detect(&picture(150, 60)).unwrap();
+    let sides = (found.map.nrows() as f64, found.map.ncols() as f64);
+    assert!(
+        (sides.1 / sides.0 / 2.5 - 1.0).abs() < 0.25 && sides.0 * sides.1 < 1.3 * 32.0 * 32.0,
+        "{sides:?}"
+    );
+    let highest = found.map.iter().copied().fold(f32::MIN, f32::max);
+    assert_eq!((highest, found.map.mean()), (found.components.map_max, Some(found.components.map_mean)));
+    assert_eq!(found.square_map().dim(), (32, 32));
     assert_eq!(found.probabilities().dim(), (60, 150));
 }
 

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use aaclip::anchors::AnchorCache;
 use aaclip::clip::{Activation, PrecisionChoice};
 use aaclip::device::DeviceChoice;
-use aaclip::image::{DecodeOptions, Fit, Gray16, OrientationRule, Picture, decode};
+use aaclip::image::{DecodeOptions, Fit, Gray16, OrientationRule};
 use aaclip::methods::Setup;
 use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
-use aaclip::{DetectorBuilder, Error, Result};
+use aaclip::{DetectorBuilder, Error, References, Result};
 
 use crate::cli::args::method::MethodArgs;
 use crate::cli::args::names;
@@ -53,9 +53,9 @@ pub struct DetectorArgs {
     #[arg(long, value_enum)]
     pub activation: Option<ActivationName>,
 
-    /// How a picture is made square
-    #[arg(long, value_enum, default_value_t = FitName::Squash)]
-    pub fit: FitName,
+    /// How a picture is made square [default: the method's way, mostly squash]
+    #[arg(long, value_enum)]
+    pub fit: Option<FitName>,
 
     /// Process large pictures in squares of SIZE pixels, each at the model's full resolution; a tile takes as much time
     /// as a picture
@@ -113,10 +113,13 @@ names!(FitName => Fit {
     Squash => Fit::Squash,
     /// Cut the longer side; the part that is cut off is not examined
     Crop => Fit::Crop,
-    /// Keep the shape and fill the square with the repeated picture
-    Pad => Fit::Pad,
-    /// Squares of the shorter side along the longer one (see --tile), the whole picture padded
-    Tile => Fit::Pad,
+    #[value(alias = "pad")]
+    /// Keep the shape: as many patches as the square has, nothing cut or filled
+    Keep => Fit::Keep,
+    /// Fit the shorter side, cut less than a patch of the longer one (reference's way)
+    Shorter => Fit::Shorter,
+    /// Squares of the shorter side along the longer one (see --tile), the whole picture keeping its shape
+    Tile => Fit::Keep,
 });
 names!(Gray16Name => Gray16 {
     /// Values above 255 become white
@@ -150,7 +153,7 @@ impl DetectorArgs {
     pub fn builder(&self, progress: Progress) -> Result<DetectorBuilder> {
         let builder = DetectorBuilder::new(self.model.as_deref())
             .image_size(self.image_size)
-            .fit(self.fit.into())
+            .fit(self.fit.map(Into::into))
             .tiling(self.tiling()?)
             .activation(self.activation.map(Into::into))
             .device(self.device.open()?)
@@ -166,22 +169,22 @@ impl DetectorArgs {
     }
 
     /// The pictures of `--reference`.
-    fn references(&self) -> Result<Vec<Picture>> {
+    fn references(&self) -> Result<References> {
         let found = inputs::expand(&self.reference, false, std::io::empty());
         inputs::report_passed(&found.listing);
         if let Some(problem) = found.problems.into_iter().next() {
             return Err(Error::Setting(format!("--reference: {problem}")));
         }
-        let pictures: Vec<Picture> = (found.listing.iter())
+        let files: Vec<PathBuf> = (found.listing.iter())
             .map(|input| {
                 let input = input.map_err(|problem| Error::Setting(format!("--reference: {problem}")))?;
-                Ok(decode(&input.path, &self.decode_options())?)
+                Ok(input.path)
             })
             .collect::<Result<_>>()?;
-        if pictures.is_empty() && !self.reference.is_empty() {
+        if files.is_empty() && !self.reference.is_empty() {
             return Err(Error::Setting("--reference: no picture was found".to_owned()));
         }
-        Ok(pictures)
+        Ok(References::files(files, self.decode_options()))
     }
 
     /// How large pictures are split into tiles.
@@ -190,14 +193,14 @@ impl DetectorArgs {
     /// Flags contradict each other or have no effect.
     pub fn tiling(&self) -> Result<Option<Tiling>> {
         let side = match (self.tile, self.fit) {
-            (Some(_), FitName::Tile) => {
+            (Some(_), Some(FitName::Tile)) => {
                 return Err(Error::Setting(
                     "--fit tile takes tiles of the picture's shorter side: leave out --tile, or choose another --fit"
                         .to_owned(),
                 ));
             }
             (Some(side), _) => TileSide::Pixels(side),
-            (None, FitName::Tile) => TileSide::Short,
+            (None, Some(FitName::Tile)) => TileSide::Short,
             (None, _) if self.overlap.is_some() => {
                 return Err(Error::Setting(
                     "--overlap has no effect without --tile or --fit tile".to_owned(),

@@ -61,8 +61,10 @@ class Picture {
   get layers() {
     const kept = (...links) => links.filter(Boolean);
     const map = kept(this.mapLink);
-    const painted = kept(this.overlayLink, this.heatmapLink, thumbnail(this.smallHeat));
-    const own = kept(this.pictureLink, thumbnail(this.small));
+    // A thumbnail of a part of the picture (its name begins with c) does not fit the picture's frame.
+    const whole = (name) => (this.small?.startsWith("c") ? null : thumbnail(name));
+    const painted = kept(this.overlayLink, this.heatmapLink, whole(this.smallHeat));
+    const own = kept(this.pictureLink, whole(this.small));
     if (own.length) return { below: own, above: [...map, ...painted] };
     return map.length && !this.overlayLink ? { below: [], above: map } : { below: painted, above: [] };
   }

@@ -191,19 +191,21 @@ impl AaClip {
         Ok((parts, method))
     }
 
-    /// The evidence from the tokens of each level, `[1, 1 + L, W]`. `change` may modify a level's map, `[1,
-    /// L]`.
+    /// The evidence from the tokens of each level, `[1, 1 + L, W]`, of a picture with `shape` rows and columns of
+    /// patches. `change` may modify a level's map, `[1, L]`.
     pub fn decide(
         &self,
         tower: &VisionTower,
         tokens: &[Tensor],
+        shape: (usize, usize),
         anchors: &Tensor,
         change: impl Fn(usize, Tensor) -> candle_core::Result<Tensor>,
     ) -> candle_core::Result<Evidence> {
         let projected = decision::project(tower, tokens, &self.image)?;
         let grid = |(i, patches): (usize, &Tensor)| {
             let map = change(i, decision::level_map(patches, anchors)?)?;
-            Ok(PatchGrid { values: first_grid(&map)?, alignment: Alignment::Corners, curve: Curve::Linear })
+            let values = first_grid(&map, shape)?;
+            Ok(PatchGrid { values, alignment: Alignment::Corners, curve: Curve::Linear })
         };
         let grids = projected.patches.iter().enumerate().map(grid).collect::<candle_core::Result<_>>()?;
         let image = decision::image_prediction(&projected.image, anchors)?.get(0)?.to_scalar()?;
@@ -218,7 +220,7 @@ impl TwoAnchors for AaClip {
 
     fn look(&self, tower: &VisionTower, picture: &Tensor, anchors: &Tensor) -> candle_core::Result<Evidence> {
         let tokens = self.image.tokens(tower, picture, &self.levels)?;
-        self.decide(tower, &tokens, anchors, |_, map| Ok(map))
+        self.decide(tower, &tokens, tower.patches(picture)?, anchors, |_, map| Ok(map))
     }
 
     fn smoothing(&self, domain: Domain) -> Smoothing {

@@ -107,7 +107,9 @@ impl TwoAnchors for AaSdp {
         };
         let features = path.walk(tower, picture)?;
         let tokens: Vec<Tensor> = features.iter().map(|level| level.tokens.clone()).collect();
-        self.base.decide(tower, &tokens, anchors, |i, map| fuse(&map, &features[i], anchors, self.fusion))
+        let shape = tower.patches(picture)?;
+        let fused = |i: usize, map| fuse(&map, &features[i], anchors, self.fusion);
+        self.base.decide(tower, &tokens, shape, anchors, fused)
     }
 
     fn encoder(&self) -> &dyn SentenceEncoder {

@@ -96,9 +96,9 @@ impl Sdp {
         path.walk(tower, picture)
     }
 
-    /// The picture's value and the map of SDP alone.
-    pub fn decide(found: &Similarity) -> candle_core::Result<(f32, PatchGrid)> {
-        let values = first_grid(&found.patches()?)?;
+    /// The picture's value and the map of SDP alone, of `grid` rows and columns.
+    pub fn decide(found: &Similarity, grid: (usize, usize)) -> candle_core::Result<(f32, PatchGrid)> {
+        let values = first_grid(&found.patches()?, grid)?;
         let grid = PatchGrid { values, alignment: Alignment::HalfPixel, curve: Curve::Linear };
         Ok((found.text_probability.get(0)?.to_scalar()?, grid))
     }
@@ -107,7 +107,7 @@ impl Sdp {
 impl TwoAnchors for Sdp {
     fn look(&self, tower: &VisionTower, picture: &Tensor, anchors: &Tensor) -> candle_core::Result<Evidence> {
         let features = self.features(tower, picture, Wanted::Class)?;
-        let (image, grid) = Self::decide(&similarity(&features, anchors)?)?;
+        let (image, grid) = Self::decide(&similarity(&features, anchors)?, tower.patches(picture)?)?;
         Ok(Evidence { image: Some(image), grids: vec![grid] })
     }
 

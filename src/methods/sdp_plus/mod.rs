@@ -135,11 +135,12 @@ struct SdpPlus {
 
 impl TwoAnchors for SdpPlus {
     fn look(&self, tower: &VisionTower, picture: &Tensor, anchors: &Tensor) -> Result<Evidence> {
+        let shape = tower.patches(picture)?;
         let features = self.base.features(tower, picture, Wanted::All)?;
-        let (image, own) = Sdp::decide(&similarity(&features, anchors)?)?;
+        let (image, own) = Sdp::decide(&similarity(&features, anchors)?, shape)?;
         // The softmax of two logits is the logistic function of their difference, and up-sampling is linear.
         let grid = |level: &Tensor| {
-            let values = first_grid(level)?;
+            let values = first_grid(level, shape)?;
             Ok(PatchGrid { values, alignment: Alignment::Corners, curve: Curve::Sigmoid })
         };
         let trained = logits(&features, &self.layers, anchors)?;

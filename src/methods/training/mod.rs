@@ -175,6 +175,7 @@ impl Training {
                 seed: self.seed,
                 preprocess: Preprocess {
                     size: self.image_size,
+                    patch: self.setup.clip.config().vision.patch_size,
                     mean: normalisation.mean,
                     std: normalisation.std,
                     fit: Fit::Squash,

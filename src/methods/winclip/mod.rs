@@ -27,7 +27,7 @@ use super::options::{self, MethodOption};
 use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, unit};
 use crate::anchors::{AnchorRequest, Anchors, ClassName, PlainText, PromptSet, Representative, text_anchors};
 use crate::clip::{Activation, SpecialTokens, VisionTower};
-use crate::image::{Chain, Preprocess};
+use crate::image::{Chain, Fit, Preprocess};
 use crate::map::{Alignment, Curve, Evidence, PatchGrid, Smoothing, sigmoid};
 use crate::{Provenance, Result};
 
@@ -76,6 +76,8 @@ pub const ANCHORS: Representative = Representative::RawMean;
 /// The features of a picture.
 #[derive(Debug, Clone)]
 pub struct Features {
+    /// Rows and columns of patches.
+    pub grid: (usize, usize),
     /// `[1, D]`: the whole picture.
     pub image: Tensor,
     /// `[L, W]`: its patches after `ln_post`.
@@ -85,10 +87,10 @@ pub struct Features {
 }
 
 impl Features {
-    /// The features of a picture `[1, 3, S, S]`, not normalised.
+    /// The features of a picture `[1, 3, H, W]`, not normalised.
     ///
     /// # Errors
-    /// The picture has another size, or the windows are for another grid.
+    /// The picture is smaller than a patch, or the windows are for another grid.
     pub fn of(tower: &VisionTower, picture: &Tensor, windows: &[Windows]) -> candle_core::Result<Self> {
         let tokens = tower.embed(picture)?;
         let mut x = tokens.clone();
@@ -97,6 +99,7 @@ impl Features {
         }
         let (x, tokens) = (x.get(0)?, tokens.get(0)?);
         Ok(Self {
+            grid: tower.patches(picture)?,
             image: tower.project(&x.narrow(0, 0, 1)?)?,
             patches: tower.ln_post(&x.narrow(0, 1, x.dim(0)? - 1)?)?,
             windows: windows.iter().map(|w| w.embed(tower, &tokens)).collect::<candle_core::Result<_>>()?,
@@ -129,12 +132,18 @@ struct WinClip {
 /// The image tower, shared by all classes.
 struct Extractor {
     tower: ImageTower,
-    windows: Vec<Windows>,
+    scales: Vec<usize>,
 }
 
 impl Extractor {
-    fn features(&self, picture: &Tensor) -> Result<Features> {
-        Ok(Features::of(self.tower.get()?, picture, &self.windows)?)
+    fn windows(&self, grid: (usize, usize)) -> Result<Vec<Windows>> {
+        self.scales.iter().map(|&scale| Windows::new(scale, grid)).collect()
+    }
+
+    fn features(&self, picture: &Tensor) -> Result<(Features, Vec<Windows>)> {
+        let tower = self.tower.get()?;
+        let windows = self.windows(tower.patches(picture)?)?;
+        Ok((Features::of(tower, picture, &windows)?, windows))
     }
 }
 
@@ -146,13 +155,15 @@ impl WinClip {
         let mut scales = setup.options.list(&SCALES)?.unwrap_or_else(|| vec![2, 3]);
         scales.sort_unstable();
         scales.dedup();
-        let windows = scales.iter().map(|&scale| Windows::new(scale, tower.grid())).collect::<Result<_>>()?;
+        let extractor = Extractor { tower, scales };
+        let grid = extractor.tower.grid();
+        extractor.windows((grid, grid))?;
         Ok(Self {
             activation,
-            preprocess: setup.preprocess(size, Chain::ResizeThenRgb),
+            preprocess: setup.preprocess(size, Chain::ResizeThenRgb, Fit::Squash),
             prompts: setup.prompts()?,
             class_free: ClassFree::default(),
-            extractor: Arc::new(Extractor { tower, windows }),
+            extractor: Arc::new(extractor),
             setup: setup.clone(),
         })
     }
@@ -198,8 +209,7 @@ impl Model for WinClip {
     fn provenance(&self, into: &mut Provenance) {
         into.set("prompts", self.prompts.digest());
         into.set("anchors", ANCHORS);
-        let scales: Vec<usize> = self.extractor.windows.iter().map(|windows| windows.scale()).collect();
-        into.set("scales", format!("{scales:?}"));
+        into.set("scales", format!("{:?}", self.extractor.scales));
         into.set("activation", self.activation.name());
     }
 }
@@ -216,16 +226,15 @@ struct OfClass {
 
 impl ClassModel for OfClass {
     fn look(&self, picture: &Tensor) -> Result<Evidence> {
-        let (seen, windows) = (self.extractor.features(picture)?, &self.extractor.windows);
+        let (seen, windows) = self.extractor.features(picture)?;
         let mut image = probabilities(&seen.image, &self.anchors)?.first().copied().unwrap_or(f32::NAN);
-        let side = self.extractor.tower.grid();
-        let mut scales = vec![Array2::from_elem((side, side), image)];
+        let mut scales = vec![Array2::from_elem(seen.grid, image)];
         for (windows, embeddings) in windows.iter().zip(&seen.windows) {
             scales.push(windows.spread(&probabilities(embeddings, &self.anchors)?));
         }
         let mut values = harmonic_mean(&scales);
         if let Some(memory) = &self.memory {
-            let distance = memory.association(&seen, windows)?;
+            let distance = memory.association(&seen, &windows)?;
             image = (image + distance.iter().copied().fold(0.0, f32::max)) / 2.0;
             values = (values + distance) / 2.0;
         }
@@ -253,8 +262,12 @@ impl ClassModel for OfClass {
         self.caution.as_deref()
     }
 
-    fn with_references(&self, pictures: &[Tensor]) -> Result<Arc<dyn ClassModel>> {
-        let good = pictures.iter().map(|p| self.extractor.features(p)).collect::<Result<Vec<_>>>()?;
+    fn with_references(
+        &self,
+        pictures: &mut dyn Iterator<Item = Result<Tensor>>,
+    ) -> Result<Arc<dyn ClassModel>> {
+        let seen = |picture: Result<Tensor>| Ok(self.extractor.features(&picture?)?.0);
+        let good = pictures.map(seen).collect::<Result<Vec<_>>>()?;
         let memory = Some(Memory::new(&good)?);
         Ok(Arc::new(Self { memory, ..self.clone() }))
     }

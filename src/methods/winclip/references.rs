@@ -19,16 +19,15 @@ impl Memory {
         pictures.iter().map(unit_rows).collect::<Result<_>>().map(Self)
     }
 
-    /// The distance of every patch to the nearest reference, `[g, g]`: the mean of its own distance and, for each
+    /// The distance of every patch to the nearest reference, `[rows, columns]`: the mean of its own distance and, for each
     /// scale, the harmonic mean of the distances of the windows that contain it. `windows` are those of `seen`.
     ///
     /// # Errors
-    /// The features are from another model or have other scales, or there is no reference.
+    /// The features are from another model or have another grid or other scales, or there is no reference.
     pub fn association(&self, seen: &Features, windows: &[Windows]) -> Result<Array2<f32>> {
         let seen = unit_rows(seen)?;
         let patches = nearest(&seen.patches, self.0.iter().map(|reference| &reference.patches))?;
-        let side = patches.len().isqrt();
-        let mut sum = Array2::from_shape_fn((side, side), |(y, x)| patches[y * side + x]);
+        let mut sum = Array2::from_shape_vec(seen.grid, patches).map_err(candle_core::Error::wrap)?;
         for (i, (windows, embeddings)) in windows.iter().zip(&seen.windows).enumerate() {
             let known = self.0.iter().filter_map(|reference| reference.windows.get(i));
             sum += &windows.spread(&nearest(embeddings, known)?);
@@ -39,6 +38,7 @@ impl Memory {
 
 fn unit_rows(features: &Features) -> Result<Features> {
     Ok(Features {
+        grid: features.grid,
         image: unit(&features.image)?,
         patches: unit(&features.patches)?,
         windows: features.windows.iter().map(unit).collect::<Result<_>>()?,

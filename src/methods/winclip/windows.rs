@@ -13,22 +13,23 @@ const TOKENS: usize = 1400;
 /// All windows of one scale on a grid of patches, at every position, row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
-    grid: usize,
+    rows: usize,
+    columns: usize,
     scale: usize,
 }
 
 impl Windows {
-    /// The windows of `scale` x `scale` patches on a grid of `grid` x `grid`.
+    /// The windows of `scale` x `scale` patches on a grid of `rows` x `columns`.
     ///
     /// # Errors
     /// The scale is 0, or the window is larger than the grid.
-    pub fn new(scale: usize, grid: usize) -> Result<Self> {
-        if scale == 0 || scale > grid {
+    pub fn new(scale: usize, (rows, columns): (usize, usize)) -> Result<Self> {
+        if scale == 0 || scale > rows.min(columns) {
             return Err(Error::Setting(format!(
-                "`scales`: a window of {scale} x {scale} patches does not fit this model's grid of {grid} x {grid}"
+                "`scales`: a window of {scale} x {scale} patches does not fit the grid of {rows} x {columns}"
             )));
         }
-        Ok(Self { grid, scale })
+        Ok(Self { rows, columns, scale })
     }
 
     /// Patches along one side of a window.
@@ -36,25 +37,25 @@ impl Windows {
         self.scale
     }
 
-    /// Number of window positions along one side of the grid.
-    fn places(self) -> usize {
-        self.grid - self.scale + 1
+    /// Number of window positions down and across the grid.
+    fn places(self) -> (usize, usize) {
+        (self.rows - self.scale + 1, self.columns - self.scale + 1)
     }
 
     /// Row and column of a window's first patch.
     fn place(self, window: usize) -> (usize, usize) {
-        (window / self.places(), window % self.places())
+        (window / self.places().1, window % self.places().1)
     }
 
     /// The number of windows.
     pub fn count(self) -> usize {
-        self.places().pow(2)
+        self.places().0 * self.places().1
     }
 
     /// The patches of a window, counted row by row over the grid.
     fn patches(self, window: usize) -> impl Iterator<Item = usize> {
         let (y, x) = self.place(window);
-        (0..self.scale.pow(2)).map(move |i| (y + i / self.scale) * self.grid + x + i % self.scale)
+        (0..self.scale.pow(2)).map(move |i| (y + i / self.scale) * self.columns + x + i % self.scale)
     }
 
     /// The embedding of every window, `[windows, D]`, not normalised, from a pass of the class token and the patches of
@@ -78,10 +79,11 @@ impl Windows {
         Tensor::cat(&chunks.collect::<candle_core::Result<Vec<_>>>()?, 0)
     }
 
-    /// For each patch the harmonic mean of the scores of the windows that contain it, `[g, g]`; 0 if one of them is 0.
+    /// For each patch the harmonic mean of the scores of the windows that contain it, `[rows, columns]`; 0 if one of them
+    /// is 0.
     /// `scores` has one value per window, not negative.
     pub fn spread(self, scores: &[f32]) -> Array2<f32> {
-        let mut inverse = Array2::<f64>::zeros((self.grid, self.grid));
+        let mut inverse = Array2::<f64>::zeros((self.rows, self.columns));
         let mut count = inverse.clone();
         for (window, &score) in (0..self.count()).zip(scores) {
             let (y, x) = self.place(window);
@@ -106,24 +108,24 @@ mod tests {
 
     #[test]
     fn windows_cover_the_grid_row_by_row() {
-        let windows = Windows::new(2, 3).unwrap();
+        let windows = Windows::new(2, (3, 3)).unwrap();
         let patches: Vec<Vec<usize>> = (0..windows.count()).map(|w| windows.patches(w).collect()).collect();
         assert_eq!(patches, [[0, 1, 3, 4], [1, 2, 4, 5], [3, 4, 6, 7], [4, 5, 7, 8]]);
-        assert_eq!(Windows::new(3, 3).unwrap().count(), 1);
-        assert_eq!(Windows::new(1, 3).unwrap().count(), 9);
+        assert_eq!(Windows::new(3, (3, 3)).unwrap().count(), 1);
+        assert_eq!(Windows::new(1, (3, 5)).unwrap().count(), 15);
     }
 
     #[test]
     fn windows_that_do_not_fit_are_refused_with_the_grid() {
-        for (scale, grid) in [(4, 3), (0, 3), (1, 0)] {
+        for (scale, grid) in [(4, (3, 9)), (0, (3, 3)), (1, (5, 0))] {
             let refused = Windows::new(scale, grid).unwrap_err().to_string();
-            assert!(refused.contains(&format!("grid of {grid} x {grid}")), "{refused}");
+            assert!(refused.contains(&format!("grid of {} x {}", grid.0, grid.1)), "{refused}");
         }
     }
 
     #[test]
     fn scores_are_spread_by_their_harmonic_mean() {
-        let grid = Windows::new(2, 3).unwrap().spread(&[0.5, 0.25, 0.125, 0.0]);
+        let grid = Windows::new(2, (3, 3)).unwrap().spread(&[0.5, 0.25, 0.125, 0.0]);
         assert_eq!(grid[(0, 0)], 0.5);
         assert_eq!(grid[(0, 1)], 2.0 / 6.0);
         assert_eq!(grid[(1, 0)], 0.2);

@@ -28,10 +28,10 @@ fn prepare(picture: &Picture) {
     let rgb = picture.to_rgb();
     assert_eq!((rgb.width() as usize, rgb.height() as usize), (width, height));
     for chain in [Chain::ResizeThenRgb, Chain::RgbThenResize] {
-        for fit in [Fit::Squash, Fit::Crop, Fit::Pad] {
-            let preprocess = Preprocess { size: 16, mean: [0.5; 3], std: [0.25; 3], fit, chain };
+        for fit in [Fit::Squash, Fit::Crop, Fit::Keep] {
+            let preprocess = Preprocess { size: 16, patch: 8, mean: [0.5; 3], std: [0.25; 3], fit, chain };
             let prepared = preprocess.run(picture).expect("a picture with pixels");
-            assert_eq!(prepared.tensor.dim(), (3, 16, 16));
+            assert!(fit == Fit::Keep || prepared.tensor.dim() == (3, 16, 16));
             assert!(prepared.tensor.iter().all(|v| (-2.0..=2.0).contains(v)));
             assert_eq!(preprocess.mask(picture).expect("a mask with pixels").len(), 16 * 16);
         }

@@ -68,7 +68,16 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     }
     let mut place = Place::open(&args)?;
     let options = ScorerOptions { stretch: args.scale == ScaleName::Auto, hash: args.many.hash };
-    let scorers = Scorers::open(&args.scoring, options, messages::progress())?;
+    let mut scorers = Scorers::open(&args.scoring, options, messages::progress())?;
+    if scorers.of_folder() {
+        if args.watching() {
+            return Err(Error::Setting("a method that scores a folder together cannot watch it".to_owned()));
+        }
+        // A part of the run compares with the whole folder too.
+        let whole = Listing { shard: None, ..found.listing.clone() };
+        scorers =
+            scorers.with_folder(whole.iter().filter_map(Result::ok).map(|input| input.path).collect())?;
+    }
     let scorer = scorers.default_class()?;
     let journal = match &mut place {
         Some(place) if many => {

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use aaclip::anchors::ClassName;
 use aaclip::dataset::{Dataset, Label, Layout, Mask, Problem, ProblemKind, Sample};
 use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
 use aaclip::files::Stamp;
 use aaclip::image::DecodeOptions;
+use aaclip::methods::Scope;
 use aaclip::metrics::{Maps, Truth};
 use aaclip::passed::PassedOver;
-use aaclip::{Components, Detector, Error, Result, files};
+use aaclip::{Components, Detector, Error, References, Result, files};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -43,7 +45,16 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         );
     }
 
-    let opened = args.detector.builder(messages::progress())?.open()?;
+    let mut opened = args.detector.builder(messages::progress())?.open()?;
+    let together = opened.method().scope == Scope::Folder;
+    let files = |class: Option<&str>| {
+        let samples = data.samples.iter().filter(|sample| class.is_none_or(|class| sample.class == class));
+        References::files(samples.map(|s| s.path.clone()).collect(), args.detector.decode_options())
+    };
+    if together {
+        // The results depend on all pictures; the classes are compared one by one below.
+        opened = opened.with_references(files(None))?;
+    }
     messages::note(|| opened.summary());
     let named = classes::name(&data, &args.naming, &opened)?;
     let published = Published::load()?;
@@ -58,7 +69,14 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         Store::open(&args.out, manifest, args.fresh).map_err(|e| messages::advise(e, "--fresh"))?;
 
     let started = Instant::now();
-    let detectors = opened.detectors(&named.classes)?;
+    let detectors = if together {
+        let one = |(class, name): (&String, &ClassName)| {
+            Ok((class.clone(), opened.detector_with(name, &files(Some(class)))?))
+        };
+        named.classes.iter().map(one).collect::<Result<_>>()?
+    } else {
+        opened.detectors(&named.classes)?
+    };
     messages::cautions(detectors.values());
     let ready = started.elapsed();
     let scored = look(&data, &detectors, &mut store, &args, &mut problems)?;
