@@ -6,6 +6,7 @@ use std::path::Path;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::ImageError;
+use super::decoding::Decoding;
 use super::mode::PixelMode;
 use crate::files::Stamp;
 use crate::guard::guarded;
@@ -59,6 +60,7 @@ pub struct Picture {
     mode: PixelMode,
     samples: Vec<u8>,
     clipped: bool,
+    decoding: Decoding,
 }
 
 impl Picture {
@@ -66,7 +68,14 @@ impl Picture {
     /// the size.
     pub fn new(width: usize, height: usize, mode: PixelMode, samples: Vec<u8>) -> Option<Self> {
         let expected = width.checked_mul(height)?.checked_mul(mode.channels())?;
-        (samples.len() == expected).then_some(Self { width, height, mode, samples, clipped: false })
+        (samples.len() == expected).then_some(Self {
+            width,
+            height,
+            mode,
+            samples,
+            clipped: false,
+            decoding: Decoding::default(),
+        })
     }
 
     /// Pixels in a row.
@@ -83,6 +92,11 @@ impl Picture {
     /// are lost.
     pub fn was_clipped(&self) -> bool {
         self.clipped
+    }
+
+    /// How the file was decoded.
+    pub fn decoding(&self) -> &Decoding {
+        &self.decoding
     }
 
     /// The pixel mode of the file.
@@ -105,7 +119,14 @@ impl Picture {
             let start = (row * self.width + left) * channels;
             samples.extend_from_slice(&self.samples[start..start + width * channels]);
         }
-        Self { width, height, mode: self.mode, samples, clipped: self.clipped }
+        Self {
+            width,
+            height,
+            mode: self.mode,
+            samples,
+            clipped: self.clipped,
+            decoding: self.decoding.clone(),
+        }
     }
 
     /// Pillow's `convert("RGB")`: grey is repeated, alpha is dropped.

@@ -3,6 +3,7 @@
 //! Decoding has limits. Resampling equals Pillow's bit for bit, because the models' scores depend on it.
 
 mod decode;
+mod decoding;
 mod error;
 mod geometry;
 mod mask;
@@ -12,6 +13,7 @@ mod preprocess;
 mod resample;
 
 pub use decode::{DecodeLimits, DecodeOptions, Gray16, Picture, PictureFile, decode, decode_bytes, read};
+pub use decoding::Decoding;
 pub use error::ImageError;
 pub use geometry::{AxisMap, Geometry};
 pub use mask::Mask;
