@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::image::{DecodeOptions, Gray16, ImageError, Picture, PixelMode, decode};
+use crate::image::{DecodeOptions, ImageError, Picture, PixelMode, decode};
 
 use super::{Dataset, Mask, Problem, ProblemKind, Sample};
 
@@ -35,8 +35,7 @@ fn check_sample(sample: &Sample, options: &DecodeOptions) -> Vec<Problem> {
         problems.push(problem(ProblemKind::UnreadablePicture, &sample.path, reason(e, &sample.path)));
     }
     let Mask::File(path) = &sample.mask else { return problems };
-    // The values of 16-bit masks are small: the high byte would lose them.
-    let mask = match decode(path, &DecodeOptions { gray16: Gray16::Clip, ..*options }) {
+    let mask = match decode(path, &options.for_mask()) {
         Ok(mask) => mask,
         Err(e) => {
             problems.push(problem(ProblemKind::UnreadableMask, path, reason(&e, path)));

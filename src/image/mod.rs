@@ -5,14 +5,19 @@
 mod decode;
 mod decoding;
 mod error;
+mod foreign;
 mod geometry;
 mod mask;
 mod mode;
 mod names;
+mod paged;
+mod pnm;
 mod preprocess;
 mod resample;
+mod tiff;
+mod wide;
 
-pub use decode::{DecodeLimits, DecodeOptions, Gray16, Picture, PictureFile, decode, decode_bytes, read};
+pub use decode::{DecodeLimits, DecodeOptions, Picture, PictureFile, decode, decode_bytes, read};
 pub use decoding::Decoding;
 pub use error::ImageError;
 pub use geometry::{AxisMap, Geometry};
@@ -22,3 +27,4 @@ pub use names::{PICTURE_ENDINGS, is_picture_name};
 pub use preprocess::{Chain, Fit, Prepared, Preprocess};
 pub(crate) use resample::keys_cubic;
 pub use resample::{Filter, Samples, resize};
+pub use wide::{SampleKind, SampleRange};
