@@ -56,6 +56,17 @@ impl Default for DecodeLimits {
     }
 }
 
+/// Whether the orientation in a file's EXIF data is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OrientationRule {
+    /// The picture is turned upright.
+    #[default]
+    Apply,
+    /// The picture stays as its rows are stored, as the references read it.
+    Ignore,
+}
+
 /// Settings for decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
@@ -66,12 +77,14 @@ pub struct DecodeOptions {
     pub range: SampleRange,
     /// The page, counted from 0, of a file with several; other formats have one.
     pub page: usize,
+    /// Whether the EXIF orientation is applied.
+    pub orientation: OrientationRule,
 }
 
 impl DecodeOptions {
     /// The same for a mask: every value except 0 stays different from 0.
     pub fn for_mask(self) -> Self {
-        Self { range: SampleRange::Marks, page: 0, ..self }
+        Self { range: SampleRange::NonZero, page: 0, ..self }
     }
 }
 
@@ -277,7 +290,8 @@ fn decode_as(
     // A decoder needs no more extra memory than the picture itself; tiles and frames may claim more.
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));
     decoder.set_limits(limits).map_err(|e| damaged(e.to_string()))?;
-    let orientation = decoder.orientation().ok();
+    let turn = options.orientation == OrientationRule::Apply;
+    let orientation = if turn { decoder.orientation().ok() } else { None };
     let mode = PixelMode::of(format, bytes, decoder.color_type(), decoder.original_color_type());
     let image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
     let mut decoding = Decoding::default();
@@ -359,6 +373,34 @@ fn samples(image: DynamicImage, mode: PixelMode) -> Vec<u8> {
         (PixelMode::Rgb | PixelMode::Palette, image) => image.into_rgb8().into_raw(),
         (PixelMode::Rgba, image) => image.into_rgba8().into_raw(),
     }
+}
+
+/// What the head of a picture file says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Pixels in a row, as stored.
+    pub width: usize,
+    /// Rows, as stored.
+    pub height: usize,
+    /// The EXIF orientation, 1 to 8; 1 is upright as stored.
+    pub orientation: u8,
+}
+
+/// Reads the head of a picture file without decoding its pixels; `None` if it is not a picture.
+pub fn head(bytes: &[u8]) -> Option<Head> {
+    if let Some(head) = paged::head(bytes) {
+        return Some(head);
+    }
+    guarded(|| {
+        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+        let mut limits = ::image::Limits::no_limits();
+        limits.max_alloc = Some(DECODER_TABLES);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().ok()?;
+        let (width, height) = decoder.dimensions();
+        let orientation = decoder.orientation().map_or(1, |turn| turn.to_exif());
+        Some(Head { width: width as usize, height: height as usize, orientation })
+    })?
 }
 
 /// Whether a WebP file has at least the length given in its header.

@@ -8,8 +8,10 @@ mod error;
 mod foreign;
 mod geometry;
 mod mask;
+mod mask_file;
 mod mode;
 mod names;
+mod npy;
 mod paged;
 mod pnm;
 mod preprocess;
@@ -17,11 +19,15 @@ mod resample;
 mod tiff;
 mod wide;
 
-pub use decode::{DecodeLimits, DecodeOptions, Picture, PictureFile, decode, decode_bytes, read};
+pub use decode::{
+    DecodeLimits, DecodeOptions, Head, OrientationRule, Picture, PictureFile, decode, decode_bytes, head,
+    read,
+};
 pub use decoding::Decoding;
 pub use error::ImageError;
 pub use geometry::{AxisMap, Geometry};
 pub use mask::Mask;
+pub use mask_file::{MaskFile, is_array_name, mask_of, read_mask, read_masks};
 pub use mode::PixelMode;
 pub use names::{PICTURE_ENDINGS, is_picture_name};
 pub use preprocess::{Chain, Fit, Prepared, Preprocess};

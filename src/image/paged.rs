@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ::image::metadata::Orientation;
 
-use super::decode::{DecodeOptions, Picture, as_image};
+use super::decode::{DecodeOptions, Head, OrientationRule, Picture, as_image};
 use super::decoding::Decoding;
 use super::mode::PixelMode;
 use super::wide::SampleKind;
@@ -34,6 +34,17 @@ pub(super) fn decode(
         Some(Err(Trouble::Refused(reason))) => Err(damaged(reason)),
         None => Err(damaged("the decoder failed".to_owned())),
     })
+}
+
+/// What the head of a file says; `None`: it is in another format, or is not read.
+pub(super) fn head(bytes: &[u8]) -> Option<Head> {
+    if pnm::is_pnm(bytes) {
+        let header = pnm::Header::read(bytes).ok()?;
+        return Some(Head { width: header.width, height: header.height, orientation: 1 });
+    }
+    let page = tiff::Page::open(bytes, 0).ok()?;
+    let (width, height) = page.size();
+    Some(Head { width, height, orientation: page.orientation() })
 }
 
 enum Trouble {
@@ -102,6 +113,7 @@ fn picture(
     if options.page == 0 && decoding.pages > 1 {
         decoding.warn(format!("the first of {} pages; the others are not looked at", decoding.pages));
     }
+    let turns = options.orientation == OrientationRule::Apply;
     let odd = || "its rows do not have the announced length".to_owned();
     let Some(turn) = Orientation::from_exif(orientation).filter(|turn| *turn != Orientation::NoTransforms)
     else {

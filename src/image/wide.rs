@@ -1,5 +1,7 @@
 //! Samples of more than 8 bits, and how they become 8-bit samples.
 
+use std::str::FromStr;
+
 use half::f16;
 
 /// Which values of samples of more than 8 bits become black and white. Samples of 8 bits and less are not
@@ -24,8 +26,8 @@ pub enum SampleRange {
     /// As Pillow's `convert("RGB")`, which the reference calls: grey values above 255 become white, of 16-bit
     /// colours the high byte is kept.
     Reference,
-    /// For masks: 0 stays 0, every other value stays different from 0.
-    Marks,
+    /// For masks: 0 stays 0, every other value becomes white.
+    NonZero,
 }
 
 impl SampleRange {
@@ -36,7 +38,25 @@ impl SampleRange {
             Self::Full => "full".to_owned(),
             Self::Given { min, max } => format!("{min}:{max}"),
             Self::Reference => "reference".to_owned(),
-            Self::Marks => "marks".to_owned(),
+            Self::NonZero => "nonzero".to_owned(),
+        }
+    }
+}
+
+impl FromStr for SampleRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || "expected auto, full, reference, or MIN:MAX with MIN below MAX".to_owned();
+        let number = |text: &str| text.parse::<f64>().ok().filter(|v| v.is_finite());
+        match text {
+            "auto" => Ok(Self::Auto),
+            "full" => Ok(Self::Full),
+            "reference" => Ok(Self::Reference),
+            _ => match text.split_once(':').and_then(|(min, max)| number(min).zip(number(max))) {
+                Some((min, max)) if min < max => Ok(Self::Given { min, max }),
+                _ => Err(refused()),
+            },
         }
     }
 }
@@ -114,12 +134,8 @@ impl WideSamples {
             return Ok(Narrowed { samples, range: None, warning: None });
         }
         let alpha = (channels > colours).then(|| self.opaque());
-        if range == SampleRange::Marks {
-            let mark = |v: f64| if v == 0.0 || v.is_nan() { 0 } else { v.clamp(1.0, 255.0) as u8 };
-            let samples = self.mapped(|v, channel| match alpha {
-                Some(top) if channel >= colours => linear(v, (0.0, top)),
-                _ => mark(v),
-            });
+        if range == SampleRange::NonZero {
+            let samples = self.mapped(|v, _| if v == 0.0 || v.is_nan() { 0 } else { 255 });
             return Ok(Narrowed { samples, range: None, warning: None });
         }
         let ((low, high), warning) = self.choose(range)?;
@@ -247,7 +263,7 @@ impl WideSamples {
             SampleRange::Full if float => {
                 Err("floating-point numbers have no full range: --range MIN:MAX names one".to_owned())
             }
-            SampleRange::Full | SampleRange::Reference => Ok((self.full(), None)),
+            SampleRange::Full | SampleRange::Reference | SampleRange::NonZero => Ok((self.full(), None)),
             _ if float => self.of_floats(low, high),
             _ => Ok(self.of_integers(low, high)),
         }
