@@ -115,8 +115,8 @@ fn picture(
     }
     let turns = options.orientation == OrientationRule::Apply;
     let odd = || "its rows do not have the announced length".to_owned();
-    let Some(turn) = Orientation::from_exif(orientation).filter(|turn| *turn != Orientation::NoTransforms)
-    else {
+    let turn = Orientation::from_exif(orientation).filter(|turn| turns && *turn != Orientation::NoTransforms);
+    let Some(turn) = turn else {
         return Ok(Picture::new(width, height, mode, samples).ok_or_else(odd)?.with(decoding));
     };
     decoding.orientation = orientation;
