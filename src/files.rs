@@ -41,9 +41,13 @@ pub fn try_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// Any error of the file system.
 pub fn temporary_beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let file = tempfile::Builder::new().prefix(".aaclip-").tempfile_in(folder)?;
-    set_default_permissions(file.as_file())?;
-    Ok(file)
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".aaclip-");
+    // Temporary files are private; results get the mode of a plain `open`: the system takes the umask off. No mode is
+    // set afterwards, because some file systems refuse that.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 /// As [`write_atomic`], for a file with only one writing process at a time. The temporary file has a fixed
@@ -63,6 +67,36 @@ pub fn write_atomic_again(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Writes a file's content to the disk, where the file system can promise that: some (network shares, FUSE) refuse.
+///
+/// # Errors
+/// Any other error of the file system.
+pub fn sync(file: &std::fs::File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        done => done,
+    }
+}
+
+/// Most bytes of a file's name: the limit of nearly every file system.
+const LONGEST_NAME: usize = 255;
+
+/// A file name to which `more` bytes can be added: `name` itself, or its beginning, a hash of the whole name and its
+/// ending, `BEGINNING~0123456789abcdef.png`. Different names stay different.
+pub fn short_name(name: &std::ffi::OsStr, more: usize) -> std::ffi::OsString {
+    let most = LONGEST_NAME.saturating_sub(more);
+    let bytes = name.as_encoded_bytes();
+    if bytes.len() <= most {
+        return name.to_owned();
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let ending = text.rfind('.').map_or("", |dot| text.get(dot..).unwrap_or_default());
+    let end = format!("~{}{}", &sha256(bytes)[..16], if ending.len() <= 8 { ending } else { "" });
+    let room = most.saturating_sub(end.len());
+    let kept = (0..=room).rev().find_map(|length| text.get(..length)).unwrap_or_default();
+    format!("{kept}{end}").into()
+}
+
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
@@ -80,18 +114,6 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 pub fn is_hopeless(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
-}
-
-/// Temporary files are private (0600); results get the mode that a plain `open` would give them.
-#[cfg(unix)]
-fn set_default_permissions(file: &std::fs::File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_default_permissions(_file: &std::fs::File) -> io::Result<()> {
-    Ok(())
 }
 
 /// Identifies one state of a file without reading it.
@@ -188,6 +210,15 @@ fn user_dir((variable, below_home): UserDir) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_become_short_and_stay_different() {
+        let of = |name: &str| short_name(name.as_ref(), 12).into_string().unwrap();
+        assert_eq!(of("a.png"), "a.png");
+        assert_eq!(of(&"a".repeat(243)).len(), 243);
+        let [one, two] = ["1", "2"].map(|last| of(&format!("{}{last}.png", "é".repeat(125))));
+        assert!(one != two && one.len() <= 243 && one.starts_with("éé") && one.ends_with(".png"), "{one}");
+    }
 
     #[test]
     fn replaces_a_file_and_leaves_nothing_else() {

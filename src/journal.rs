@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::lines::{Line, Lines};
+use crate::lines::{Line, Lines, without_mark};
 use crate::{Error, Result, files};
 
 /// Longest line, in bytes: only a record with a million regions would be longer, and this program writes
@@ -143,7 +143,7 @@ impl<T: Serialize> Journal<T> {
     /// # Errors
     /// The file cannot be written.
     pub fn sync(&self) -> Result<()> {
-        self.file.sync_all().map_err(|e| Error::io("write", &self.path, e))
+        files::sync(&self.file).map_err(|e| Error::io("write", &self.path, e))
     }
 
     /// Writes the lines to disk. Of several entries with the same key only the last one remains, at the
@@ -170,7 +170,7 @@ impl<T: Serialize> Journal<T> {
         })?;
         out.flush().map_err(io)?;
         drop(out);
-        new.as_file().sync_all().map_err(io)?;
+        files::sync(new.as_file()).map_err(io)?;
         new.persist(&self.path).map_err(|e| io(e.error))?;
         Ok(())
     }
@@ -234,9 +234,9 @@ pub fn read_manifest<M: DeserializeOwned>(path: &Path) -> Result<Option<M>, Jour
     match files::read_limited(path, LONGEST_MANIFEST) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(JournalError::damaged(path, e.to_string())),
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map(Some).map_err(|e| JournalError::damaged(path, e.to_string()))
-        }
+        Ok(bytes) => serde_json::from_slice(without_mark(&bytes))
+            .map(Some)
+            .map_err(|e| JournalError::damaged(path, e.to_string())),
     }
 }
 

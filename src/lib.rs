@@ -44,7 +44,7 @@
 //! | [`page`] | an evaluation as one self-contained HTML page |
 //! | [`serve`] | a local HTTP server |
 //!
-//! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`], [`lines`] and [`files`] are the only things every module shares.
+//! Errors ([`Error`]), [`progress`], [`pipeline`], [`device`], [`lines`], [`passed`] and [`files`] are the only things every module shares.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -77,6 +77,7 @@ pub mod models;
 pub mod output;
 #[cfg(feature = "report")]
 pub mod page;
+pub mod passed;
 pub mod pipeline;
 mod printable;
 pub mod progress;

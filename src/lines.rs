@@ -1,4 +1,4 @@
-//! The lines of a stream, with a limit on their length.
+//! Text that people and their editors write: the lines of a stream, with a limit on their length, and whole files.
 
 use std::io::{self, BufRead, Read};
 
@@ -6,6 +6,11 @@ use std::io::{self, BufRead, Read};
 const KEPT: usize = 800;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The content of a text file without a leading byte order mark, which some editors write.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
+}
 
 /// The lines of a stream up to a length limit, without a leading byte order mark.
 pub struct Lines<R> {

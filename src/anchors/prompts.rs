@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::AnchorError;
 use crate::files;
+use crate::lines::without_mark;
 
 /// The anchor that a sentence belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,7 +133,7 @@ impl PromptSet {
             }),
             Ok(_) => {
                 let bytes = std::fs::read(&path).map_err(io)?;
-                let text = std::str::from_utf8(&bytes).map_err(|e| AnchorError::Prompts {
+                let text = std::str::from_utf8(without_mark(&bytes)).map_err(|e| AnchorError::Prompts {
                     path: path.clone(),
                     line: 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count(),
                     problem: "is not UTF-8 text".to_owned(),

@@ -8,6 +8,7 @@ use super::BatchError;
 use crate::dataset::is_mask_folder;
 use crate::image::{PICTURE_ENDINGS, is_picture_name};
 use crate::output::is_artefact_name;
+use crate::passed::is_hidden;
 
 /// Patterns for names below a folder. `*` and `?` match within one name, `**` crosses folders; a pattern
 /// without `/` is compared only with the last name.
@@ -15,7 +16,21 @@ use crate::output::is_artefact_name;
 pub struct Filter {
     include: Option<Patterns>,
     exclude: Option<Patterns>,
+    /// Whether hidden files and folders are taken ([`is_hidden`]).
+    pub hidden: bool,
     said: Vec<String>,
+}
+
+/// The meaning of a file in a searched folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileKind {
+    Picture,
+    Hidden,
+    /// Left out by a pattern.
+    Excluded,
+    /// Written by this program.
+    Result,
+    OtherEnding,
 }
 
 #[derive(Debug, Clone)]
@@ -34,22 +49,36 @@ impl Filter {
     pub fn new(include: &[String], exclude: &[String]) -> Result<Self, BatchError> {
         let said = include.iter().map(|p| format!("--include {p}"));
         let said = said.chain(exclude.iter().map(|p| format!("--exclude {p}"))).collect();
-        Ok(Self { include: Patterns::new(include)?, exclude: Patterns::new(exclude)?, said })
+        Ok(Self { include: Patterns::new(include)?, exclude: Patterns::new(exclude)?, hidden: false, said })
     }
 
     /// Whether a file is taken, by its path below the searched folder. Images written by earlier runs are
     /// not.
     pub fn takes(&self, relative: &Path) -> bool {
-        is_picture_name(relative)
-            && !is_artefact_name(relative)
-            && self.include.as_ref().is_none_or(|p| p.match_(relative))
-            && !self.excludes(relative)
+        self.kind(relative) == FileKind::Picture
     }
 
-    /// Whether a folder is searched, by its path below the searched folder: not if it is excluded itself or has
-    /// the masks of a data set.
+    /// The kind of a file, by its path below the searched folder.
+    pub(super) fn kind(&self, relative: &Path) -> FileKind {
+        match () {
+            () if self.hides(relative) => FileKind::Hidden,
+            () if !self.include.as_ref().is_none_or(|p| p.match_(relative)) => FileKind::Excluded,
+            () if self.excludes(relative) => FileKind::Excluded,
+            () if is_artefact_name(relative) => FileKind::Result,
+            () if is_picture_name(relative) => FileKind::Picture,
+            () => FileKind::OtherEnding,
+        }
+    }
+
+    /// Whether a folder is searched, by its path below the searched folder: not if it is hidden, excluded itself or
+    /// has the masks of a data set.
     pub fn enters(&self, relative: &Path) -> bool {
-        !self.excludes(relative) && !is_mask_folder(relative)
+        !self.hides(relative) && !self.excludes(relative) && !is_mask_folder(relative)
+    }
+
+    /// Whether the last name is hidden, and hidden names are left out.
+    pub(super) fn hides(&self, relative: &Path) -> bool {
+        !self.hidden && relative.file_name().is_some_and(is_hidden)
     }
 
     /// Whether a pattern excludes the name.

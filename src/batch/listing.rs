@@ -6,11 +6,13 @@ use std::path::{Component, Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::filter::FileKind;
 use super::shard::name_hash;
 use super::{BatchError, Filter, ListingProblem, Shard};
 use crate::files::folder_of;
 use crate::image::is_picture_name;
 use crate::output::is_artefact_name;
+use crate::passed::PassedOver;
 
 /// A picture of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,31 +135,47 @@ impl Listing {
         (lowest.into_values().collect(), count)
     }
 
-    /// The folders of masks that the search leaves out, see [`Filter::enters`], each with its number of pictures,
-    /// if any.
-    pub fn masks(&self) -> Vec<(PathBuf, usize)> {
-        let mut found = Vec::new();
+    /// What the search of the folders passes over, except what patterns exclude and the run's own output, and the
+    /// folders of masks with pictures among it.
+    pub fn passed_over(&self) -> (PassedOver, Vec<PathBuf>) {
+        let (mut passed, mut masks) = (PassedOver::default(), Vec::new());
+        let skip = self.skip.as_ref().and_then(|folder| folder.canonicalize().ok());
         for root in &self.roots {
             let Root::Folder(folder) = root else { continue };
             let mut entries = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
             while let Some(entry) = entries.next() {
                 // The search itself reports what cannot be read.
                 let Ok(entry) = entry else { continue };
-                if !entry.file_type().is_dir() || entry.depth() == 0 {
+                if entry.depth() == 0 {
                     continue;
                 }
                 let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-                if self.filter.enters(relative) {
+                if !entry.file_type().is_dir() {
+                    match self.filter.kind(relative) {
+                        FileKind::Picture | FileKind::Excluded => {}
+                        FileKind::Hidden => passed.hidden_files += 1,
+                        FileKind::Result => passed.results += 1,
+                        FileKind::OtherEnding => passed.add_other(relative),
+                    }
+                    continue;
+                }
+                let is_output = skip.is_some() && entry.path().canonicalize().ok() == skip;
+                if self.filter.enters(relative) && !is_output {
                     continue;
                 }
                 entries.skip_current_dir();
-                let count = if self.filter.excludes(relative) { 0 } else { pictures_below(entry.path()) };
-                if count > 0 {
-                    found.push((entry.into_path(), count));
+                match () {
+                    () if is_output || self.filter.excludes(relative) => {}
+                    () if self.filter.hides(relative) => passed.hidden_folders += 1,
+                    () => {
+                        let count = pictures_below(entry.path());
+                        passed.masks += count;
+                        masks.extend((count > 0).then(|| entry.into_path()));
+                    }
                 }
             }
         }
-        found
+        (passed, masks)
     }
 
     /// Whether a search of the folders would find the file.

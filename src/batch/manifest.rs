@@ -8,6 +8,7 @@ use super::{BatchError, Shard};
 use crate::journal::{JournalError, read_manifest, same_settings, write_manifest};
 use crate::map::MapRange;
 use crate::output::SCHEMA_VERSION;
+use crate::passed::PassedOver;
 use crate::{Error, Provenance, Result};
 
 /// The settings of a run that its results depend on.
@@ -24,6 +25,9 @@ pub struct Manifest {
     /// The levels of the run's colours, if they were measured on its pictures. Not a setting: no score depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map_range: Option<MapRange>,
+    /// What the search of the latest run passed over. Not a setting.
+    #[serde(default, skip_serializing_if = "PassedOver::is_empty")]
+    pub passed_over: PassedOver,
 }
 
 impl Manifest {
@@ -35,17 +39,21 @@ impl Manifest {
             started_in: std::env::current_dir().unwrap_or_default(),
             settings,
             map_range: None,
+            passed_over: PassedOver::default(),
         }
     }
 
-    /// Stores the range of colours in the manifest of a part, for later runs over the folder.
+    /// Changes the stored manifest of a part: what is no setting, such as the range of colours for later runs over the
+    /// folder.
     ///
     /// # Errors
     /// The manifest cannot be read or written.
-    pub fn keep_range(folder: &Path, shard: Option<Shard>, range: MapRange) -> Result<()> {
+    pub fn update(folder: &Path, shard: Option<Shard>, change: impl FnOnce(&mut Self)) -> Result<()> {
         let path = folder.join(Self::file_name(shard));
-        let Some(manifest) = Self::read(&path)? else { return Ok(()) };
-        write_manifest(&path, &Self { map_range: Some(range), ..manifest })
+        let Some(before) = Self::read(&path)? else { return Ok(()) };
+        let mut manifest = before.clone();
+        change(&mut manifest);
+        if manifest == before { Ok(()) } else { write_manifest(&path, &manifest) }
     }
 
     /// The name of the file: `manifest.json`, or `manifest-I-of-N.json`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CalibrationError, ClassThreshold};
 use crate::anchors::ClassName;
+use crate::lines::without_mark;
 use crate::{Error, Provenance, Result, files};
 
 const SCHEMA: u32 = 1;
@@ -73,7 +74,7 @@ impl ThresholdFile {
             return Err(bad(format!("the file is too large: {length} bytes")).into());
         }
         let bytes = std::fs::read(path).map_err(io)?;
-        let file: Self = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+        let file: Self = serde_json::from_slice(without_mark(&bytes)).map_err(|e| bad(e.to_string()))?;
         if file.schema != SCHEMA {
             return Err(bad(format!("it has schema {}, expected {SCHEMA}", file.schema)).into());
         }

@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use aaclip::batch::{Input, Listing, Root};
 use aaclip::files::path_of_bytes;
 use aaclip::lines::{Line, Lines};
+use aaclip::passed::PassedOver;
+use glob::{MatchOptions, Pattern};
 
 use crate::cli::messages;
 
@@ -30,7 +32,9 @@ pub fn many(arguments: &[PathBuf]) -> bool {
 /// Expands arguments: `-` is a list of paths on `stdin`; a folder means all pictures below it in a stable
 /// order; a name that does not exist but contains `*`, `?` or `[` is a pattern; anything else is one file. One file
 /// is known by its name, several by their paths below their common folder.
-pub fn expand(arguments: &[PathBuf], stdin: impl Read) -> Inputs {
+///
+/// Patterns find hidden files and folders if they name their dot, or if `hidden`.
+pub fn expand(arguments: &[PathBuf], hidden: bool, stdin: impl Read) -> Inputs {
     let mut inputs = Inputs::default();
     let mut stdin = Some(stdin);
     let common = common_folder(arguments);
@@ -43,7 +47,7 @@ pub fn expand(arguments: &[PathBuf], stdin: impl Read) -> Inputs {
         } else if argument.is_dir() {
             inputs.listing.roots.push(Root::Folder(argument.clone()));
         } else if is_pattern(argument) && !argument.exists() {
-            inputs.add_pattern(argument);
+            inputs.add_pattern(argument, hidden);
         } else {
             inputs.add(vec![below(common.as_deref(), argument)]);
         }
@@ -92,19 +96,24 @@ fn whole(path: &Path) -> PathBuf {
     plain
 }
 
-/// Says which folders of masks are left out.
-pub fn report_masks(listing: &Listing) {
-    let masks = listing.masks();
-    let count: usize = masks.iter().map(|(_, count)| count).sum();
+/// Says what the search of folders passes over, and returns it.
+pub fn report_passed(listing: &Listing) -> PassedOver {
+    let (mut passed, masks) = listing.passed_over();
     let place = match &masks[..] {
-        [] => return,
-        [(folder, _)] => folder.display().to_string(),
-        [(first, _), ..] => format!("{} folders such as {}", masks.len(), first.display()),
+        [] => None,
+        [folder] => Some(folder.display().to_string()),
+        [first, ..] => Some(format!("{} folders such as {}", masks.len(), first.display())),
     };
-    let files = if count == 1 { "1 file" } else { &format!("{count} files") };
-    messages::warn(format!(
-        "left out {files} in {place}: masks of a data set; name such a folder to score it"
-    ));
+    if let Some(place) = place {
+        let files = if passed.masks == 1 { "1 file" } else { &format!("{} files", passed.masks) };
+        messages::warn(format!(
+            "left out {files} in {place}: masks of a data set; name such a folder to score it"
+        ));
+    }
+    let all = passed.clone();
+    passed.masks = 0;
+    messages::passed_over(&passed);
+    all
 }
 
 fn is_pattern(path: &Path) -> bool {
@@ -138,32 +147,60 @@ impl Inputs {
         self.add(files);
     }
 
-    /// Matches of a pattern keep their path below the fixed part of the pattern.
-    fn add_pattern(&mut self, pattern: &Path) {
+    /// Matches of a pattern keep their path below the fixed part of the pattern. Brackets that no match needs are
+    /// taken as written.
+    fn add_pattern(&mut self, pattern: &Path, hidden: bool) {
         let text = pattern.to_string_lossy();
-        let fixed: PathBuf =
-            pattern.components().take_while(|c| !is_pattern(Path::new(c.as_os_str()))).collect();
-        let mut files = Vec::new();
-        match glob::glob(&text) {
-            Err(e) => return self.problems.push(format!("`{text}` is not a valid pattern: {e}")),
-            Ok(matches) => {
-                for found in matches {
-                    match found {
-                        Ok(path) if path.is_dir() => {}
-                        Ok(path) => {
-                            let relative = path.strip_prefix(&fixed).unwrap_or(&path).to_owned();
-                            files.push(Input { path, relative });
-                        }
-                        Err(e) => self.problems.push(format!("cannot search `{text}`: {e}")),
-                    }
-                }
-            }
+        let (fixed, rest) = fixed_part(pattern);
+        let rest = rest.to_string_lossy();
+        let (mut files, mut problems) = search(&fixed, &rest, hidden);
+        if files.is_empty() && rest.contains('[') {
+            (files, problems) = search(&fixed, &rest.replace('[', "[[]"), hidden);
         }
+        self.problems.extend(problems.into_iter().map(|problem| format!("`{text}` {problem}")));
         if files.is_empty() {
             self.problems.push(format!("`{text}`: no such file, and no file matches it as a pattern"));
         }
         self.add(files);
     }
+}
+
+/// The part of a pattern that exists as it is written, and the rest.
+fn fixed_part(pattern: &Path) -> (PathBuf, PathBuf) {
+    let mut fixed = PathBuf::new();
+    let mut parts = pattern.components();
+    loop {
+        let rest = parts.as_path().to_owned();
+        let Some(part) = parts.next() else { return (fixed, rest) };
+        let name = Path::new(part.as_os_str());
+        if is_pattern(name) && !fixed.join(name).exists() {
+            return (fixed, rest);
+        }
+        fixed.push(name);
+    }
+}
+
+/// The files below `fixed` that match, and problems. Wildcards match no hidden name unless `hidden`.
+fn search(fixed: &Path, rest: &str, hidden: bool) -> (Vec<Input>, Vec<String>) {
+    let whole = Path::new(&Pattern::escape(&fixed.to_string_lossy())).join(rest);
+    let options = MatchOptions { require_literal_leading_dot: !hidden, ..MatchOptions::new() };
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    match glob::glob_with(&whole.to_string_lossy(), options) {
+        Err(e) => problems.push(format!("is not a valid pattern: {e}")),
+        Ok(matches) => {
+            for found in matches {
+                match found {
+                    Ok(path) if path.is_dir() => {}
+                    Ok(path) => {
+                        let relative = path.strip_prefix(fixed).unwrap_or(&path).to_owned();
+                        files.push(Input { path, relative });
+                    }
+                    Err(e) => problems.push(format!("cannot be searched: {e}")),
+                }
+            }
+        }
+    }
+    (files, problems)
 }
 
 #[cfg(test)]
@@ -187,11 +224,11 @@ mod tests {
     #[test]
     fn folders_and_named_files() {
         let dir = tree();
-        let inputs = expand(&[dir.path().to_owned()], std::io::empty());
+        let inputs = expand(&[dir.path().to_owned()], false, std::io::empty());
         assert_eq!(names(&inputs), ["a.JPG", "b.png", "sub/c.webp"]);
         assert!(inputs.problems.is_empty() && many(&[dir.path().to_owned()]));
         // A named file is always tried.
-        let inputs = expand(&["x/notes.txt".into()], std::io::empty());
+        let inputs = expand(&["x/notes.txt".into()], false, std::io::empty());
         assert_eq!(names(&inputs), ["notes.txt"]);
         assert!(!many(&["x/notes.txt".into()]) && many(&["-".into()]));
     }
@@ -200,7 +237,7 @@ mod tests {
     fn several_files_keep_their_path_below_their_common_folder() {
         let of = |files: &[&str]| {
             let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
-            names(&expand(&files, std::io::empty()))
+            names(&expand(&files, false, std::io::empty()))
         };
         assert_eq!(of(&["t/a/1.png", "t/b/1.png"]), ["a/1.png", "b/1.png"]);
         assert_eq!(of(&["t/a/1.png", "./t/a/2.png", "t/a/x/1.png"]), ["1.png", "2.png", "x/1.png"]);
@@ -218,23 +255,47 @@ mod tests {
     fn patterns_and_lists_keep_folders() {
         let dir = tree();
         let pattern = dir.path().join("*.[pJ]*");
-        assert_eq!(names(&expand(&[pattern], std::io::empty())), ["a.JPG", "b.png"]);
+        assert_eq!(names(&expand(&[pattern], false, std::io::empty())), ["a.JPG", "b.png"]);
         let pattern = dir.path().join("s*/*.webp");
-        assert_eq!(names(&expand(&[pattern], std::io::empty())), ["sub/c.webp"]);
-        let list = expand(&["-".into(), "-".into()], "\u{feff}one.png\r\n\n./sub/two words.png".as_bytes());
+        assert_eq!(names(&expand(&[pattern], false, std::io::empty())), ["sub/c.webp"]);
+        let list =
+            expand(&["-".into(), "-".into()], false, "\u{feff}one.png\r\n\n./sub/two words.png".as_bytes());
         assert_eq!(names(&list), ["one.png", "sub/two words.png"]);
         assert_eq!(list.problems.len(), 1);
         for nothing in ["*.tga", "[", "sub/none*"] {
-            let inputs = expand(&[dir.path().join(nothing)], std::io::empty());
+            let inputs = expand(&[dir.path().join(nothing)], false, std::io::empty());
             assert_eq!((names(&inputs).len(), inputs.problems.len()), (0, 1), "{nothing}");
         }
+    }
+
+    #[test]
+    fn brackets_may_be_part_of_a_name() {
+        let dir = tree();
+        for name in ["[2024] line/[1].png", "[2024] line/2.png", "x/[a]/1.png", ".h/1.png", "x/._1.png"] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"").unwrap();
+        }
+        let of =
+            |pattern: &str, hidden| names(&expand(&[dir.path().join(pattern)], hidden, std::io::empty()));
+        assert_eq!(of("[2024] line/*.png", false), ["2.png", "[1].png"]);
+        assert_eq!(of("[2024] line/[1].png", false), ["[1].png"]);
+        assert_eq!(of("[2024] line/[2].png", false), ["2.png"]);
+        assert_eq!(of("*/[a]/*.png", false), ["x/[a]/1.png"]);
+        // Wildcards are those of a shell.
+        assert_eq!(of("x/*.png", false), [""; 0]);
+        assert_eq!(of("x/.*.png", false), ["._1.png"]);
+        assert_eq!(
+            of("*/*.png", true),
+            [".h/1.png", "[2024] line/2.png", "[2024] line/[1].png", "x/._1.png"]
+        );
     }
 
     #[cfg(unix)]
     #[test]
     fn a_list_may_hold_any_name() {
         use std::os::unix::ffi::OsStrExt;
-        let list = expand(&["-".into()], &b"sub/\xff.png\n"[..]);
+        let list = expand(&["-".into()], false, &b"sub/\xff.png\n"[..]);
         let input = list.listing.iter().next().unwrap().unwrap();
         assert_eq!(input.path.as_os_str().as_bytes(), b"sub/\xff.png");
     }

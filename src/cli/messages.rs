@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 use aaclip::anchors::AnchorError;
 use aaclip::batch::BatchError;
 use aaclip::clip::Checkpoint;
-use aaclip::dataset::DatasetError;
+use aaclip::dataset::{DatasetError, ProblemKind};
 use aaclip::evaluation::EvaluationError;
 use aaclip::methods::TrainedError;
 use aaclip::models::{HubError, Registry};
 use aaclip::output::printable;
+use aaclip::passed::PassedOver;
 use aaclip::progress::Progress;
 use aaclip::weights::{WeightsError, builtin};
 use aaclip::{Detector, Error, Result};
@@ -49,10 +50,26 @@ pub fn warn(message: impl std::fmt::Display) {
     }
 }
 
+/// Says what was passed over, if anything.
+pub fn passed_over(passed: &PassedOver) {
+    if !passed.is_empty() {
+        warn(format!("passed over: {passed}"));
+    }
+}
+
 /// Warns of the class texts of detectors, once of each.
 pub fn cautions<'a>(detectors: impl IntoIterator<Item = &'a Detector>) {
     let all: BTreeSet<&str> = detectors.into_iter().filter_map(|d| d.class().caution()).collect();
     all.into_iter().for_each(|caution| warn(format!("warning: {caution}")));
+}
+
+/// The advice for a doubtful file of a data set, to be appended; empty if there is none.
+pub fn advice_on(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::LossyMask => "; masks in PNG are exact",
+        ProblemKind::TurnedPicture => "; --orientation ignore reads pictures in that grid",
+        _ => "",
+    }
 }
 
 /// Reports a choice or a cost: on stderr, only with `--verbose`.

@@ -10,7 +10,7 @@ use aaclip::dataset::ANYTHING;
 use aaclip::progress::Progress;
 use aaclip::{Detectors, Error, Provenance, Result, Scorer, ScorerSettings};
 
-use crate::cli::args::detector::DetectorArgs;
+use crate::cli::args::detector::{DetectorArgs, OrientationName};
 use crate::cli::args::scoring::{ScoringArgs, Threshold};
 use crate::cli::messages;
 
@@ -167,5 +167,9 @@ impl<'a> Scorers<'a> {
 pub fn provenance(detectors: &Detectors, args: &DetectorArgs) -> Result<Provenance> {
     let mut p = detectors.provenance()?;
     p.set("gray16", args.gray16.name());
+    // Only if it is not the default, so that results of earlier versions continue.
+    if args.orientation == OrientationName::Ignore {
+        p.set("orientation", "ignore");
+    }
     Ok(p)
 }

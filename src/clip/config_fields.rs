@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::config::{Activation, Normalisation};
 use crate::files;
+use crate::lines::without_mark;
 
 /// Configurations have some kilobytes; a larger file is a wrong one.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -73,7 +74,7 @@ impl Fields {
 
     /// Parses the text of a file; errors name it `path`.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfigError> {
-        let value = serde_json::from_slice(text)
+        let value = serde_json::from_slice(without_mark(text))
             .map_err(|source| ConfigError::Json { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), value })
     }

@@ -54,6 +54,7 @@ pub(super) fn read(sets: Vec<Class>, reading: &mut Reading) -> Result<(), Datase
                         let detail = "it is not a name for pictures (img) or masks";
                         reading.problem(ProblemKind::UnreadFolder, unread, detail);
                     }
+                    reading.visit(&folder, false);
                     reading.listed(&set.name, &kind, label, parts.pictures, &mut masks)
                 }
             };

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::image::{DecodeOptions, Gray16, ImageError, Picture, PixelMode, decode};
+use crate::image::{DecodeOptions, ImageError, Picture, decode};
 
-use super::{Dataset, Mask, Problem, ProblemKind, Sample};
+use super::{Dataset, Problem, ProblemKind, Sample};
 
 impl Dataset {
     /// Decodes every picture and mask, in parallel, and returns the problems in the order of the samples:
-    /// unreadable files, masks of another size than their picture, empty masks. Problems known from the names
-    /// ([`Dataset::problems`]) are not repeated.
+    /// unreadable files, masks of another size than their picture, empty masks, and warnings
+    /// ([`ProblemKind::is_warning`]). Problems known from the names ([`Dataset::problems`]) are not repeated.
     ///
     /// `on_each` is called once for each finished sample, from any thread. At most one picture and one mask
     /// per thread are in memory.
@@ -34,10 +34,10 @@ fn check_sample(sample: &Sample, options: &DecodeOptions) -> Vec<Problem> {
     if let Err(e) = &picture {
         problems.push(problem(ProblemKind::UnreadablePicture, &sample.path, reason(e, &sample.path)));
     }
-    let Mask::File(path) = &sample.mask else { return problems };
-    // The values of 16-bit masks are small: the high byte would lose them.
-    let mask = match decode(path, &DecodeOptions { gray16: Gray16::Clip, ..*options }) {
-        Ok(mask) => mask,
+    let Some(path) = sample.mask.files().first() else { return problems };
+    let (mask, doubts) = match sample.read_mask(options) {
+        Ok(Some(read)) => (read.mask, read.problems),
+        Ok(None) => return problems,
         Err(e) => {
             problems.push(problem(ProblemKind::UnreadableMask, path, reason(&e, path)));
             return problems;
@@ -54,25 +54,8 @@ fn check_sample(sample: &Sample, options: &DecodeOptions) -> Vec<Problem> {
         );
         problems.push(problem(ProblemKind::OddSize, path, detail));
     }
-    if !marks_anything(&mask) {
-        let detail = format!("every pixel is 0, but {} is anomalous", sample.path.display());
-        problems.push(problem(ProblemKind::EmptyMask, path, detail));
-    }
+    problems.extend(doubts);
     problems
-}
-
-/// Whether Pillow's `convert("L")`, used by the references, leaves a pixel other than 0.
-fn marks_anything(mask: &Picture) -> bool {
-    let samples = mask.samples();
-    let grey = |[r, g, b]: [u8; 3]| {
-        (u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16
-    };
-    match mask.mode() {
-        PixelMode::Gray | PixelMode::Bilevel => samples.iter().any(|&v| v != 0),
-        PixelMode::GrayAlpha => samples.as_chunks::<2>().0.iter().any(|&[v, _]| v != 0),
-        PixelMode::Rgb | PixelMode::Palette => samples.as_chunks::<3>().0.iter().any(|&rgb| grey(rgb) != 0),
-        PixelMode::Rgba => samples.as_chunks::<4>().0.iter().any(|&[r, g, b, _]| grey([r, g, b]) != 0),
-    }
 }
 
 /// The reason without the file's name, which the problem already has.

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::image::is_picture_name;
+use crate::passed::is_hidden;
 
 use super::DatasetError;
 
@@ -30,6 +31,8 @@ pub(super) struct Listing {
     pub pictures: Vec<PathBuf>,
     /// All other files, sorted.
     pub others: Vec<PathBuf>,
+    /// Hidden files and folders.
+    pub hidden: [usize; 2],
 }
 
 impl Listing {
@@ -38,12 +41,12 @@ impl Listing {
         let mut listing = Self::default();
         for entry in fs::read_dir(folder).map_err(io)? {
             let entry = entry.map_err(io)?;
-            if entry.file_name().to_string_lossy().starts_with('.') {
-                continue;
-            }
             let path = entry.path();
             let kind = entry.file_type().map_err(io)?;
-            if kind.is_dir() || (kind.is_symlink() && path.is_dir()) {
+            let is_folder = kind.is_dir() || (kind.is_symlink() && path.is_dir());
+            if is_hidden(&entry.file_name()) {
+                listing.hidden[usize::from(is_folder)] += 1;
+            } else if is_folder {
                 listing.folders.push(path);
             } else if is_picture_name(&path) {
                 listing.pictures.push(path);

@@ -35,7 +35,7 @@ impl Masks {
     ) -> Result<Self, DatasetError> {
         let mut by_stem: HashMap<String, Vec<PathBuf>> = HashMap::new();
         for folder in &folders {
-            for mask in reading.pictures(folder)? {
+            for mask in reading.masks(folder)? {
                 by_stem.entry(stem(&mask)).or_default().push(mask);
             }
         }
@@ -85,7 +85,11 @@ impl Masks {
         let folders: Vec<String> = self.folders.iter().map(|f| f.display().to_string()).collect();
         match &folders[..] {
             [] => "no folder contains masks for it".to_owned(),
-            some => format!("no {} (with any picture ending) in {}", names.join(" or "), some.join(" or ")),
+            some => format!(
+                "no {} (with the ending of a picture, or .npy) in {}",
+                names.join(" or "),
+                some.join(" or ")
+            ),
         }
     }
 

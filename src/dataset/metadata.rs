@@ -1,14 +1,15 @@
 //! Files that list pictures: AA-CLIP's JSON lines and CLIP-AD's `meta.json`.
 
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::listing::{Listing, open_metadata};
 use super::reading::{Reading, Row};
 use super::{DatasetError, Label};
-use crate::lines::{Line, Lines};
+use crate::lines::{Line, Lines, without_mark};
 
 /// Longest line of a JSON-lines file, in bytes.
 const MAX_LINE: u64 = 1 << 20;
@@ -32,6 +33,14 @@ pub(super) fn meta_json_file(root: &Path, is_file: bool, listing: &Listing) -> O
         return has_ending(root, "json").then(|| root.to_owned());
     }
     listing.others.iter().find(|f| f.file_name().is_some_and(|n| n == "meta.json")).cloned()
+}
+
+/// Reads a file of one JSON value.
+pub(super) fn read_json<T: DeserializeOwned>(file: &Path) -> Result<T, DatasetError> {
+    let mut bytes = Vec::new();
+    open_metadata(file)?.read_to_end(&mut bytes).map_err(|e| DatasetError::Io(file.to_owned(), e))?;
+    serde_json::from_slice(without_mark(&bytes))
+        .map_err(|e| DatasetError::Metadata(file.to_owned(), format!("not JSON: {e}")))
 }
 
 pub(super) fn read_json_lines(file: PathBuf, reading: &mut Reading) -> Result<(), DatasetError> {
@@ -61,8 +70,7 @@ pub(super) fn read_json_lines(file: PathBuf, reading: &mut Reading) -> Result<()
 pub(super) fn read_meta_json(file: PathBuf, reading: &mut Reading) -> Result<(), DatasetError> {
     let file = &file;
     let wrong = |reason: String| DatasetError::Metadata(file.to_owned(), reason);
-    let value: Value = serde_json::from_reader(BufReader::new(open_metadata(file)?))
-        .map_err(|e| wrong(format!("not JSON: {e}")))?;
+    let value: Value = read_json(file)?;
     let test = value.get("test").and_then(Value::as_object);
     let test = test.ok_or_else(|| wrong("it has no object `test`".to_owned()))?;
     for (class, entries) in test {

@@ -12,6 +12,7 @@ mod folders;
 mod layout;
 mod limit;
 mod listing;
+mod mask_reading;
 mod masks;
 mod metadata;
 mod mvtec;
@@ -27,8 +28,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::passed::PassedOver;
+
 pub use error::DatasetError;
 pub use layout::Layout;
+pub use mask_reading::ReadMask;
 pub use masks::is_mask_folder;
 pub use naming::{ANYTHING, Naming};
 pub use problem::{Problem, ProblemKind};
@@ -50,9 +54,22 @@ pub enum Mask {
     None,
     /// The mask file of an anomalous picture.
     File(PathBuf),
+    /// The mask files of an anomalous picture, one for each of its defects.
+    Files(Vec<PathBuf>),
     /// An anomalous picture without a known mask, because the data set has no masks or this one is missing.
     /// It counts only for image metrics.
     Unlabelled,
+}
+
+impl Mask {
+    /// The files; none for a normal picture and for one without a known mask.
+    pub fn files(&self) -> &[PathBuf] {
+        match self {
+            Self::File(file) => std::slice::from_ref(file),
+            Self::Files(files) => files,
+            Self::None | Self::Unlabelled => &[],
+        }
+    }
 }
 
 /// A labelled picture.
@@ -84,14 +101,16 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// Problems of the files, as far as their names show them.
     pub problems: Vec<Problem>,
+    /// Files in the folders of pictures and masks that were not read: hidden ones, and those with other endings.
+    pub passed_over: PassedOver,
 }
 
 impl Dataset {
     /// Lists a data set. `root` is its folder, the folder of one of its classes if the layout allows that, or
     /// a metadata file. Without `layout` it is detected ([`Layout::find`]).
     ///
-    /// Fast: no picture is opened. Names that start with a dot and files without the ending of a picture are
-    /// ignored.
+    /// Fast: no picture is opened. Hidden names and files without the ending of a picture are counted
+    /// ([`Dataset::passed_over`]); a file of another kind among the pictures is a problem, unless it is a text.
     ///
     /// # Errors
     /// `root` does not exist, has no known layout or not the given one, or has no picture; a metadata file is

@@ -49,6 +49,14 @@ pub enum ProblemKind {
     EmptyClass,
     /// A folder where only pictures are expected; its content is not read.
     UnreadFolder,
+    /// A file among pictures or masks that has neither their ending nor that of a text.
+    OtherFile,
+    /// Warning: the mask's format loses values (JPEG).
+    LossyMask,
+    /// Warning: the mask is in the alpha channel.
+    AlphaMask,
+    /// Warning: the picture is turned by its EXIF orientation, its mask is not.
+    TurnedPicture,
 }
 
 fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -71,7 +79,16 @@ impl ProblemKind {
             Self::Duplicate => "duplicate",
             Self::EmptyClass => "empty class",
             Self::UnreadFolder => "folder not read",
+            Self::OtherFile => "file not read",
+            Self::LossyMask => "lossy mask",
+            Self::AlphaMask => "mask in alpha",
+            Self::TurnedPicture => "turned picture",
         }
+    }
+
+    /// Whether the file is used, but what was assumed about it may be wrong.
+    pub fn is_warning(self) -> bool {
+        matches!(self, Self::LossyMask | Self::AlphaMask | Self::TurnedPicture)
     }
 }
 

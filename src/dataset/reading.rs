@@ -1,11 +1,13 @@
 //! The samples and problems collected while reading a data set.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::listing::{Listing, inside};
 use super::masks::Masks;
 use super::{Dataset, DatasetError, Label, Layout, Mask, Problem, ProblemKind, Sample};
+use crate::image::{PICTURE_ENDINGS, is_array_name};
+use crate::passed::PassedOver;
 
 /// Largest number of unusable lines in one file.
 const MAX_BAD_LINES: usize = 10_000;
@@ -22,6 +24,8 @@ pub(super) struct Reading {
     /// Names of rows already added.
     seen: HashSet<String>,
     bad_lines: usize,
+    /// The listed folders of pictures, and of masks (`true`).
+    visited: BTreeMap<PathBuf, bool>,
 }
 
 /// A picture in a table or metadata file; paths as written there.
@@ -44,6 +48,7 @@ impl Reading {
             maskless: Vec::new(),
             seen: HashSet::new(),
             bad_lines: 0,
+            visited: BTreeMap::new(),
         }
     }
 
@@ -57,11 +62,52 @@ impl Reading {
 
     /// The pictures of a folder where only pictures are expected. Folders in it are reported and not read.
     pub fn pictures(&mut self, folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+        self.files(folder, false).map(|listing| listing.pictures)
+    }
+
+    /// The masks of a folder: pictures and NumPy arrays. Folders in it are reported and not read.
+    pub fn masks(&mut self, folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+        let Listing { mut pictures, others, .. } = self.files(folder, true)?;
+        pictures.extend(others.into_iter().filter(|file| is_array_name(file)));
+        pictures.sort();
+        Ok(pictures)
+    }
+
+    fn files(&mut self, folder: &Path, masks: bool) -> Result<Listing, DatasetError> {
         let listing = Listing::of(folder)?;
+        self.visit(folder, masks);
         for unread in &listing.folders {
             self.problem(ProblemKind::UnreadFolder, unread, "only pictures are expected here");
         }
-        Ok(listing.pictures)
+        Ok(listing)
+    }
+
+    /// Remembers a folder of pictures or of masks, whose other files are counted at the end.
+    pub fn visit(&mut self, folder: &Path, masks: bool) {
+        self.visited.insert(folder.to_owned(), masks);
+    }
+
+    /// Counts what is in the visited folders, and hidden in those above them, and reports files that may be pictures.
+    fn pass_over(&mut self) -> PassedOver {
+        let mut passed = PassedOver::default();
+        let visited = std::mem::take(&mut self.visited);
+        let above = visited.keys().flat_map(|f| f.ancestors().take_while(|a| a.starts_with(&self.root)));
+        let all: BTreeSet<PathBuf> =
+            above.chain(visited.keys().map(PathBuf::as_path)).map(Path::to_owned).collect();
+        for folder in all {
+            let Ok(listing) = Listing::of(&folder) else { continue };
+            passed.hidden_files += listing.hidden[0];
+            passed.hidden_folders += listing.hidden[1];
+            let Some(masks) = visited.get(&folder) else { continue };
+            for file in listing.others.iter().filter(|file| !(*masks && is_array_name(file))) {
+                passed.add_other(file);
+                if !is_text_name(file) {
+                    let detail = format!("its ending is none of {}", PICTURE_ENDINGS.join(", "));
+                    self.problem(ProblemKind::OtherFile, file, detail);
+                }
+            }
+        }
+        passed
     }
 
     /// A picture of a data set without masks.
@@ -214,8 +260,9 @@ impl Reading {
     /// There is no picture.
     pub fn finish(mut self, layout: Layout, given: &Path) -> Result<Dataset, DatasetError> {
         // A layout that was not settled has masks if any sample has one.
-        let has_masks = self.samples.iter().any(|s| matches!(s.mask, Mask::File(_)));
+        let has_masks = self.samples.iter().any(|s| !s.mask.files().is_empty());
         self.settle_masks(has_masks);
+        let passed_over = self.pass_over();
         if self.samples.is_empty() {
             let because = self.problems.first().map(|p| format!("; {p}")).unwrap_or_default();
             return Err(DatasetError::NoPictures { path: given.to_owned(), layout, because });
@@ -231,8 +278,18 @@ impl Reading {
                 sample.name += &format!("~{n}");
             }
         }
-        Ok(Dataset { root: self.root, layout, samples: self.samples, problems: self.problems })
+        Ok(Dataset { root: self.root, layout, samples: self.samples, problems: self.problems, passed_over })
     }
+}
+
+/// Whether a file is a text that accompanies pictures by its name: a licence, a table, notes.
+fn is_text_name(file: &Path) -> bool {
+    const ENDINGS: [&str; 16] = [
+        "txt", "md", "rst", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "html",
+        "htm", "pdf", "log",
+    ];
+    let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_none_or(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
 /// The folder of a picture, if its name describes a kind.

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::ClassEvaluation;
 use crate::metrics::Ranking;
+use crate::output::{BYTE_ORDER_MARK, cell};
 
 /// A figure of a table.
 #[derive(Debug)]
@@ -81,6 +82,8 @@ pub enum TableFormat {
     Markdown,
     /// Comma-separated, 0..1, all digits.
     Csv,
+    /// The same after a byte order mark, by which Excel knows that the text is UTF-8.
+    CsvBom,
     /// One object: classes with all figures and thresholds, and their mean, in 0..1.
     Json,
 }
@@ -156,6 +159,7 @@ impl Table {
                 Ok(aligned(format, head, cells))
             }
             TableFormat::Csv => self.csv(),
+            TableFormat::CsvBom => Ok(BYTE_ORDER_MARK.to_owned() + &self.csv()?),
             TableFormat::Json => {
                 let values =
                     |row: &Row| Metric::ALL.iter().zip(row.values).map(|(m, v)| (m.key, v)).collect();
@@ -176,7 +180,8 @@ impl Table {
         let head = ["class", "good", "defective"].into_iter().chain(Metric::ALL.map(|m| m.key));
         out.write_record(head).map_err(std::io::Error::other)?;
         for row in self.rows.iter().chain([&self.mean]) {
-            let mut cells = vec![row.name.clone(), row.good.to_string(), row.anomalous.to_string()];
+            let mut cells =
+                vec![cell(&row.name).into_owned(), row.good.to_string(), row.anomalous.to_string()];
             cells.extend(row.values.iter().map(|v| v.map_or(String::new(), |v| v.to_string())));
             out.write_record(cells).map_err(std::io::Error::other)?;
         }

@@ -8,6 +8,8 @@ use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use super::ImageError;
 use super::decoding::Decoding;
 use super::mode::PixelMode;
+use super::wide::{SampleKind, SampleRange, Wide, WideSamples};
+use super::{foreign, paged};
 use crate::files::Stamp;
 use crate::guard::guarded;
 
@@ -24,6 +26,29 @@ pub struct DecodeLimits {
     pub max_bytes: u64,
 }
 
+impl DecodeLimits {
+    /// # Errors
+    /// A picture of this size, with samples of this many bytes, is too large.
+    pub(super) fn check(
+        &self,
+        name: &Path,
+        (width, height): (u32, u32),
+        bytes: u64,
+    ) -> Result<(), ImageError> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels <= self.max_pixels && bytes <= self.max_bytes {
+            return Ok(());
+        }
+        Err(ImageError::TooLarge {
+            path: name.to_owned(),
+            width,
+            height,
+            megapixels: pixels.div_ceil(1_000_000),
+            allowed: self.max_pixels / 1_000_000,
+        })
+    }
+}
+
 impl Default for DecodeLimits {
     /// 256 megapixels and 4 GiB: enough for a long line-scan picture, too little for a decompression bomb.
     fn default() -> Self {
@@ -31,35 +56,45 @@ impl Default for DecodeLimits {
     }
 }
 
-/// How 16-bit grey samples become 8-bit samples.
+/// Whether the orientation in a file's EXIF data is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-pub enum Gray16 {
-    /// Values above 255 become 255, as in Pillow's `convert("RGB")`, which the reference calls.
+pub enum OrientationRule {
+    /// The picture is turned upright.
     #[default]
-    Clip,
-    /// Keeps the high byte.
-    Scale,
+    Apply,
+    /// The picture stays as its rows are stored, as the references read it.
+    Ignore,
 }
 
 /// Settings for decoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct DecodeOptions {
     /// Size limits.
     pub limits: DecodeLimits,
-    /// How 16-bit grey samples become 8-bit samples.
-    pub gray16: Gray16,
+    /// Which values of samples of more than 8 bits become black and white.
+    pub range: SampleRange,
+    /// The page, counted from 0, of a file with several; other formats have one.
+    pub page: usize,
+    /// Whether the EXIF orientation is applied.
+    pub orientation: OrientationRule,
+}
+
+impl DecodeOptions {
+    /// The same for a mask: every value except 0 stays different from 0.
+    pub fn for_mask(self) -> Self {
+        Self { range: SampleRange::NonZero, page: 0, ..self }
+    }
 }
 
 /// A decoded picture, upright, with 8-bit samples in the channels of its mode.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     width: usize,
     height: usize,
     mode: PixelMode,
     samples: Vec<u8>,
-    clipped: bool,
     decoding: Decoding,
 }
 
@@ -73,7 +108,6 @@ impl Picture {
             height,
             mode,
             samples,
-            clipped: false,
             decoding: Decoding::default(),
         })
     }
@@ -88,10 +122,8 @@ impl Picture {
         self.height
     }
 
-    /// Whether 16-bit values above 255 became 255 ([`Gray16::Clip`]), so that the differences between them
-    /// are lost.
-    pub fn was_clipped(&self) -> bool {
-        self.clipped
+    pub(super) fn with(self, decoding: Decoding) -> Self {
+        Self { decoding, ..self }
     }
 
     /// How the file was decoded.
@@ -119,14 +151,7 @@ impl Picture {
             let start = (row * self.width + left) * channels;
             samples.extend_from_slice(&self.samples[start..start + width * channels]);
         }
-        Self {
-            width,
-            height,
-            mode: self.mode,
-            samples,
-            clipped: self.clipped,
-            decoding: self.decoding.clone(),
-        }
+        Self { width, height, mode: self.mode, samples, decoding: self.decoding.clone() }
     }
 
     /// Pillow's `convert("RGB")`: grey is repeated, alpha is dropped.
@@ -215,7 +240,13 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
     if bytes.is_empty() {
         return Err(ImageError::Empty { path: name.to_owned() });
     }
-    let not_a_picture = || ImageError::NotAPicture { path: name.to_owned() };
+    if let Some(picture) = paged::decode(bytes, name, options) {
+        return picture;
+    }
+    let not_a_picture = || match foreign::format(bytes) {
+        Some(format) => ImageError::NotRead { path: name.to_owned(), format },
+        None => ImageError::NotAPicture { path: name.to_owned() },
+    };
     let format = ::image::guess_format(bytes).map_err(|_| not_a_picture())?;
     let label = label(format).ok_or_else(not_a_picture)?;
     // Some decoders give reasons of several lines.
@@ -255,32 +286,67 @@ fn decode_as(
     let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
     // The image crate has no limit for the whole picture; this check uses the size in the header.
     let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > options.limits.max_pixels || decoder.total_bytes() > options.limits.max_bytes {
-        return Err(ImageError::TooLarge {
-            path: name.to_owned(),
-            width,
-            height,
-            megapixels: pixels.div_ceil(1_000_000),
-            allowed: options.limits.max_pixels / 1_000_000,
-        });
-    }
+    options.limits.check(name, (width, height), decoder.total_bytes())?;
     // A decoder needs no more extra memory than the picture itself; tiles and frames may claim more.
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));
     decoder.set_limits(limits).map_err(|e| damaged(e.to_string()))?;
-    let orientation = decoder.orientation().ok();
+    let turn = options.orientation == OrientationRule::Apply;
+    let orientation = if turn { decoder.orientation().ok() } else { None };
     let mode = PixelMode::of(format, bytes, decoder.color_type(), decoder.original_color_type());
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
+    let mut decoding = Decoding::default();
+    let mut image = eight_bits(image, mode, options.range, &mut decoding).map_err(damaged)?;
     if let Some(orientation) = orientation {
         image.apply_orientation(orientation);
+        decoding.orientation = orientation.to_exif();
     }
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let clipped = options.gray16 == Gray16::Clip
-        && image.as_luma16().is_some_and(|grey| grey.as_raw().iter().any(|&v| v > 255));
-    let samples = samples(image, mode, options.gray16);
-    Picture::new(width, height, mode, samples)
-        .map(|picture| Picture { clipped, ..picture })
+    Picture::new(width, height, mode, samples(image, mode))
+        .map(|picture| picture.with(decoding))
         .ok_or_else(|| damaged("its rows do not have the announced length".to_owned()))
+}
+
+/// A picture of 16 bits per sample as one of 8 bits, without an alpha that the mode does not have.
+fn eight_bits(
+    image: DynamicImage,
+    mode: PixelMode,
+    range: SampleRange,
+    decoding: &mut Decoding,
+) -> Result<DynamicImage, String> {
+    let (width, height) = (image.width(), image.height());
+    let (values, found) = match image {
+        DynamicImage::ImageLuma16(image) => (image.into_raw(), 1),
+        DynamicImage::ImageLumaA16(image) => (image.into_raw(), 2),
+        DynamicImage::ImageRgb16(image) => (image.into_raw(), 3),
+        DynamicImage::ImageRgba16(image) => (image.into_raw(), 4),
+        image => return Ok(image),
+    };
+    let channels = mode.channels().min(found);
+    let values = if channels == found {
+        values
+    } else {
+        values.chunks_exact(found).flat_map(|pixel| &pixel[..channels]).copied().collect()
+    };
+    let kind = SampleKind::Unsigned;
+    let colours = channels - usize::from(channels.is_multiple_of(2));
+    let wide = WideSamples { values: Wide::U16(values), channels, colours, bits: 16, kind, declared: None };
+    let narrowed = wide.narrow(range)?;
+    decoding.depth = 16;
+    decoding.range = narrowed.range;
+    narrowed.warning.into_iter().for_each(|warning| decoding.warn(warning));
+    as_image(width, height, channels, narrowed.samples)
+        .ok_or_else(|| "its rows do not have the announced length".to_owned())
+}
+
+/// 8-bit samples as an image.
+pub(super) fn as_image(width: u32, height: u32, channels: usize, samples: Vec<u8>) -> Option<DynamicImage> {
+    use ::image::ImageBuffer;
+    Some(match channels {
+        1 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)?,
+        2 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8)?,
+        3 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8)?,
+        _ => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8)?,
+    })
 }
 
 fn label(format: ImageFormat) -> Option<&'static str> {
@@ -289,43 +355,52 @@ fn label(format: ImageFormat) -> Option<&'static str> {
         ImageFormat::Jpeg => Some("JPEG"),
         ImageFormat::WebP => Some("WebP"),
         ImageFormat::Bmp => Some("BMP"),
-        ImageFormat::Tiff => Some("TIFF"),
         ImageFormat::Gif => Some("GIF"),
         _ => None,
     }
 }
 
-/// 8-bit samples in the channels of `mode`. Of 16-bit colours the high byte is kept, as in Pillow.
-fn samples(image: DynamicImage, mode: PixelMode, gray16: Gray16) -> Vec<u8> {
-    let high = |v: u16| (v >> 8) as u8;
+/// The samples in the channels of `mode`, of an image of 8 bits.
+fn samples(image: DynamicImage, mode: PixelMode) -> Vec<u8> {
     match (mode, image) {
         (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLuma8(image)) => image.into_raw(),
-        (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLuma16(image)) => {
-            let narrow = |v: u16| match gray16 {
-                Gray16::Clip => v.min(255) as u8,
-                Gray16::Scale => high(v),
-            };
-            image.into_raw().into_iter().map(narrow).collect()
-        }
         (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLumaA8(image)) => {
             image.pixels().map(|p| p.0[0]).collect()
         }
         // A grey palette is decoded as colours that are all grey.
         (PixelMode::Gray | PixelMode::Bilevel, image) => image.into_rgb8().pixels().map(|p| p.0[0]).collect(),
-        (PixelMode::GrayAlpha, DynamicImage::ImageLumaA16(image)) => {
-            image.into_raw().into_iter().map(high).collect()
-        }
         (PixelMode::GrayAlpha, image) => image.into_luma_alpha8().into_raw(),
-        (PixelMode::Rgb, DynamicImage::ImageRgb16(image)) => image.into_raw().into_iter().map(high).collect(),
-        (PixelMode::Rgb, DynamicImage::ImageRgba16(image)) => {
-            image.pixels().flat_map(|p| [high(p.0[0]), high(p.0[1]), high(p.0[2])]).collect()
-        }
         (PixelMode::Rgb | PixelMode::Palette, image) => image.into_rgb8().into_raw(),
-        (PixelMode::Rgba, DynamicImage::ImageRgba16(image)) => {
-            image.into_raw().into_iter().map(high).collect()
-        }
         (PixelMode::Rgba, image) => image.into_rgba8().into_raw(),
     }
+}
+
+/// What the head of a picture file says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Pixels in a row, as stored.
+    pub width: usize,
+    /// Rows, as stored.
+    pub height: usize,
+    /// The EXIF orientation, 1 to 8; 1 is upright as stored.
+    pub orientation: u8,
+}
+
+/// Reads the head of a picture file without decoding its pixels; `None` if it is not a picture.
+pub fn head(bytes: &[u8]) -> Option<Head> {
+    if let Some(head) = paged::head(bytes) {
+        return Some(head);
+    }
+    guarded(|| {
+        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+        let mut limits = ::image::Limits::no_limits();
+        limits.max_alloc = Some(DECODER_TABLES);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().ok()?;
+        let (width, height) = decoder.dimensions();
+        let orientation = decoder.orientation().map_or(1, |turn| turn.to_exif());
+        Some(Head { width: width as usize, height: height as usize, orientation })
+    })?
 }
 
 /// Whether a WebP file has at least the length given in its header.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{HubError, is_plain_name};
 use crate::clip::Activation;
 use crate::files;
+use crate::lines::without_mark;
 use crate::weights::builtin;
 
 const BUILT_IN: &str = include_str!("../../weights/registry.toml");
@@ -96,7 +97,7 @@ impl Registry {
             return Ok(Self { entries: built_in });
         };
         let text = files::read_limited(&path, LARGEST_FILE)
-            .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
+            .and_then(|bytes| String::from_utf8(without_mark(&bytes).to_vec()).map_err(std::io::Error::other))
             .map_err(|source| HubError::Io { action: "read", path: path.clone(), source })?;
         let mut entries = parse(&text, &path)?;
         let new: Vec<String> = entries.iter().map(|e| e.name.clone()).collect();

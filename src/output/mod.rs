@@ -13,4 +13,4 @@ pub(crate) use paint::first_colour;
 pub use paint::{ColourScale, heatmap, mask, outline, outline_regions, overlay};
 pub use record::{Ends, Failure, Outcome, Record, RecordInput, SCHEMA_VERSION, Scored, Size, StageTimes};
 pub use save::{Artefact, ArtefactNames, Pictures, encode, is_artefact_name, save, shrunk, thumbnail};
-pub use writer::{COLUMNS, RecordFormat, RecordWriter};
+pub use writer::{BYTE_ORDER_MARK, COLUMNS, RecordFormat, RecordWriter, cell};

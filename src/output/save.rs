@@ -84,13 +84,17 @@ pub struct ArtefactNames {
     pub stem: PathBuf,
 }
 
+/// Most bytes that the name of a file adds to its stem: those of `.heatmap.png`.
+const LONGEST_ENDING: usize = 12;
+
 impl ArtefactNames {
-    /// The file of one kind: `STEM.heatmap.png`, `STEM.overlay.png`, `STEM.mask.png`, `STEM.map.png`, `STEM.npy`.
+    /// The file of one kind: `STEM.heatmap.png`, `STEM.overlay.png`, `STEM.mask.png`, `STEM.map.png`, `STEM.npy`. A name
+    /// too long for a file system has a shortened stem, the same for all kinds ([`files::short_name`]).
     pub fn path(&self, artefact: Artefact) -> PathBuf {
-        let mut name = self.stem.clone().into_os_string();
+        let mut name = files::short_name(self.stem.file_name().unwrap_or_default(), LONGEST_ENDING);
         name.push(".");
         name.push(artefact.ending());
-        name.into()
+        self.stem.with_file_name(name)
     }
 }
 
@@ -242,6 +246,8 @@ mod tests {
         let names = ArtefactNames { stem: "out/part.01".into() };
         assert_eq!(names.path(Artefact::Raw), Path::new("out/part.01.npy"));
         assert_eq!(names.path(Artefact::Overlay), Path::new("out/part.01.overlay.png"));
+        let longest = Artefact::ALL.iter().map(|a| a.ending().len() + 1).max();
+        assert_eq!(longest, Some(LONGEST_ENDING));
     }
 
     #[test]

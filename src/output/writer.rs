@@ -1,5 +1,6 @@
 //! Records as text, JSON, JSON lines and CSV.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde_json::Value;
@@ -19,6 +20,17 @@ pub enum RecordFormat {
     JsonLines,
     /// Comma-separated values with a header line, [`COLUMNS`].
     Csv,
+    /// The same after a byte order mark, by which Excel knows that the text is UTF-8.
+    CsvBom,
+}
+
+/// The byte order mark of UTF-8.
+pub const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// A text as a cell of a table: a spreadsheet would run one that begins with `=`, `+`, `-`, `@`, a tab or a carriage
+/// return as a formula, so that it gets a `'` before it.
+pub fn cell(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}").into() } else { text.into() }
 }
 
 /// The columns of the CSV form: the fields of the JSON form, with a dot for nested fields; `regions` is JSON.
@@ -104,13 +116,11 @@ impl<W: Write> RecordWriter<W> {
                 serde_json::to_writer_pretty(&mut self.out, record)?;
                 self.out.write_all(b"\n")?;
             }
-            RecordFormat::Csv => {
-                let mut lines = csv::Writer::from_writer(&mut self.out);
+            RecordFormat::Csv | RecordFormat::CsvBom => {
                 if self.written == 0 {
-                    lines.write_record(COLUMNS)?;
+                    self.head()?;
                 }
-                lines.write_record(row(record)?)?;
-                lines.flush()?;
+                csv::Writer::from_writer(&mut self.out).write_record(row(record)?)?;
             }
         }
         self.written += 1;
@@ -126,12 +136,18 @@ impl<W: Write> RecordWriter<W> {
             RecordFormat::Json if self.array => {
                 self.out.write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
             }
-            RecordFormat::Csv if self.written == 0 => {
-                csv::Writer::from_writer(&mut self.out).write_record(COLUMNS)?;
-            }
+            RecordFormat::Csv | RecordFormat::CsvBom if self.written == 0 => self.head()?,
             _ => {}
         }
         self.out.flush()
+    }
+
+    /// The header line of CSV.
+    fn head(&mut self) -> io::Result<()> {
+        if self.format == RecordFormat::CsvBom {
+            self.out.write_all(BYTE_ORDER_MARK.as_bytes())?;
+        }
+        Ok(csv::Writer::from_writer(&mut self.out).write_record(COLUMNS)?)
     }
 }
 
@@ -153,7 +169,7 @@ fn row(record: &Record) -> io::Result<Vec<String>> {
         let found = column.split('.').try_fold(&value, |value, key| value.get(key));
         match found {
             None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
+            Some(Value::String(text)) => cell(text).into_owned(),
             Some(other) => other.to_string(),
         }
     };
@@ -184,6 +200,18 @@ mod tests {
         assert_eq!(one, lines[0]);
         assert_eq!(written(RecordFormat::Json, true, &[]), "[]\n");
         assert_eq!(one["score"], 0.25);
+    }
+
+    #[test]
+    fn csv_has_no_formulas_and_a_mark_on_request() {
+        let records = ["=1+1.png", "-a.png", "+b.png", "@c.png", "d=1.png"].map(record);
+        let text = written(RecordFormat::CsvBom, true, &records);
+        let text = text.strip_prefix('\u{feff}').unwrap();
+        assert_eq!(text, written(RecordFormat::Csv, true, &records));
+        let mut rows = csv::Reader::from_reader(text.as_bytes());
+        let paths: Vec<String> = rows.records().map(|row| row.unwrap()[1].to_owned()).collect();
+        assert_eq!(paths, ["'=1+1.png", "'-a.png", "'+b.png", "'@c.png", "d=1.png"]);
+        assert_eq!(written(RecordFormat::CsvBom, true, &[]).matches('\u{feff}').count(), 1);
     }
 
     #[test]

@@ -10,15 +10,15 @@ use rayon::prelude::*;
 
 use super::{Augmentation, Jitter, Motion};
 use crate::Result;
-use crate::image::{DecodeOptions, Preprocess, decode};
+use crate::image::{DecodeOptions, Preprocess, decode, read_masks};
 
 /// A labelled training picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
     /// The picture.
     pub path: PathBuf,
-    /// The mask of a damaged picture; `None` for a good one.
-    pub mask: Option<PathBuf>,
+    /// The mask files of a damaged picture; none for a good one.
+    pub masks: Vec<PathBuf>,
     /// Number of its class.
     pub class: usize,
 }
@@ -93,7 +93,7 @@ impl Batches<'_> {
             masks.extend(mask);
         }
         let of = |i: &usize| &self.examples[*i];
-        let labels: Vec<f32> = members.iter().map(|i| f32::from(u8::from(of(i).mask.is_some()))).collect();
+        let labels: Vec<f32> = members.iter().map(|i| f32::from(u8::from(!of(i).masks.is_empty()))).collect();
         let count = members.len();
         Ok(Batch {
             images: Tensor::from_vec(images, (count, 3, size, size), device)?,
@@ -113,13 +113,11 @@ impl Batches<'_> {
             picture = Jitter::draw(&mut random).apply(&picture);
         }
         let mut image = self.preprocess.run(&picture)?.tensor.into_raw_vec_and_offset().0;
-        let mut mask: Vec<f32> = match &example.mask {
-            Some(path) => {
-                let mask = self.preprocess.mask(&decode(path, &self.decoding)?)?;
-                mask.into_iter().map(|m| f32::from(u8::from(m))).collect()
-            }
-            None => vec![0.0; size * size],
-        };
+        let mut mask = vec![0.0; size * size];
+        if !example.masks.is_empty() {
+            let damaged = self.preprocess.mask(&read_masks(&example.masks, &self.decoding)?.mask)?;
+            mask.iter_mut().zip(damaged).for_each(|(value, damaged)| *value = f32::from(u8::from(damaged)));
+        }
         if self.augmentation != Augmentation::None {
             let motion = Motion::draw(&mut random, size);
             let mut moved = Vec::with_capacity(image.len());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aaclip::dataset::{Dataset, Label, Layout, Mask};
-use aaclip::image::{Chain, DecodeOptions, Picture, PixelMode, decode};
+use aaclip::image::{Chain, DecodeOptions, Picture, PixelMode};
 
 use crate::preprocess::preprocess;
 use crate::support::{self, case, tensors};
@@ -34,9 +34,11 @@ fn the_mini_data_set_is_read_alike_in_all_forms() {
             Mask::None => Picture::new(1, 1, PixelMode::Gray, vec![0]).unwrap(),
             Mask::File(path) => {
                 assert_eq!(path, &root.join(case["mask_files"][i].as_str().unwrap()));
-                decode(path, &DecodeOptions::default()).unwrap()
+                let read = sample.read_mask(&DecodeOptions::default()).unwrap().unwrap();
+                assert_eq!(read.problems, []);
+                read.mask
             }
-            Mask::Unlabelled => panic!("{file} has a mask"),
+            Mask::Files(_) | Mask::Unlabelled => panic!("{file} has a mask"),
         };
         for (key, chain) in [("masks.aaclip", Chain::RgbThenResize), ("masks.clipad", Chain::ResizeThenRgb)] {
             let found = preprocess(size, chain).mask(&mask).unwrap();

@@ -5,7 +5,18 @@ use std::path::{Path, PathBuf};
 
 /// The layers, lowest first.
 const LAYERS: [&[&str]; 13] = [
-    &["files", "progress", "guard", "device", "lines", "pipeline", "printable", "provenance", "error"],
+    &[
+        "files",
+        "progress",
+        "guard",
+        "device",
+        "lines",
+        "passed",
+        "pipeline",
+        "printable",
+        "provenance",
+        "error",
+    ],
     &["kernels", "image"],
     &["map"],
     &["metrics", "tiles", "weights"],

@@ -99,6 +99,11 @@ pub struct ManyArgs {
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
 
+    /// In folders and patterns take hidden files and folders, too: names with a leading dot, `@eaDir`, `Thumbs.db` and
+    /// the like
+    #[arg(long)]
+    pub hidden: bool,
+
     /// Continue an earlier run with --out: finished pictures are not scored again. This is the default
     #[arg(long, conflicts_with = "restart")]
     pub resume: bool,
@@ -180,6 +185,8 @@ names!(FormatName => RecordFormat {
     Jsonl => RecordFormat::JsonLines,
     /// One row per picture
     Csv => RecordFormat::Csv,
+    /// The same for Excel: with a byte order mark
+    CsvBom => RecordFormat::CsvBom,
 });
 
 impl DetectArgs {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use aaclip::anchors::AnchorCache;
 use aaclip::clip::{Activation, PrecisionChoice};
 use aaclip::device::DeviceChoice;
-use aaclip::image::{DecodeOptions, Fit, Gray16, Picture, decode};
+use aaclip::image::{DecodeOptions, Fit, Gray16, OrientationRule, Picture, decode};
 use aaclip::methods::Setup;
 use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
@@ -95,6 +95,11 @@ pub struct DetectorArgs {
     /// 16-bit grey pictures: clip values above 255 (as the reference does) or scale them to 8 bits
     #[arg(long, value_enum, default_value_t = Gray16Name::Clip)]
     pub gray16: Gray16Name,
+
+    /// The EXIF orientation of pictures: turn them upright, or take their rows as they are stored, as the references do.
+    /// For data sets whose masks were drawn in the stored grid
+    #[arg(long, value_enum, default_value_t = OrientationName::Apply)]
+    pub orientation: OrientationName,
 }
 
 names!(ActivationName => Activation {
@@ -118,6 +123,13 @@ names!(Gray16Name => Gray16 {
     Clip => Gray16::Clip,
     /// The high byte
     Scale => Gray16::Scale,
+});
+
+names!(OrientationName => OrientationRule {
+    /// Upright
+    Apply => OrientationRule::Apply,
+    /// As stored
+    Ignore => OrientationRule::Ignore,
 });
 
 impl Gray16Name {
@@ -155,7 +167,7 @@ impl DetectorArgs {
 
     /// The pictures of `--reference`.
     fn references(&self) -> Result<Vec<Picture>> {
-        let found = inputs::expand(&self.reference, std::io::empty());
+        let found = inputs::expand(&self.reference, false, std::io::empty());
         if let Some(problem) = found.problems.into_iter().next() {
             return Err(Error::Setting(format!("--reference: {problem}")));
         }
@@ -199,6 +211,7 @@ impl DetectorArgs {
         let mut options = DecodeOptions::default();
         options.limits.max_pixels = self.max_megapixels * 1_000_000;
         options.gray16 = self.gray16.into();
+        options.orientation = self.orientation.into();
         options
     }
 }

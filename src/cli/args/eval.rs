@@ -110,6 +110,8 @@ names!(TableFormatName => TableFormat {
     Markdown => TableFormat::Markdown,
     /// Comma-separated, 0..1
     Csv => TableFormat::Csv,
+    /// The same for Excel: with a byte order mark
+    CsvBom => TableFormat::CsvBom,
     /// One object with every figure, 0..1
     Json => TableFormat::Json,
 });
@@ -138,7 +140,8 @@ impl EvalArgs {
     /// # Errors
     /// A flag has no effect; the first such flag is named.
     pub fn check(&self) -> Result<()> {
-        if self.compare.is_some() && self.format == TableFormatName::Csv {
+        let csv = [TableFormatName::Csv, TableFormatName::CsvBom];
+        if self.compare.is_some() && csv.contains(&self.format) {
             return Err(Error::Setting("--compare has no effect with --format csv".to_owned()));
         }
         Ok(())

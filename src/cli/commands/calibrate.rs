@@ -164,6 +164,7 @@ fn pictures(args: &CalibrateArgs, opened: &Detectors, fail: &mut impl FnMut(Stri
     match Dataset::open(&args.root, args.layout) {
         Ok(data) => {
             data.problems.iter().for_each(|p| fail(p.to_string()));
+            messages::passed_over(&data.passed_over);
             let named = classes::name(&data, &args.naming, opened)?;
             let known = data.samples.into_iter().filter_map(|s| {
                 let class = named.classes.get(&s.class)?.clone();
@@ -175,8 +176,8 @@ fn pictures(args: &CalibrateArgs, opened: &Detectors, fail: &mut impl FnMut(Stri
         Err(DatasetError::UnknownLayout { .. }) if args.layout.is_none() => {
             let name = args.naming.class.as_deref().unwrap_or(ANYTHING);
             let class = opened.describe(name, args.naming.dataset_names.as_deref())?;
-            let found = inputs::expand(std::slice::from_ref(&args.root), std::io::empty());
-            inputs::report_masks(&found.listing);
+            let found = inputs::expand(std::slice::from_ref(&args.root), false, std::io::empty());
+            inputs::report_passed(&found.listing);
             let (mut pictures, mut problems) = (Vec::new(), found.problems);
             for found in found.listing.iter() {
                 match found {

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aaclip::Result;
-use aaclip::dataset::{Dataset, Label, Layout, Mask, Problem, Sample};
+use aaclip::dataset::{Dataset, Label, Layout, Problem, Sample};
 use aaclip::image::{DecodeLimits, DecodeOptions};
+use aaclip::passed::PassedOver;
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::cli::args::detector::OrientationName;
 use crate::cli::exit_code;
 use crate::cli::messages;
 
@@ -66,6 +68,9 @@ enum Action {
         /// One JSON object
         #[arg(long)]
         json: bool,
+        /// The EXIF orientation of pictures and masks: turn them upright, or take their rows as they are stored
+        #[arg(long, value_enum, default_value_t = OrientationName::Apply)]
+        orientation: OrientationName,
         /// The largest picture that is decoded, in megapixels
         #[arg(long, value_name = "N", default_value_t = DecodeLimits::default().max_pixels / 1_000_000)]
         max_megapixels: u64,
@@ -73,20 +78,24 @@ enum Action {
 }
 
 pub fn run(args: DataArgs) -> Result<ExitCode> {
-    let Action::Check { root, layout, classes, fast, json, max_megapixels } = args.action;
+    let Action::Check { root, layout, classes, fast, json, orientation, max_megapixels } = args.action;
     let mut data = Dataset::open(&root, layout)?;
     if !classes.is_empty() {
         data.keep_classes(&classes)?;
     }
-    let mut problems = data.problems.clone();
+    let (mut problems, mut warnings) = (data.problems.clone(), Vec::new());
     if !fast {
         let bar = messages::progress().items(data.samples.len() as u64, "decoding");
         let mut options = DecodeOptions::default();
         options.limits.max_pixels = max_megapixels.saturating_mul(1_000_000);
-        problems.extend(data.check(&options, || bar.inc(1)));
+        options.orientation = orientation.into();
+        let found = data.check(&options, || bar.inc(1));
+        let (doubts, faults): (Vec<_>, _) = found.into_iter().partition(|problem| problem.kind.is_warning());
+        warnings = doubts;
+        problems.extend(faults);
         bar.finish_and_clear();
     }
-    let report = Report::new(&data, &problems, !fast);
+    let report = Report::new(&data, &problems, &warnings, !fast);
     let text = if json { format!("{:#}\n", serde_json::json!(report)) } else { report.table() };
     messages::print(text)?;
     Ok(exit_code(problems.is_empty()))
@@ -102,6 +111,8 @@ struct Report<'a> {
     classes: Vec<Counts<'a>>,
     total: Counts<'a>,
     problems: &'a [Problem],
+    warnings: &'a [Problem],
+    passed_over: &'a PassedOver,
 }
 
 /// Counts of the samples of a class.
@@ -122,7 +133,7 @@ impl<'a> Counts<'a> {
             counts.pictures += 1;
             counts.good += usize::from(sample.label == Label::Normal);
             counts.anomalous += usize::from(sample.label == Label::Anomalous);
-            counts.masks += usize::from(matches!(sample.mask, Mask::File(_)));
+            counts.masks += usize::from(!sample.mask.files().is_empty());
             *counts.kinds.entry(&sample.kind).or_default() += 1;
         }
         counts
@@ -130,7 +141,7 @@ impl<'a> Counts<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(data: &'a Dataset, problems: &'a [Problem], decoded: bool) -> Self {
+    fn new(data: &'a Dataset, problems: &'a [Problem], warnings: &'a [Problem], decoded: bool) -> Self {
         let of_class =
             |class| Counts::of(class, data.samples.iter().filter(move |s: &&Sample| s.class == class));
         Self {
@@ -140,6 +151,8 @@ impl<'a> Report<'a> {
             classes: data.classes().into_iter().map(of_class).collect(),
             total: Counts::of("total", data.samples.iter()),
             problems,
+            warnings,
+            passed_over: &data.passed_over,
         }
     }
 
@@ -170,6 +183,12 @@ impl<'a> Report<'a> {
         let _ = writeln!(text, "layout {}; {depth}; {found}", self.layout);
         for problem in self.problems {
             let _ = writeln!(text, "{problem}");
+        }
+        for warning in self.warnings {
+            let _ = writeln!(text, "warning: {warning}{}", messages::advice_on(warning.kind));
+        }
+        if !self.passed_over.is_empty() {
+            let _ = writeln!(text, "passed over: {}", self.passed_over);
         }
         text
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use aaclip::lines::without_mark;
 use aaclip::{Error, Result, files};
 use toml::de::{DeTable, DeValue};
 
@@ -71,10 +72,10 @@ pub fn read(path: &Path) -> Result<Vec<Entry>> {
     let bytes = files::read_limited(path, LARGEST).map_err(|e| {
         Error::Setting(format!("cannot read {}: {e}; use --no-config to run without it", path.display()))
     })?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|e| at(path, line_of(&bytes, e.valid_up_to()), "not UTF-8: expected a text file in TOML"))?;
-    // Some editors write a byte order mark.
-    parse(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|(line, problem)| at(path, line, problem))
+    let bytes = without_mark(&bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| at(path, line_of(bytes, e.valid_up_to()), "not UTF-8: expected a text file in TOML"))?;
+    parse(text).map_err(|(line, problem)| at(path, line, problem))
 }
 
 fn line_of(text: &[u8], offset: usize) -> usize {

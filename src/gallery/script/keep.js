@@ -23,13 +23,15 @@ byId("copy").addEventListener("click", async () => {
 
 function csv(among) {
   const cell = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-  const rows = among.map((p) => [p.name, p.failed ? "" : String(p.score), verdictWords[verdict(p)], p.path]);
+  // A spreadsheet would run such a name as a formula.
+  const plain = (name) => (/^[=+\-@\t\r]/.test(name) ? `'${name}` : name);
+  const rows = among.map((p) => [plain(p.name), p.failed ? "" : String(p.score), verdictWords[verdict(p)], plain(p.path)]);
   return [["name", "score", "verdict", "path"], ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
 byId("csv").addEventListener("click", () => {
   const link = element("a");
-  link.href = URL.createObjectURL(new Blob([csv(grid.shown)], { type: "text/csv" }));
+  link.href = URL.createObjectURL(new Blob(["\ufeff", csv(grid.shown)], { type: "text/csv" }));
   link.download = "pictures.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);

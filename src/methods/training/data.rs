@@ -88,11 +88,9 @@ impl TrainingData {
             self.problems.push(format!("{root}: {without} defective pictures without a mask are left out"));
         }
         for sample in data.samples {
-            let mask = match sample.mask {
-                Mask::None => None,
-                Mask::File(path) => Some(path),
-                Mask::Unlabelled => continue,
-            };
+            if sample.mask == Mask::Unlabelled {
+                continue;
+            }
             let class = match known.get(&sample.class) {
                 Some(&class) => class,
                 None => {
@@ -103,7 +101,7 @@ impl TrainingData {
                 }
             };
             self.names.push(sample.name);
-            self.examples.push(Example { path: sample.path, mask, class });
+            self.examples.push(Example { masks: sample.mask.files().to_vec(), path: sample.path, class });
         }
         Ok(())
     }

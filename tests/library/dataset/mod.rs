@@ -67,7 +67,11 @@ fn lines(data: &Dataset) -> Vec<String> {
         let mask = match &s.mask {
             Mask::None => "-".to_owned(),
             Mask::Unlabelled => "?".to_owned(),
-            Mask::File(path) => path.strip_prefix(&data.root).unwrap().display().to_string(),
+            mask => {
+                let below =
+                    mask.files().iter().map(|f| f.strip_prefix(&data.root).unwrap().display().to_string());
+                below.collect::<Vec<_>>().join(" + ")
+            }
         };
         let label = if s.label == Label::Normal { '0' } else { '1' };
         format!("{} {} {label} {} {mask}", s.class, s.name, s.kind)

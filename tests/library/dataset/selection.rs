@@ -12,7 +12,13 @@ fn data(counts: &[(&str, &str, usize)]) -> Dataset {
         Sample { class: class.into(), path: name.clone().into(), name, label, kind: kind.into(), mask }
     };
     let samples = counts.iter().flat_map(|(class, kind, n)| (0..*n).map(move |i| sample(class, kind, i)));
-    Dataset { root: "".into(), layout: Layout::MvtecAd, samples: samples.collect(), problems: vec![] }
+    Dataset {
+        root: "".into(),
+        layout: Layout::MvtecAd,
+        samples: samples.collect(),
+        problems: vec![],
+        passed_over: Default::default(),
+    }
 }
 
 #[test]

@@ -12,9 +12,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use aaclip::batch::{Copies, Filter, Input, Listing, Root, Watch};
+use aaclip::batch::{Copies, Filter, Input, Listing, Manifest, Root, Watch};
 use aaclip::dataset::ANYTHING;
 use aaclip::output::{Record, RecordWriter};
+use aaclip::passed::PassedOver;
 use aaclip::pipeline::ahead;
 use aaclip::{Error, Result};
 
@@ -39,16 +40,17 @@ const EXIT_ANOMALY_AND_ERROR: u8 = 3;
 pub fn run(args: DetectArgs) -> Result<ExitCode> {
     args.check()?;
     let many = inputs::many(&args.inputs);
-    let mut found = inputs::expand(&args.inputs, std::io::stdin());
+    let mut found = inputs::expand(&args.inputs, args.many.hidden, std::io::stdin());
     found.listing.filter = Filter::new(&args.many.include, &args.many.exclude)?;
+    found.listing.filter.hidden = args.many.hidden;
     found.listing.shard = args.many.shard;
-    inputs::report_masks(&found.listing);
     let tally = Tally::default();
     found.problems.iter().for_each(|problem| tally.problem(problem));
     // All problems of names and folders are reported before any work.
     if let Some(out) = args.output_folder() {
         found.listing.keep_out(&out)?;
     }
+    let passed = inputs::report_passed(&found.listing);
     let copies =
         args.many.copy_anomalous.clone().map(|folder| Copies::new(folder, &found.listing)).transpose()?;
     let folders = found.listing.roots.iter().any(|root| matches!(root, Root::Folder(_)));
@@ -74,6 +76,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
             let (mut journal, finished) =
                 place.journal(&args, settings).map_err(|e| messages::advise(e, "--restart"))?;
             place.check(&found.listing, &finished)?;
+            keep_passed(place, &args, &passed)?;
             if args.watching() {
                 journal.expect_repeats();
             }
@@ -96,10 +99,22 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     let run = Run { listing: &found.listing, count, tally: &tally, args: &args, copies };
     run.go(&looker, results, &mut summary)?;
     kept.map_or(Ok(()), Kept::finish)?;
+    if args.watching() {
+        let (later, _) = found.listing.passed_over();
+        if later != passed {
+            messages::passed_over(&later);
+            place.as_ref().map_or(Ok(()), |place| keep_passed(place, &args, &later))?;
+        }
+    }
     if many && !tally.counts().stopped && !messages::verbosity().quiet && std::io::stderr().is_terminal() {
         anstream::eprint!("{}", summary.text());
     }
     Ok(tally.exit_code(&args))
+}
+
+/// Stores in the manifest what the search passed over.
+fn keep_passed(place: &Place, args: &DetectArgs, passed: &PassedOver) -> Result<()> {
+    Manifest::update(&place.folder, args.many.shard, |manifest| manifest.passed_over = passed.clone())
 }
 
 fn writer(args: &DetectArgs, many: bool) -> RecordWriter<StdoutLock<'static>> {

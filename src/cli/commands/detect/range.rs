@@ -46,7 +46,9 @@ pub fn adapted(
                     range.damaged()
                 ));
             }
-            found.map_or(Ok(()), |range| Manifest::keep_range(&place.folder, args.many.shard, range))?;
+            found.map_or(Ok(()), |range| {
+                Manifest::update(&place.folder, args.many.shard, |m| m.map_range = Some(range))
+            })?;
             found
         }
     };

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use aaclip::dataset::{Dataset, Label, Mask, Sample};
+use aaclip::dataset::{Dataset, Label, Mask, Problem, ProblemKind, Sample};
 use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
 use aaclip::files::Stamp;
-use aaclip::image::{DecodeOptions, decode};
+use aaclip::image::DecodeOptions;
 use aaclip::metrics::{Maps, Truth};
+use aaclip::passed::PassedOver;
 use aaclip::{Components, Detector, Error, Result, files};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -33,7 +34,8 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         data.limit(limit as usize);
     }
     let mut problems = Problems::default();
-    data.problems.iter().for_each(|p| problems.add(p.to_string()));
+    data.problems.iter().for_each(|p| problems.add(p.kind.label(), p.to_string()));
+    messages::passed_over(&data.passed_over);
 
     let opened = args.detector.builder(messages::progress())?.open()?;
     messages::note(|| opened.summary());
@@ -72,11 +74,18 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         let official = detector.class().official_scores(&components);
         evaluated.push(evaluate(class, &results, &official, pixels)?);
     }
+    problems.end();
     let table = Table::new(evaluated);
     let compared = (args.compare.is_some())
         .then(|| published.compare(named.dataset.as_deref().unwrap_or_default(), opened.method(), &table));
 
-    let about = About { manifest: store.manifest(), pictures: data.samples.len(), problems: &problems.0 };
+    let about = About {
+        manifest: store.manifest(),
+        pictures: data.samples.len(),
+        problems: &problems.all,
+        warnings: &problems.said,
+        passed_over: &data.passed_over,
+    };
     write_tables(&args.out, &table, &about, compared.as_ref())?;
     let page = report::Report {
         data: &data,
@@ -84,7 +93,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         store: &store,
         table: &table,
         compared: compared.as_ref(),
-        problems: &problems.0,
+        problems: &problems.all,
         decoding: &decoding,
         pro_limit: args.pro_limit,
     };
@@ -103,21 +112,53 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
             stats::cost(started)
         )
     });
-    let code = exit_code(problems.0.is_empty());
+    let code = exit_code(problems.all.is_empty());
     if args.discard_maps {
         store.discard_maps()?;
     }
     Ok(code)
 }
 
-/// Unusable files: printed when found, and kept for the reports.
+/// Unusable and doubtful files, for the reports.
 #[derive(Default)]
-struct Problems(Vec<String>);
+struct Problems {
+    /// Unusable files, printed when found.
+    all: Vec<String>,
+    /// Their number by kind.
+    kinds: BTreeMap<&'static str, usize>,
+    /// Warnings, each kind once: printed at the end.
+    said: Vec<String>,
+    /// The number of warnings by kind, and the first.
+    warnings: BTreeMap<ProblemKind, (usize, String)>,
+}
 
 impl Problems {
-    fn add(&mut self, problem: String) {
+    fn add(&mut self, kind: &'static str, problem: String) {
         messages::error(&problem);
-        self.0.push(problem);
+        *self.kinds.entry(kind).or_default() += 1;
+        self.all.push(problem);
+    }
+
+    /// A problem or a warning about a mask.
+    fn mask(&mut self, problem: &Problem) {
+        if !problem.kind.is_warning() {
+            return self.add(problem.kind.label(), problem.to_string());
+        }
+        self.warnings.entry(problem.kind).or_insert_with(|| (0, problem.to_string())).0 += 1;
+    }
+
+    /// Says the warnings, and how many problems there are of each kind.
+    fn end(&mut self) {
+        for (kind, (count, first)) in &self.warnings {
+            let more = if *count > 1 { format!(" ({count} such masks)") } else { String::new() };
+            let said = format!("{first}{more}");
+            messages::warn(format!("warning: {said}{}", messages::advice_on(*kind)));
+            self.said.push(said);
+        }
+        if self.all.len() > 1 {
+            let kinds: Vec<String> = self.kinds.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+            messages::error(format!("{} problems: {}", self.all.len(), kinds.join(", ")));
+        }
     }
 }
 
@@ -128,6 +169,8 @@ struct About<'a> {
     manifest: &'a Manifest,
     pictures: usize,
     problems: &'a [String],
+    warnings: &'a [String],
+    passed_over: &'a PassedOver,
 }
 
 /// The folder's name and the layout.
@@ -177,8 +220,12 @@ fn look(
                 store.add(result, found.square_map().view())?;
                 scored += 1;
             }
-            Err(e @ Error::Image(_)) => bar.suspend(|| problems.add(e.to_string())),
-            Err(e) => bar.suspend(|| problems.add(format!("{}: {e}", sample.path.display()))),
+            Err(e @ Error::Image(_)) => {
+                bar.suspend(|| problems.add(ProblemKind::UnreadablePicture.label(), e.to_string()))
+            }
+            Err(e) => {
+                bar.suspend(|| problems.add("not scored", format!("{}: {e}", sample.path.display())));
+            }
         }
         bar.inc(1);
         Ok(())
@@ -195,23 +242,27 @@ fn truths<'a>(
     problems: &mut Problems,
 ) -> (Vec<&'a PictureResult>, Vec<Truth>) {
     let size = detector.image_size();
-    let truth = |sample: &Sample| -> Result<Option<Truth>> {
-        Ok(match &sample.mask {
-            Mask::None => Some(Truth::good(size * size)),
-            Mask::Unlabelled => None,
-            Mask::File(path) => Some(Truth::new(&detector.mask(&decode(path, decoding)?)?, size)),
-        })
+    let truth = |sample: &Sample| -> Result<(Option<Truth>, Vec<Problem>)> {
+        match (&sample.mask, sample.read_mask(decoding)?) {
+            (Mask::None, _) => Ok((Some(Truth::good(size * size)), Vec::new())),
+            (_, None) => Ok((None, Vec::new())),
+            (_, Some(read)) => Ok((Some(Truth::new(&detector.mask(&read.mask)?, size)), read.problems)),
+        }
     };
     let made: Vec<_> = finished.par_iter().map(|(sample, result)| (*result, truth(sample))).collect();
     let mut known = (Vec::new(), Vec::new());
     for (result, truth) in made {
         match truth {
-            Ok(Some(truth)) => {
-                known.0.push(result);
-                known.1.push(truth);
+            Ok((truth, doubts)) => {
+                doubts.iter().for_each(|doubt| problems.mask(doubt));
+                if let Some(truth) = truth {
+                    known.0.push(result);
+                    known.1.push(truth);
+                }
             }
-            Ok(None) => {}
-            Err(e) => problems.add(format!("mask of {}: {e}", result.name)),
+            Err(e) => {
+                problems.add(ProblemKind::UnreadableMask.label(), format!("mask of {}: {e}", result.name));
+            }
         }
     }
     known

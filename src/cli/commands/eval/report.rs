@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aaclip::dataset::{Dataset, Mask, Sample};
+use aaclip::dataset::{Dataset, Sample};
 use aaclip::evaluation::{ClassEvaluation, Compared, PictureResult, Store, Table};
 use aaclip::image::{DecodeOptions, Picture, decode};
 use aaclip::map::GreyMap;
@@ -163,10 +163,7 @@ impl Report<'_> {
         let map = Array2::from_shape_vec((size, size), values)
             .map_err(|e| Error::Setting(format!("a stored map of another size: {e}")))?;
         let probabilities = detector.probabilities(map.view(), picture.width(), picture.height())?;
-        let mask = match &judged.sample.mask {
-            Mask::File(path) => decode(path, self.decoding).ok(),
-            Mask::None | Mask::Unlabelled => None,
-        };
+        let mask = judged.sample.read_mask(self.decoding).ok().flatten().map(|read| read.mask);
         Ok(Painted { rgb: picture.to_rgb(), map, probabilities, mask })
     }
 
