@@ -25,7 +25,8 @@ pub(super) fn row(blocks: &[Block], steps: &Block, out: &mut [u8], stride: usize
 #[target_feature(enable = "avx2")]
 fn both(first: &Block, second: &Block, steps: &Block) -> [[u8; 16]; 8] {
     let mut rows = [_mm256_setzero_si256(); 8];
-    let (first, second, steps) = (first.as_chunks::<8>().0, second.as_chunks::<8>().0, steps.as_chunks::<8>().0);
+    let (first, second, steps) =
+        (first.as_chunks::<8>().0, second.as_chunks::<8>().0, steps.as_chunks::<8>().0);
     for (i, row) in rows.iter_mut().enumerate() {
         *row = _mm256_mullo_epi16(load(&first[i], &second[i]), load(&steps[i], &steps[i]));
     }

@@ -23,6 +23,11 @@ use segments::{Segment, Segments, Tables};
 /// Most scans of a file. Each may touch every block, so that a small file could take hours.
 const MOST_SCANS: usize = 500;
 
+/// Whether a file begins like a JPEG.
+pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xFF, 0xD8, 0xFF])
+}
+
 /// A JPEG file whose frame header has been read.
 pub(super) struct Jpeg<'a> {
     segments: Segments<'a>,
@@ -34,10 +39,8 @@ pub(super) struct Jpeg<'a> {
 pub(super) struct Decoded {
     /// Rows of grey or RGB samples.
     pub samples: Vec<u8>,
-    /// The content of the first EXIF segment: a TIFF structure.
-    pub exif: Option<Vec<u8>>,
-    /// The first XMP segment.
-    pub xmp: Option<Vec<u8>>,
+    /// How it must be turned, as in EXIF; 1: not at all.
+    pub orientation: u8,
     /// What looks wrong in the file, although every sample was found.
     pub warnings: Vec<String>,
 }
@@ -64,13 +67,25 @@ impl<'a> Jpeg<'a> {
     }
 
     /// Width and height in pixels.
-    pub fn dimensions(&self) -> (u32, u32) {
-        (self.frame.width as u32, self.frame.height as u32)
+    pub fn size(&self) -> (usize, usize) {
+        (self.frame.width, self.frame.height)
     }
 
     /// Whether the picture is grey: one sample a pixel, else three.
     pub fn is_grey(&self) -> bool {
         self.frame.components.len() == 1
+    }
+
+    /// How the picture must be turned, as in EXIF; 1: not at all. Damage after the frame header is ignored.
+    pub fn orientation(mut self) -> u8 {
+        while let Ok(Some(segment)) = self.segments.advance() {
+            match segment {
+                Segment::Other(segments::EOI, _) => break,
+                Segment::Other(marker, body) => drop(self.tables.read(marker, body)),
+                _ => {}
+            }
+        }
+        self.tables.orientation()
     }
 
     /// Decodes the picture.
@@ -103,13 +118,14 @@ impl<'a> Jpeg<'a> {
         let excess = self.segments.excess();
         let planes = decoder.finish(&mut warnings)?;
         if excess > 0 {
-            warnings.push(format!("{excess} bytes among the data belong to no pixel: the file may be damaged"));
+            warnings
+                .push(format!("{excess} bytes among the data belong to no pixel: the file may be damaged"));
         }
         if !ended {
             warnings.push("the mark at the end of the file is missing".to_owned());
         }
         let samples = colour.assemble(&self.frame, &planes);
-        Ok(Decoded { samples, exif: self.tables.exif, xmp: self.tables.xmp, warnings })
+        Ok(Decoded { samples, orientation: self.tables.orientation(), warnings })
     }
 }
 
@@ -130,13 +146,12 @@ const NONE: u8 = u8::MAX;
 
 impl<'f> Decoder<'f> {
     fn new(frame: &'f Frame) -> Self {
-        let each = |size: &dyn Fn(&frame::Component) -> usize| -> Vec<Vec<Block>> {
-            frame.components.iter().map(|c| vec![[0; 64]; size(c)]).collect()
-        };
+        let blocks = |c: &frame::Component| vec![[0; 64]; c.stored_across * c.stored_down];
+        let kept = if frame.progressive { &frame.components[..] } else { &[] };
         Self {
             frame,
-            planes: frame.components.iter().map(|c| Plane::new(c)).collect(),
-            coefficients: if frame.progressive { each(&|c| c.stored_across * c.stored_down) } else { Vec::new() },
+            planes: frame.components.iter().map(Plane::new).collect(),
+            coefficients: kept.iter().map(blocks).collect(),
             steps: vec![None; frame.components.len()],
             known: vec![[NONE; 64]; frame.components.len()],
         }

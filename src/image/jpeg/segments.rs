@@ -3,6 +3,7 @@
 use super::frame::{Block, ZIGZAG};
 use super::huffman::Huffman;
 use super::standard::STANDARD;
+use crate::image::orientation;
 
 pub(super) const EOI: u8 = 0xD9;
 const DHT: u8 = 0xC4;
@@ -100,10 +101,8 @@ pub(super) struct Tables {
     pub jfif: bool,
     /// The colour transform that Adobe's segment names.
     pub adobe: Option<u8>,
-    /// See [`super::Decoded`].
-    pub exif: Option<Vec<u8>>,
-    /// See [`super::Decoded`].
-    pub xmp: Option<Vec<u8>>,
+    exif: Option<Vec<u8>>,
+    xmp: Option<Vec<u8>>,
 }
 
 impl Default for Tables {
@@ -148,6 +147,11 @@ impl Tables {
             _ => {}
         }
         Ok(())
+    }
+
+    /// How the picture must be turned, as in EXIF; 1: not at all.
+    pub fn orientation(&self) -> u8 {
+        orientation::of(self.exif.as_deref(), self.xmp.as_deref()).map_or(1, |turn| turn.to_exif())
     }
 
     fn quantization(&mut self, mut body: &[u8]) -> Option<()> {

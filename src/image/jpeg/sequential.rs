@@ -62,7 +62,8 @@ impl Reader<'_, '_> {
                 self.sources.iter_mut().for_each(|s| s.last = 0);
             }
             self.mcu += 1;
-            for ((part, source), blocks) in self.scan.parts.iter().zip(&mut self.sources).zip(&mut self.rows) {
+            for ((part, source), blocks) in self.scan.parts.iter().zip(&mut self.sources).zip(&mut self.rows)
+            {
                 for down in 0..part.down {
                     let start = (down * self.scan.columns + column) * part.across;
                     for block in &mut blocks[start..start + part.across] {

@@ -29,7 +29,7 @@ impl Source<'_> {
         // Weighing needs three samples in a row.
         let fancy = plane.width > 2;
         // The other row that lies next to this one.
-        let far = || if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
+        let far = || if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
         row.resize(width.next_multiple_of(self.across), 0);
         match (self.across, self.down) {
             (1, 1) => return &near[..width],
