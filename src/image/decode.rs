@@ -3,13 +3,14 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
+use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::ImageError;
 use super::decoding::Decoding;
 use super::mode::PixelMode;
 use super::wide::{SampleKind, SampleRange, Wide, WideSamples};
-use super::{foreign, paged};
+use super::{foreign, orientation, paged};
 use crate::files::Stamp;
 use crate::guard::guarded;
 
@@ -257,12 +258,7 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
         reason: one_line(reason),
     };
 
-    let whole = match format {
-        ImageFormat::Jpeg => jpeg_is_whole(bytes),
-        ImageFormat::WebP => webp_is_whole(bytes),
-        _ => true,
-    };
-    if !whole {
+    if format == ImageFormat::WebP && !webp_is_whole(bytes) {
         return Err(damaged("the file ends before the end of the picture".to_owned()));
     }
     // A decoder that panics on one picture must not end the run.
@@ -291,7 +287,7 @@ fn decode_as(
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));
     decoder.set_limits(limits).map_err(|e| damaged(e.to_string()))?;
     let turn = options.orientation == OrientationRule::Apply;
-    let orientation = if turn { decoder.orientation().ok() } else { None };
+    let orientation = if turn { stored_orientation(format, bytes, &mut decoder) } else { None };
     let mode = PixelMode::of(format, bytes, decoder.color_type(), decoder.original_color_type());
     let image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
     let mut decoding = Decoding::default();
@@ -304,6 +300,16 @@ fn decode_as(
     Picture::new(width, height, mode, samples(image, mode))
         .map(|picture| picture.with(decoding))
         .ok_or_else(|| damaged("its rows do not have the announced length".to_owned()))
+}
+
+/// The orientation in the file.
+fn stored_orientation(
+    format: ImageFormat,
+    bytes: &[u8],
+    decoder: &mut impl ImageDecoder,
+) -> Option<Orientation> {
+    // The decoder of PNG has not seen what comes after the pixels.
+    if format == ImageFormat::Png { orientation::of_png(bytes) } else { decoder.orientation().ok() }
 }
 
 /// A picture of 16 bits per sample as one of 8 bits, without an alpha that the mode does not have.
@@ -352,7 +358,6 @@ pub(super) fn as_image(width: u32, height: u32, channels: usize, samples: Vec<u8
 fn label(format: ImageFormat) -> Option<&'static str> {
     match format {
         ImageFormat::Png => Some("PNG"),
-        ImageFormat::Jpeg => Some("JPEG"),
         ImageFormat::WebP => Some("WebP"),
         ImageFormat::Bmp => Some("BMP"),
         ImageFormat::Gif => Some("GIF"),
@@ -392,13 +397,14 @@ pub fn head(bytes: &[u8]) -> Option<Head> {
         return Some(head);
     }
     guarded(|| {
-        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+        let format = ::image::guess_format(bytes).ok()?;
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut limits = ::image::Limits::no_limits();
         limits.max_alloc = Some(DECODER_TABLES);
         reader.limits(limits);
         let mut decoder = reader.into_decoder().ok()?;
         let (width, height) = decoder.dimensions();
-        let orientation = decoder.orientation().map_or(1, |turn| turn.to_exif());
+        let orientation = stored_orientation(format, bytes, &mut decoder).map_or(1, Orientation::to_exif);
         Some(Head { width: width as usize, height: height as usize, orientation })
     })?
 }
@@ -407,29 +413,4 @@ pub fn head(bytes: &[u8]) -> Option<Head> {
 fn webp_is_whole(bytes: &[u8]) -> bool {
     let promised = bytes.get(4..8).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
     promised.is_some_and(|n| bytes.len() as u64 >= u64::from(n) + 8)
-}
-
-/// Whether a JPEG has an end marker after its last scan. The decoder fills missing parts with grey, which a
-/// detector could take for a part of the object.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    let mut in_scan = false;
-    while let Some(&byte) = bytes.get(at) {
-        let Some(&marker) = bytes.get(at + 1) else { return false };
-        match (byte, marker) {
-            (0xFF, 0xD9) => return true,
-            // Stuffed bytes, restart markers, padding.
-            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) => at += 2,
-            (0xFF, 0xFF) => at += 1,
-            (0xFF, _) => {
-                let Some(length) = bytes.get(at + 2..at + 4) else { return false };
-                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
-                in_scan |= marker == 0xDA;
-            }
-            _ if in_scan => at += 1,
-            // A marker is missing here: the decoder decides.
-            _ => return true,
-        }
-    }
-    false
 }

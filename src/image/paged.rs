@@ -1,4 +1,4 @@
-//! The formats with readers of our own: TIFF and PNM, whose files may have several pages.
+//! The formats with readers of our own: JPEG, and TIFF and PNM, whose files may have several pages.
 
 use std::path::Path;
 
@@ -6,9 +6,10 @@ use ::image::metadata::Orientation;
 
 use super::decode::{DecodeOptions, Head, OrientationRule, Picture, as_image};
 use super::decoding::Decoding;
+use super::jpeg::Jpeg;
 use super::mode::PixelMode;
 use super::wide::SampleKind;
-use super::{ImageError, pnm, tiff};
+use super::{ImageError, jpeg, pnm, tiff};
 use crate::guard::guarded;
 
 /// A picture, or the reason against it; `None`: the content is in another format.
@@ -17,14 +18,15 @@ pub(super) fn decode(
     name: &Path,
     options: &DecodeOptions,
 ) -> Option<Result<Picture, ImageError>> {
-    let (format, read): (_, fn(&[u8], &Path, &DecodeOptions) -> Result<Picture, Trouble>) =
-        if tiff::is_tiff(bytes) {
-            ("TIFF", of_tiff)
-        } else if pnm::is_pnm(bytes) {
-            ("PNM", of_pnm)
-        } else {
-            return None;
-        };
+    let (format, read): (_, Reader) = if tiff::is_tiff(bytes) {
+        ("TIFF", of_tiff)
+    } else if pnm::is_pnm(bytes) {
+        ("PNM", of_pnm)
+    } else if jpeg::is_jpeg(bytes) {
+        ("JPEG", of_jpeg)
+    } else {
+        return None;
+    };
     let damaged = |reason| ImageError::Damaged { path: name.to_owned(), format, reason };
     // The decompressors are of other crates.
     let picture = guarded(|| read(bytes, name, options));
@@ -42,10 +44,17 @@ pub(super) fn head(bytes: &[u8]) -> Option<Head> {
         let header = pnm::Header::read(bytes).ok()?;
         return Some(Head { width: header.width, height: header.height, orientation: 1 });
     }
+    if jpeg::is_jpeg(bytes) {
+        let jpeg = Jpeg::open(bytes).ok()?;
+        let (width, height) = jpeg.size();
+        return Some(Head { width, height, orientation: jpeg.orientation() });
+    }
     let page = tiff::Page::open(bytes, 0).ok()?;
     let (width, height) = page.size();
     Some(Head { width, height, orientation: page.orientation() })
 }
+
+type Reader = fn(&[u8], &Path, &DecodeOptions) -> Result<Picture, Trouble>;
 
 enum Trouble {
     Image(ImageError),
@@ -89,6 +98,17 @@ fn of_pnm(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Result<Picture,
     decoding.pages = content.pages;
     content.warnings.into_iter().for_each(|warning| decoding.warn(warning));
     picture(size, 1, content.mode, content.samples, decoding, options)
+}
+
+fn of_jpeg(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Result<Picture, Trouble> {
+    let jpeg = Jpeg::open(bytes)?;
+    let size = jpeg.size();
+    let mode = if jpeg.is_grey() { PixelMode::Gray } else { PixelMode::Rgb };
+    check(name, options, size, Some(size.0 * size.1 * mode.channels()))?;
+    let decoded = jpeg.decode()?;
+    let mut decoding = Decoding::default();
+    decoded.warnings.into_iter().for_each(|warning| decoding.warn(warning));
+    picture(size, decoded.orientation, mode, decoded.samples, decoding, options)
 }
 
 fn check(
