@@ -10,7 +10,7 @@ const ROWS: usize = 16;
 
 impl Colour {
     /// The samples of the picture, row by row: grey, else RGB.
-    pub fn assemble(self, frame: &Frame, planes: &[Plane]) -> Vec<u8> {
+    pub(super) fn assemble(self, frame: &Frame, planes: &[Plane]) -> Vec<u8> {
         let sources = frame.components.iter().zip(planes).map(|(component, plane)| Source {
             plane,
             across: frame.most_across / component.across,
@@ -56,6 +56,9 @@ impl Colour {
                 Self::YCbCr => each(out_pixels, &rows, |y, b, r, _| rgb(y, b, r)),
                 // The files store what Adobe's programs do: 255 is no ink.
                 Self::Cmyk => each(out_pixels, &rows, |c, m, y, k| [c, m, y].map(|v| inked(v, k))),
+                Self::Inks => {
+                    each(out_pixels, &rows, |c, m, y, k| [c, m, y].map(|v| inked(255 - v, 255 - k)))
+                }
                 Self::Ycck => each(out_pixels, &rows, |y, b, r, k| rgb(y, b, r).map(|v| inked(255 - v, k))),
             }
         }

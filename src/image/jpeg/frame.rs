@@ -107,17 +107,19 @@ impl Frame {
 
 /// What the components mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Colour {
+pub(in crate::image) enum Colour {
     Grey,
     YCbCr,
     Rgb,
     Cmyk,
     Ycck,
+    /// Cyan, magenta, yellow and black where 255 is full ink, as in TIFF.
+    Inks,
 }
 
 impl Colour {
     /// As libjpeg finds it: from the segments of JFIF and Adobe, else from the names of the components.
-    pub fn of(frame: &Frame, tables: &Tables) -> Self {
+    pub(super) fn of(frame: &Frame, tables: &Tables) -> Self {
         let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
         match (ids.len(), tables.adobe) {
             (1, _) => Self::Grey,

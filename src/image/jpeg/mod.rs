@@ -17,7 +17,8 @@ mod sequential;
 mod standard;
 mod upsample;
 
-use frame::{Block, Colour, Frame, Plane};
+pub(super) use frame::Colour;
+use frame::{Block, Frame, Plane};
 use segments::{Segment, Segments, Tables};
 
 /// Most scans of a file. Each may touch every block, so that a small file could take hours.
@@ -71,6 +72,11 @@ impl<'a> Jpeg<'a> {
         (self.frame.width, self.frame.height)
     }
 
+    /// Components of a pixel.
+    pub fn components(&self) -> usize {
+        self.frame.components.len()
+    }
+
     /// Whether the picture is grey: one sample a pixel, else three.
     pub fn is_grey(&self) -> bool {
         self.frame.components.len() == 1
@@ -92,8 +98,16 @@ impl<'a> Jpeg<'a> {
     ///
     /// # Errors
     /// Data are damaged or missing: no sample is made up.
-    pub fn decode(mut self) -> Result<Decoded, String> {
+    pub fn decode(self) -> Result<Decoded, String> {
         let colour = Colour::of(&self.frame, &self.tables);
+        self.decode_as(colour)
+    }
+
+    /// Decodes the picture with components of a known meaning, which must fit their number.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_as(mut self, colour: Colour) -> Result<Decoded, String> {
         let mut decoder = Decoder::new(&self.frame);
         let mut ended = false;
         let mut scans = 0;
