@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use aaclip::anchors::ClassName;
 use aaclip::calibration::{MapLevels, ThresholdFile};
 use aaclip::dataset::ANYTHING;
+use aaclip::memory::MemoryBound;
 use aaclip::progress::Progress;
 use aaclip::{Detectors, Error, Provenance, Result, Scorer, ScorerSettings};
 
@@ -33,6 +34,8 @@ pub struct Scorers<'a> {
     /// The threshold file and its path.
     thresholds: Option<(&'a Path, ThresholdFile)>,
     options: ScorerOptions,
+    /// Memory that the pictures of all classes share.
+    memory: MemoryBound,
     /// Scorers made so far, by the requested class.
     made: Mutex<HashMap<String, Arc<Scorer>>>,
     /// Locked while a class is made, so that concurrent requests make it once, and known classes need not
@@ -52,7 +55,16 @@ impl<'a> Scorers<'a> {
             Some(Threshold::File(path)) => Some((path.as_path(), ThresholdFile::read(path)?)),
             _ => None,
         };
-        Ok(Self { detectors, args, thresholds, options, made: Mutex::default(), making: Mutex::default() })
+        let memory = args.detector.memory();
+        Ok(Self {
+            detectors,
+            args,
+            thresholds,
+            options,
+            memory,
+            made: Mutex::default(),
+            making: Mutex::default(),
+        })
     }
 
     /// Stops writing anchors to the cache on disk; it is still read.
@@ -117,6 +129,7 @@ impl<'a> Scorers<'a> {
         settings.calibrated = levels.is_some();
         settings.stretch = self.options.stretch;
         settings.hash = self.options.hash;
+        settings.memory = self.memory.clone();
         let scorer = Arc::new(Scorer::new(detector, settings));
         let mut made = self.made.lock().unwrap_or_else(|e| e.into_inner());
         if made.len() >= KEPT {

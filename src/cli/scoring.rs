@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use aaclip::image::{DecodeOptions, decode};
+use aaclip::image::{DecodeOptions, decode_bytes, read_within};
+use aaclip::memory::MemoryBound;
 use aaclip::{Detection, Detector, Error, PreparedPicture, Result, pipeline};
 
 use crate::cli::doubts::Doubts;
@@ -21,11 +22,13 @@ pub struct Job<'a> {
 pub fn score(
     jobs: &[Job<'_>],
     decoding: &DecodeOptions,
+    memory: &MemoryBound,
     mut each: impl FnMut(usize, Result<Detection>) -> Result<()>,
 ) -> Result<()> {
     let doubts = Doubts::default();
     let prepare = |job: &&Job<'_>| -> Result<PreparedPicture> {
-        let picture = decode(job.path, decoding)?;
+        let (file, _share) = read_within(job.path, &decoding.limits, memory)?;
+        let picture = decode_bytes(&file.bytes, job.path, decoding)?;
         doubts.say(&job.path.to_string_lossy(), picture.decoding().warnings());
         job.detector.prepare(&picture)
     };

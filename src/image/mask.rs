@@ -31,7 +31,7 @@ impl Preprocess {
         };
         let geometry = self.geometry(width, height);
         let whole = Samples { width, height, channels: 1, values };
-        let small = resample(&whole, &side(&geometry.across), &side(&geometry.down), filter);
+        let small = resample(whole.pixels(), &side(&geometry.across), &side(&geometry.down), filter);
         let (left, top) = (geometry.across.offset.max(0) as usize, geometry.down.offset.max(0) as usize);
         let mut square = vec![false; size * size];
         for (y, row) in small.values.chunks_exact(small.width.max(1)).enumerate() {

@@ -7,6 +7,7 @@ mod decoding;
 mod error;
 mod foreign;
 mod geometry;
+mod in_flight;
 mod jpeg;
 mod mask;
 mod mask_file;
@@ -28,6 +29,7 @@ pub use decode::{
 pub use decoding::Decoding;
 pub use error::ImageError;
 pub use geometry::{AxisMap, Geometry};
+pub use in_flight::{read_within, share_of};
 pub use mask::Mask;
 pub use mask_file::{MaskFile, is_array_name, mask_of, read_mask, read_masks};
 pub use mode::PixelMode;

@@ -68,7 +68,9 @@ fn pictures() {
     let here = Workplace::new();
     std::fs::create_dir(here.path("in")).unwrap();
     let mut seeds = Vec::new();
-    for path in ["tests/data/images", "tests/data/wide", "tests/fuzz/seeds/picture"].into_iter().flat_map(files) {
+    for path in
+        ["tests/data/images", "tests/data/wide", "tests/fuzz/seeds/picture"].into_iter().flat_map(files)
+    {
         seeds.push((std::fs::read(&path).unwrap(), ending(&path)));
     }
     for ending in ["png", "jpg", "webp", "bmp", "tif", "gif"] {

@@ -7,6 +7,7 @@ use aaclip::anchors::AnchorCache;
 use aaclip::clip::{Activation, PrecisionChoice};
 use aaclip::device::DeviceChoice;
 use aaclip::image::{DecodeOptions, Fit, OrientationRule, Picture, SampleRange, decode};
+use aaclip::memory::MemoryBound;
 use aaclip::methods::Setup;
 use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
@@ -104,6 +105,11 @@ pub struct DetectorArgs {
     #[arg(long, value_name = "RANGE", default_value = "auto", allow_hyphen_values = true)]
     pub range: SampleRange,
 
+    /// Memory that pictures in flight share, in megabytes; one larger picture is processed alone [default: a quarter of what
+    /// the process may use]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_memory: Option<u64>,
+
     /// The EXIF orientation of pictures: turn them upright, or take their rows as they are stored, as the references do.
     /// For data sets whose masks were drawn in the stored grid
     #[arg(long, value_enum, default_value_t = OrientationName::Apply)]
@@ -196,6 +202,11 @@ impl DetectorArgs {
             (None, _) => return Ok(None),
         };
         Ok(Some(Tiling { side, overlap: self.overlap.unwrap_or_default() }))
+    }
+
+    /// The memory of pictures in flight.
+    pub fn memory(&self) -> MemoryBound {
+        self.max_memory.map_or_else(MemoryBound::default, |mb| MemoryBound::new(mb.saturating_mul(1_000_000)))
     }
 
     pub fn decode_options(&self) -> DecodeOptions {
