@@ -166,7 +166,7 @@ impl<'a> Scorers<'a> {
 /// The weights cannot be read.
 pub fn provenance(detectors: &Detectors, args: &DetectorArgs) -> Result<Provenance> {
     let mut p = detectors.provenance()?;
-    p.set("gray16", args.gray16.name());
+    p.set("range", args.range.name());
     // Only if it is not the default, so that results of earlier versions continue.
     if args.orientation == OrientationName::Ignore {
         p.set("orientation", "ignore");

@@ -10,8 +10,8 @@ use crate::guard::caught;
 use crate::image::{self, DecodeOptions, Picture, decode_bytes};
 use crate::map::{GreyMap, MapRange, Region, regions};
 use crate::output::{
-    Artefact, ArtefactNames, Ends, Failure, Judge, Outcome, Pictures, Record, RecordInput, Scored, Size,
-    StageTimes, encode, save,
+    Artefact, ArtefactNames, Decoded, Ends, Failure, Judge, Outcome, Pictures, Record, RecordInput, Scored,
+    Size, StageTimes, encode, save,
 };
 use crate::{Error, Result};
 
@@ -224,6 +224,7 @@ impl Scorer {
             map_probability: Some(Ends { min: look.grey.low, max: look.grey.high }),
             regions: look.regions,
             size: Size { width: look.picture.width(), height: look.picture.height() },
+            decoding: Decoded::of(look.picture.decoding()),
             image_size: self.detector.image_size(),
             tiles: look.found.tiles,
             files,

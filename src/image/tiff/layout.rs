@@ -1,7 +1,7 @@
 //! What the fields of a directory say about a picture, checked.
 
 use super::compression::Compression;
-use super::directory::{Directory, File, Refused};
+use super::directory::{Directory, File, Order, Refused};
 use crate::image::wide::SampleKind;
 
 mod tag {
@@ -204,7 +204,11 @@ impl<'a> Layout<'a> {
                 return refuse(format!("a predictor with {} compression is not read", compression.name()));
             }
             (2, _) if matches!(bits, 8 | 16 | 32 | 64) => {}
-            (3, SampleKind::Float) => {}
+            // Writers do not agree where the lowest bytes of big-endian numbers are.
+            (3, SampleKind::Float) if file.order == Order::Little => {}
+            (3, SampleKind::Float) => {
+                return refuse("predictor 3 in big-endian order is not read".to_owned());
+            }
             (other, _) => return refuse(format!("predictor {other} of {bits}-bit samples is not read")),
         }
         match compression {

@@ -23,7 +23,8 @@ pub(super) fn sum(row: &mut [u8], order: Order, bits: u32, samples: usize) {
     }
 }
 
-/// Undoes the differences between bytes that were sorted by significance (predictor 3) of a row of floats.
+/// Undoes the differences between bytes that were sorted by significance (predictor 3) of a row of floats in
+/// little-endian order.
 pub(super) fn unsort(row: &mut [u8], order: Order, bits: u32, samples: usize) {
     let width = bits as usize / 8;
     sum(row, order, 8, samples);
@@ -31,8 +32,7 @@ pub(super) fn unsort(row: &mut [u8], order: Order, bits: u32, samples: usize) {
     let sorted = row.to_vec();
     for (i, value) in row.chunks_exact_mut(width).enumerate() {
         for (j, byte) in value.iter_mut().enumerate() {
-            let significance = if order == Order::Big { j } else { width - 1 - j };
-            *byte = sorted[significance * count + i];
+            *byte = sorted[(width - 1 - j) * count + i];
         }
     }
 }
