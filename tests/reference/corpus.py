@@ -70,7 +70,7 @@ class Corpus:
         elif truth is None:
             truth = pillow(data)
         if truth is not None:
-            truth = np.ascontiguousarray(truth if truth.ndim == 3 else np.repeat(truth[..., None], 3, -1))
+            truth = np.ascontiguousarray(np.repeat(truth.reshape(*truth.shape[:2], -1), 3 if truth.size == truth.shape[0] * truth.shape[1] else 1, -1))
             entry |= {"width": truth.shape[1], "height": truth.shape[0], "tolerance": tolerance}
             entry["sha256"] = hashlib.sha256(truth.tobytes()).hexdigest()
             if tolerance:
@@ -316,8 +316,8 @@ def pngs(corpus):
             colours = values[..., : 3 if colour & 2 else 1]
             data = png(values, depth, colour, interlaced)
             if depth == 16:
-                truth = rounded(colours, *bounds(colours)).squeeze(-1) if colours.shape[-1] == 1 else rounded(colours, *bounds(colours))
-                corpus.add("PNG 16 bits", name, data, truth)
+                truth = rounded(colours, *bounds(colours))
+                corpus.add("PNG 16 bits", name, data, truth, tolerance=1)
             else:
                 corpus.add(f"PNG {'interlaced' if interlaced else 'plain'}", name, data)
         for depth in (1, 2, 4, 8):
@@ -345,12 +345,9 @@ def pngs(corpus):
         corpus.add("PNG damaged", f"png-cut-{share}.png", good[: len(good) * share // 10], damaged=True)
 
 
-def bounds(values, bits=None):
-    """Black and white of unsigned samples: the depth of the file, or the next of 10, 12, 14, 16 bits."""
-    if bits is None:
-        largest = int(values.max())
-        bits = next(b for b in (8, 10, 12, 14, 16) if largest < 2**b)
-    return 0, 2**bits - 1
+def bounds(values):
+    """Black and white of unsigned samples: the largest value rounded up to the next of 10, 12, .. bits."""
+    return 0, 2 ** next(bits for bits in range(10, 34, 2) if values.max() < 2**bits) - 1
 
 
 # WebP, GIF, BMP, PNM
@@ -383,8 +380,13 @@ def others(corpus):
             corpus.add("BMP", f"bmp-{where}-{mode}.bmp", saved(image, "BMP"))
         bitmaps(corpus, where, np.asarray(rgb), np.asarray(palette))
         pnms(corpus, where, scene(width, height))
+    image = Image.fromarray(eight(scene(61, 47)))
+    for form in ("WEBP", "GIF", "BMP", "PPM"):
+        good = saved(image, form)
+        for share in (3, 6, 9):
+            name = f"{form.lower()}-cut-{share}.{form.lower()}"
+            corpus.add("WebP, GIF, BMP, PNM damaged", name, good[: len(good) * share // 10], damaged=True)
     for orientation in range(1, 9):
-        image = Image.fromarray(eight(scene(61, 47)))
         turn = Image.Exif()
         turn[0x112] = orientation
         corpus.add("WebP turned", f"webp-turned-{orientation}.webp", saved(image, "WEBP", lossless=True, exif=turn.tobytes()))
@@ -445,7 +447,8 @@ def pnms(corpus, where, values):
             data = stored.astype(">u2" if largest > 255 else "u1").tobytes()
             name = f"pnm-{where}-{magic.decode().lower()}-{largest}.pnm"
             truth = rounded(stored, 0, largest)
-            corpus.add("PNM wide", name, magic + b"\n%d %d\n%d\n" % (width, height, largest) + data, truth)
+            data = magic + b"\n%d %d\n%d\n" % (width, height, largest) + data
+            corpus.add("PNM wide", name, data, truth, tolerance=1)
 
 
 # TIFF
@@ -513,8 +516,7 @@ def tiff_wide(corpus, rgb, grey):
     ):
         scaled = content * top
         values = (np.round(scaled) if np.issubdtype(dtype, np.integer) else scaled).astype(dtype)
-        high = 2 ** next(b for b in range(10, 34, 2) if values.max() < 2**b) - 1 if np.issubdtype(dtype, np.integer) else top
-        truth = rounded(values, 0, high)
+        truth = rounded(values, *(bounds(values) if np.issubdtype(dtype, np.integer) else (0, top)))
         options = {"photometric": "minisblack" if colour == "grey" else "rgb"} | LAYOUTS[layout] | PACKINGS[packing]
         if colour == "planar":
             values, options = np.moveaxis(values, -1, 0), options | {"planarconfig": "separate"}
@@ -619,7 +621,7 @@ def judge(truth, entry, about, found):
     return "within tolerance" if far <= entry["tolerance"] else "wrong"
 
 
-def thin(folder, into, most=2 << 20):
+def thin(folder, into, most=3 << 19):
     """Copies pictures of every kind in turn while they fit into `most` bytes."""
     entries = json.loads(folder.joinpath("manifest.json").read_text())
     kinds = collections.defaultdict(list)
@@ -629,7 +631,7 @@ def thin(folder, into, most=2 << 20):
     for name in (name for turn in itertools.zip_longest(*kinds.values()) for name in turn if name):
         files = [file for file in (folder / name, folder / "truth" / (name + ".rgb")) if file.exists()]
         size = sum(-(-file.stat().st_size // 512) * 512 for file in files)
-        if used + size > most * 9 // 10:
+        if used + size > most:
             continue
         used += size
         chosen[name] = entries[name]

@@ -17,7 +17,8 @@ mod sequential;
 mod standard;
 mod upsample;
 
-use frame::{Block, Colour, Frame, Plane};
+pub(super) use colour::Colour;
+use frame::{Block, Frame, Plane};
 use segments::{Segment, Segments, Tables};
 
 /// Most scans of a file. Each may touch every block, so that a small file could take hours.
@@ -37,7 +38,7 @@ pub(super) struct Jpeg<'a> {
 
 /// A decoded JPEG, not turned.
 pub(super) struct Decoded {
-    /// Rows of grey or RGB samples.
+    /// Rows of samples, pixels interleaved.
     pub samples: Vec<u8>,
     /// How it must be turned, as in EXIF; 1: not at all.
     pub orientation: u8,
@@ -51,8 +52,20 @@ impl<'a> Jpeg<'a> {
     /// # Errors
     /// There is none, it is damaged, or the kind of frame is not supported.
     pub fn open(bytes: &'a [u8]) -> Result<Self, String> {
-        let mut segments = Segments::new(bytes);
+        Self::with_tables(bytes, None)
+    }
+
+    /// The same for a stream whose tables may be in another one.
+    ///
+    /// # Errors
+    /// As [`Jpeg::open`].
+    pub fn with_tables(bytes: &'a [u8], abbreviated: Option<&[u8]>) -> Result<Self, String> {
         let mut tables = Tables::default();
+        let mut others = Segments::new(abbreviated.unwrap_or_default());
+        while let Some(Segment::Other(marker, body)) = others.advance()? {
+            tables.read(marker, body)?;
+        }
+        let mut segments = Segments::new(bytes);
         while let Some(segment) = segments.advance()? {
             match segment {
                 Segment::Frame(marker, body) => {
@@ -71,9 +84,9 @@ impl<'a> Jpeg<'a> {
         (self.frame.width, self.frame.height)
     }
 
-    /// Whether the picture is grey: one sample a pixel, else three.
-    pub fn is_grey(&self) -> bool {
-        self.frame.components.len() == 1
+    /// Components of a pixel: 1 is grey, 3 or 4 are colours.
+    pub fn components(&self) -> usize {
+        self.frame.components.len()
     }
 
     /// How the picture must be turned, as in EXIF; 1: not at all. Damage after the frame header is ignored.
@@ -88,12 +101,20 @@ impl<'a> Jpeg<'a> {
         self.tables.orientation()
     }
 
-    /// Decodes the picture.
+    /// Decodes the picture to grey or RGB.
     ///
     /// # Errors
     /// Data are damaged or missing: no sample is made up.
-    pub fn decode(mut self) -> Result<Decoded, String> {
+    pub fn decode(self) -> Result<Decoded, String> {
         let colour = Colour::of(&self.frame, &self.tables);
+        self.decode_as(colour)
+    }
+
+    /// Decodes the picture; the components mean `colour`, which must fit their number.
+    ///
+    /// # Errors
+    /// As [`Jpeg::decode`].
+    pub fn decode_as(mut self, colour: Colour) -> Result<Decoded, String> {
         let mut decoder = Decoder::new(&self.frame);
         let mut ended = false;
         let mut scans = 0;

@@ -192,7 +192,7 @@ impl<'a> Page<'a> {
         match (layout.compression, &layout.colour) {
             (Compression::Jpeg, colour) => {
                 let plane = if layout.planar { &Colour::BlackIsZero } else { colour };
-                let (out, found, high) = jpeg::decode(&bytes, layout.jpeg_tables, plane, samples)?;
+                let (out, found, high) = jpeg::decode(&bytes, layout.jpeg_tables, plane, samples, width)?;
                 if found != width || high < rows.min(layout.height) {
                     return Err(format!(
                         "a strip or tile has {found} x {high} pixels, expected {width} x {rows}"
