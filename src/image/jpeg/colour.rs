@@ -1,53 +1,15 @@
-//! From components to pixels.
+//! From components to grey or RGB.
 
 use rayon::prelude::*;
 
-use super::frame::{Frame, Plane};
-use super::segments::Tables;
+use super::frame::{Colour, Frame, Plane};
 use super::upsample::{Scratch, Source};
 
 /// Rows that a thread takes at once.
 const ROWS: usize = 16;
 
-/// What the components mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::image) enum Colour {
-    Grey,
-    YCbCr,
-    Rgb,
-    /// Inks, stored inverted.
-    Cmyk,
-    /// Inks whose first three are stored as YCbCr.
-    Ycck,
-    /// Four components that stay as they are.
-    Stored,
-}
-
 impl Colour {
-    /// Samples of a decoded pixel.
-    pub(super) fn channels(self) -> usize {
-        match self {
-            Self::Grey => 1,
-            Self::Stored => 4,
-            _ => 3,
-        }
-    }
-
-    /// As libjpeg finds it: from the segments of JFIF and Adobe, else from the names of the components.
-    pub(super) fn of(frame: &Frame, tables: &Tables) -> Self {
-        let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
-        match (ids.len(), tables.adobe) {
-            (1, _) => Self::Grey,
-            (3, _) if tables.jfif => Self::YCbCr,
-            (3, Some(0)) => Self::Rgb,
-            (3, None) if ids == *b"RGB" => Self::Rgb,
-            (3, _) => Self::YCbCr,
-            (_, None | Some(0)) => Self::Cmyk,
-            _ => Self::Ycck,
-        }
-    }
-
-    /// The samples of the picture, row by row, pixels interleaved.
+    /// The samples of the picture, row by row: grey, else RGB.
     pub(super) fn assemble(self, frame: &Frame, planes: &[Plane]) -> Vec<u8> {
         let sources = frame.components.iter().zip(planes).map(|(component, plane)| Source {
             plane,
@@ -55,7 +17,7 @@ impl Colour {
             down: frame.most_down / component.down,
         });
         let sources: Vec<Source> = sources.collect();
-        let stride = frame.width * self.channels();
+        let stride = frame.width * if self == Self::Grey { 1 } else { 3 };
         let mut samples = vec![0; stride * frame.height];
         let pieces = samples.par_chunks_mut(ROWS * stride).enumerate();
         pieces.for_each(|(i, out)| self.rows(&sources, i * ROWS, frame.width, out));
@@ -81,29 +43,31 @@ impl Colour {
     #[inline(always)]
     fn rows_plain(self, sources: &[Source], first: usize, width: usize, out: &mut [u8]) {
         let mut scratch: [Scratch; 4] = Default::default();
-        let stride = out.len().min(width * self.channels());
+        let stride = out.len().min(width * if self == Self::Grey { 1 } else { 3 });
         for (y, out) in (first..).zip(out.chunks_exact_mut(stride)) {
             let mut rows = [&[][..]; 4];
             for ((row, source), scratch) in rows.iter_mut().zip(sources).zip(&mut scratch) {
                 *row = source.row(y, width, scratch);
             }
+            let out_pixels = out.as_chunks_mut::<3>().0;
             match self {
                 Self::Grey => out.copy_from_slice(rows[0]),
-                Self::Stored => each(out, &rows, |a, b, c, d| [a, b, c, d]),
-                Self::Rgb => each(out, &rows, |a, b, c, _| [a, b, c]),
-                Self::YCbCr => each(out, &rows, |y, b, r, _| rgb(y, b, r)),
+                Self::Rgb => each(out_pixels, &rows, |a, b, c, _| [a, b, c]),
+                Self::YCbCr => each(out_pixels, &rows, |y, b, r, _| rgb(y, b, r)),
                 // The files store what Adobe's programs do: 255 is no ink.
-                Self::Cmyk => each(out, &rows, |c, m, y, k| [c, m, y].map(|v| inked(v, k))),
-                Self::Ycck => each(out, &rows, |y, b, r, k| rgb(y, b, r).map(|v| inked(255 - v, k))),
+                Self::Cmyk => each(out_pixels, &rows, |c, m, y, k| [c, m, y].map(|v| inked(v, k))),
+                Self::Inks => {
+                    each(out_pixels, &rows, |c, m, y, k| [c, m, y].map(|v| inked(255 - v, 255 - k)))
+                }
+                Self::Ycck => each(out_pixels, &rows, |y, b, r, k| rgb(y, b, r).map(|v| inked(255 - v, k))),
             }
         }
     }
 }
 
 #[inline(always)]
-fn each<const N: usize>(out: &mut [u8], rows: &[&[u8]; 4], pixel: impl Fn(u8, u8, u8, u8) -> [u8; N]) {
+fn each(out: &mut [[u8; 3]], rows: &[&[u8]; 4], pixel: impl Fn(u8, u8, u8, u8) -> [u8; 3]) {
     let [a, b, c, d] = rows;
-    let out = out.as_chunks_mut::<N>().0;
     let n = out.len();
     // Slices of one length need no checks.
     let (a, b, c) = (&a[..n], &b[..n], &c[..n]);

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::NONE;
 use super::idct;
-use super::segments::Segments;
+use super::segments::{Segments, Tables};
 
 /// 8 x 8 coefficients, row by row.
 pub(super) type Block = [i16; 64];
@@ -18,8 +18,7 @@ pub(super) const ZIGZAG: [u8; 64] = [
 
 /// A component of the picture: a plane with its own resolution.
 pub(super) struct Component {
-    /// Its name.
-    pub id: u8,
+    id: u8,
     /// Blocks of an MCU, across and down.
     pub across: usize,
     /// See `across`.
@@ -103,6 +102,34 @@ impl Frame {
             most_across,
             most_down,
         })
+    }
+}
+
+/// What the components mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::image) enum Colour {
+    Grey,
+    YCbCr,
+    Rgb,
+    Cmyk,
+    Ycck,
+    /// Cyan, magenta, yellow and black where 255 is full ink, as in TIFF.
+    Inks,
+}
+
+impl Colour {
+    /// As libjpeg finds it: from the segments of JFIF and Adobe, else from the names of the components.
+    pub(super) fn of(frame: &Frame, tables: &Tables) -> Self {
+        let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
+        match (ids.len(), tables.adobe) {
+            (1, _) => Self::Grey,
+            (3, _) if tables.jfif => Self::YCbCr,
+            (3, Some(0)) => Self::Rgb,
+            (3, None) if ids == *b"RGB" => Self::Rgb,
+            (3, _) => Self::YCbCr,
+            (_, None | Some(0)) => Self::Cmyk,
+            _ => Self::Ycck,
+        }
     }
 }
 

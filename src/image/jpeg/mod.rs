@@ -17,7 +17,7 @@ mod sequential;
 mod standard;
 mod upsample;
 
-pub(super) use colour::Colour;
+pub(super) use frame::Colour;
 use frame::{Block, Frame, Plane};
 use segments::{Segment, Segments, Tables};
 
@@ -38,7 +38,7 @@ pub(super) struct Jpeg<'a> {
 
 /// A decoded JPEG, not turned.
 pub(super) struct Decoded {
-    /// Rows of samples, pixels interleaved.
+    /// Rows of grey or RGB samples.
     pub samples: Vec<u8>,
     /// How it must be turned, as in EXIF; 1: not at all.
     pub orientation: u8,
@@ -52,20 +52,8 @@ impl<'a> Jpeg<'a> {
     /// # Errors
     /// There is none, it is damaged, or the kind of frame is not supported.
     pub fn open(bytes: &'a [u8]) -> Result<Self, String> {
-        Self::with_tables(bytes, None)
-    }
-
-    /// The same for a stream whose tables may be in another one.
-    ///
-    /// # Errors
-    /// As [`Jpeg::open`].
-    pub fn with_tables(bytes: &'a [u8], abbreviated: Option<&[u8]>) -> Result<Self, String> {
-        let mut tables = Tables::default();
-        let mut others = Segments::new(abbreviated.unwrap_or_default());
-        while let Some(Segment::Other(marker, body)) = others.advance()? {
-            tables.read(marker, body)?;
-        }
         let mut segments = Segments::new(bytes);
+        let mut tables = Tables::default();
         while let Some(segment) = segments.advance()? {
             match segment {
                 Segment::Frame(marker, body) => {
@@ -101,7 +89,7 @@ impl<'a> Jpeg<'a> {
         self.tables.orientation()
     }
 
-    /// Decodes the picture to grey or RGB.
+    /// Decodes the picture.
     ///
     /// # Errors
     /// Data are damaged or missing: no sample is made up.
@@ -110,10 +98,10 @@ impl<'a> Jpeg<'a> {
         self.decode_as(colour)
     }
 
-    /// Decodes the picture; the components mean `colour`, which must fit their number.
+    /// Decodes the picture with components of a known meaning, which must fit their number.
     ///
     /// # Errors
-    /// As [`Jpeg::decode`].
+    /// As [`Self::decode`].
     pub fn decode_as(mut self, colour: Colour) -> Result<Decoded, String> {
         let mut decoder = Decoder::new(&self.frame);
         let mut ended = false;

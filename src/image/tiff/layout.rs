@@ -92,6 +92,8 @@ pub(super) struct Layout<'a> {
     pub jpeg_tables: Option<&'a [u8]>,
     pub declared: Option<(f64, f64)>,
     pub orientation: u8,
+    /// Whether the colours are stored as inks in JPEG data, which becomes RGB.
+    pub inks: bool,
 }
 
 /// The strips or tiles.
@@ -186,11 +188,20 @@ impl<'a> Layout<'a> {
             jpeg_tables: d.raw(tag::JPEG_TABLES),
             declared: ends(d, kind),
             orientation: d.number(tag::ORIENTATION).and_then(|o| u8::try_from(o).ok()).unwrap_or(1),
+            inks: false,
             colour,
             compression,
         };
         layout.check(file)?;
-        Ok(layout)
+        Ok(layout.decoded())
+    }
+
+    /// The layout of what the decoder of JPEG makes of inks: RGB.
+    fn decoded(self) -> Self {
+        if self.compression == Compression::Jpeg && self.colour == Colour::Cmyk && !self.planar {
+            return Self { samples: 3, colour: Colour::Rgb, inks: true, ..self };
+        }
+        self
     }
 
     /// What is left: combinations.

@@ -191,9 +191,13 @@ impl<'a> Page<'a> {
         };
         match (layout.compression, &layout.colour) {
             (Compression::Jpeg, colour) => {
-                let plane = if layout.planar { &Colour::BlackIsZero } else { colour };
-                let (out, found, high) = jpeg::decode(&bytes, layout.jpeg_tables, plane, samples, width)?;
-                if found != width || high < rows.min(layout.height) {
+                let stored = match colour {
+                    _ if layout.planar => &Colour::BlackIsZero,
+                    _ if layout.inks => &Colour::Cmyk,
+                    colour => colour,
+                };
+                let (out, found, high) = jpeg::decode(&bytes, layout.jpeg_tables, stored, (width, rows))?;
+                if high < rows.min(layout.height) {
                     return Err(format!(
                         "a strip or tile has {found} x {high} pixels, expected {width} x {rows}"
                     ));
