@@ -30,6 +30,7 @@ mod serve_schema;
 mod settings;
 mod shell;
 mod snapshot;
+mod tiff;
 mod tiles;
 mod train;
 mod watch;
