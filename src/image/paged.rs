@@ -103,7 +103,7 @@ fn of_pnm(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Result<Picture,
 fn of_jpeg(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Result<Picture, Trouble> {
     let jpeg = Jpeg::open(bytes)?;
     let size = jpeg.size();
-    let mode = if jpeg.is_grey() { PixelMode::Gray } else { PixelMode::Rgb };
+    let mode = if jpeg.components() == 1 { PixelMode::Gray } else { PixelMode::Rgb };
     check(name, options, size, Some(size.0 * size.1 * mode.channels()))?;
     let decoded = jpeg.decode()?;
     let mut decoding = Decoding::default();

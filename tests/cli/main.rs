@@ -19,6 +19,7 @@ mod formats;
 mod golden;
 mod hard_places;
 mod help;
+mod jpeg;
 mod judge;
 mod methods;
 mod mutants;

@@ -84,6 +84,7 @@ targets!(
     adapters,
     archive,
     journal,
+    jpeg,
     metadata,
     model,
     pickle,

@@ -1,5 +1,10 @@
 //! Decoding: Pillow's word on every mode (`tests/reference/make_image_fixtures.py`), orientation, depth, damage.
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod corpus;
+mod jpeg;
 mod wide;
 
 use std::io::Cursor;

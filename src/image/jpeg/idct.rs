@@ -114,3 +114,33 @@ fn pass(rows: &[Lanes; 8], bits: u32) -> [Lanes; 8] {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_processors_compute_the_same() {
+        let mut seed = 1u32;
+        let mut next = |spread: i32| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((seed >> 16) as i32 % (2 * spread + 1) - spread) as i16
+        };
+        let steps: Block = std::array::from_fn(|i| 1 + (i / 4) as i16);
+        let mut blocks = [[0; 64]; 35];
+        for (i, block) in blocks.iter_mut().enumerate() {
+            // Blocks of every number of coefficients.
+            block[..=2 * i.min(31)].iter_mut().for_each(|c| *c = next(60));
+        }
+        let width = 8 * blocks.len();
+        let (mut quick, mut plain) = (vec![0; 8 * width], vec![0; 8 * width]);
+        row(&blocks, &steps, &mut quick, width);
+        row_plain(&blocks, &steps, &mut plain, width);
+        assert_eq!(quick, plain);
+        // A first coefficient alone is eight times the distance from grey.
+        let mut flat = [0; 64];
+        flat[0] = -80;
+        row(&[flat], &steps, &mut quick[..64], 8);
+        assert_eq!(quick[..64], [118; 64]);
+    }
+}

@@ -7,11 +7,12 @@ use crate::image::jpeg::{self, Jpeg};
 /// Grey or RGB samples of a stream, with its width and height; `colour` is what the file says of the samples.
 ///
 /// # Errors
-/// The stream is damaged, cut off, or of a kind that is not read.
+/// The stream is damaged, cut off, or of a kind that is not read, or is larger than `width` x `rows`.
 pub(super) fn decode(
     stream: &[u8],
     tables: Option<&[u8]>,
     colour: &Colour,
+    (width, rows): (usize, usize),
 ) -> Result<(Vec<u8>, usize, usize), Refused> {
     let (colour, components) = match colour {
         Colour::Rgb => (jpeg::Colour::Rgb, 3),
@@ -21,7 +22,11 @@ pub(super) fn decode(
     };
     let whole = whole(stream, tables).ok_or("its JPEG data is damaged")?;
     let jpeg = Jpeg::open(&whole)?;
-    let (width, height) = jpeg.size();
+    let (found, height) = jpeg.size();
+    // Before memory is allocated.
+    if found != width || height > rows {
+        return Err(format!("a strip or tile has {found} x {height} pixels, expected {width} x {rows}"));
+    }
     if jpeg.components() != components {
         return Err(format!("its JPEG data has {} components, expected {components}", jpeg.components()));
     }

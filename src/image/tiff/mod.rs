@@ -196,8 +196,8 @@ impl<'a> Page<'a> {
                     _ if layout.inks => &Colour::Cmyk,
                     colour => colour,
                 };
-                let (out, found, high) = jpeg::decode(&bytes, layout.jpeg_tables, stored)?;
-                if found != width || high < rows.min(layout.height) {
+                let (out, found, high) = jpeg::decode(&bytes, layout.jpeg_tables, stored, (width, rows))?;
+                if high < rows.min(layout.height) {
                     return Err(format!(
                         "a strip or tile has {found} x {high} pixels, expected {width} x {rows}"
                     ));
