@@ -211,6 +211,16 @@ fn user_dir((variable, below_home): UserDir) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_synced_is_no_error() {
+        // Linux refuses it for a pipe, as some file systems do for files.
+        let (_reader, writer) = io::pipe().unwrap();
+        let file = std::fs::File::from(std::os::fd::OwnedFd::from(writer));
+        assert!(file.sync_all().is_err());
+        sync(&file).unwrap();
+    }
+
     #[test]
     fn long_names_become_short_and_stay_different() {
         let of = |name: &str| short_name(name.as_ref(), 12).into_string().unwrap();

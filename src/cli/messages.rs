@@ -1,13 +1,13 @@
 //! Messages of a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::OnceLock;
 
 use aaclip::anchors::AnchorError;
 use aaclip::batch::BatchError;
 use aaclip::clip::Checkpoint;
-use aaclip::dataset::{DatasetError, ProblemKind};
+use aaclip::dataset::{DatasetError, Problem, ProblemKind};
 use aaclip::evaluation::EvaluationError;
 use aaclip::methods::TrainedError;
 use aaclip::models::{HubError, Registry};
@@ -63,13 +63,20 @@ pub fn cautions<'a>(detectors: impl IntoIterator<Item = &'a Detector>) {
     all.into_iter().for_each(|caution| warn(format!("warning: {caution}")));
 }
 
-/// The advice for a doubtful file of a data set, to be appended; empty if there is none.
-pub fn advice_on(kind: ProblemKind) -> &'static str {
-    match kind {
-        ProblemKind::LossyMask => "; masks in PNG are exact",
-        ProblemKind::TurnedPicture => "; --orientation ignore reads pictures in that grid",
-        _ => "",
-    }
+/// Warnings about the files of a data set: one line for each kind, with the first file, the number and advice.
+pub fn doubts(warnings: &[Problem]) -> Vec<String> {
+    let mut kinds: BTreeMap<ProblemKind, (&Problem, usize)> = BTreeMap::new();
+    warnings.iter().for_each(|warning| kinds.entry(warning.kind).or_insert((warning, 0)).1 += 1);
+    let line = |(kind, (first, count)): (_, (&Problem, usize))| {
+        let more = if count > 1 { format!("; {count} such masks") } else { String::new() };
+        let advice = match kind {
+            ProblemKind::LossyMask => "; masks in PNG are exact",
+            ProblemKind::TurnedPicture => "; --orientation ignore reads pictures in that grid",
+            _ => "",
+        };
+        format!("warning: {first}{more}{advice}")
+    };
+    kinds.into_iter().map(line).collect()
 }
 
 /// Reports a choice or a cost: on stderr, only with `--verbose`.

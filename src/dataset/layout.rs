@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::listing::{self, Listing};
 use super::reading::Reading;
-use super::{Dataset, DatasetError, bmad, folders, metadata, mvtec, scans, segmentation, visa};
+use super::{Dataset, DatasetError, bmad, folders, metadata, mvtec, real_iad, scans, segmentation, visa};
 use crate::files::folder_of;
 
 /// The arrangement of a data set's files.
@@ -27,8 +27,12 @@ pub enum Layout {
     Btad,
     /// MPDD: like MVTec AD, six classes of metal parts.
     Mpdd,
+    /// MVTec LOCO AD: one folder of masks per anomalous picture.
+    MvtecLoco,
     /// MVTec AD, and data sets with the same layout.
     MvtecAd,
+    /// Real-IAD: one `CLASS.json` per class.
+    RealIad,
     /// ISIC 2016, part 1: the test pictures.
     Isic,
     /// CVC-ClinicDB, CVC-ColonDB, CVC-300, Kvasir-SEG: every picture is anomalous.
@@ -47,14 +51,16 @@ pub enum Layout {
 
 impl Layout {
     /// All layouts in the order of tests; the first match is used.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::VisaSplit,
         Self::VisaRaw,
         Self::MvtecAd2,
         Self::Bmad,
+        Self::MvtecLoco,
         Self::Btad,
         Self::Mpdd,
         Self::MvtecAd,
+        Self::RealIad,
         Self::TwoFolders,
         Self::Isic,
         Self::Segmentation,
@@ -77,6 +83,14 @@ impl Layout {
             Self::Bmad => (
                 "bmad",
                 "ROOT/SET/test/{good,Ungood}/, pictures there or in img/, masks in anomaly_mask/ or label/",
+            ),
+            Self::MvtecLoco => (
+                "mvtec-loco",
+                "ROOT/CLASS/test/{good,logical_anomalies,structural_anomalies}/ and ground_truth/KIND/NNN/*.png",
+            ),
+            Self::RealIad => (
+                "real-iad",
+                "ROOT/CLASS.json, or a file CLASS.json: {\"meta\": {\"prefix\": ...}, \"test\": [{\"image_path\": ...}]}",
             ),
             Self::Btad => ("btad", "ROOT/CLASS/test/{ok,ko}/ and ground_truth/ko/"),
             Self::Mpdd => {
@@ -120,7 +134,7 @@ impl Layout {
 
     /// Whether it is a file that lists pictures.
     pub fn is_metadata(self) -> bool {
-        matches!(self, Self::MetaJson | Self::JsonLines)
+        matches!(self, Self::MetaJson | Self::JsonLines | Self::RealIad)
     }
 
     /// The first matching layout of [`Layout::ALL`], by names alone, without opening a picture.
@@ -139,6 +153,7 @@ impl Layout {
 
     fn fits(self, root: &Path, is_file: bool, at: &Listing) -> bool {
         match self {
+            Self::MvtecLoco => !is_file && mvtec::is_loco(&mvtec::classes(root, at)),
             Self::Btad => !is_file && mvtec::is_btad(&mvtec::classes(root, at)),
             Self::Mpdd => !is_file && mvtec::is_mpdd(&mvtec::classes(root, at)),
             Self::MvtecAd => !is_file && mvtec::is_mvtec(&mvtec::classes(root, at)),
@@ -151,11 +166,13 @@ impl Layout {
         match self {
             Self::MetaJson => read(metadata::meta_json_file(root, is_file, at), metadata::read_meta_json),
             Self::JsonLines => read(metadata::json_lines_file(root, is_file, at), metadata::read_json_lines),
+            Self::RealIad => read(some(real_iad::files(root, is_file, at)), real_iad::read),
             _ if is_file => None,
             Self::VisaSplit => read(visa::split_file(root), visa::read_split),
             Self::VisaRaw => read(some(visa::raw_classes(root, at)), visa::read_raw),
             Self::MvtecAd2 => read(some(mvtec::public_classes(root, at)), mvtec::read),
             Self::Bmad => read(some(bmad::sets(root, at)), bmad::read),
+            Self::MvtecLoco => read(mvtec::found(root, at), mvtec::read_loco),
             Self::Btad | Self::Mpdd | Self::MvtecAd => read(mvtec::found(root, at), mvtec::read_tested),
             Self::Isic => read(segmentation::isic(root), segmentation::read_isic),
             Self::Segmentation => read(some(segmentation::sets(root, at)), segmentation::read),

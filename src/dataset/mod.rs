@@ -19,6 +19,7 @@ mod mvtec;
 mod naming;
 mod problem;
 mod reading;
+mod real_iad;
 mod scans;
 mod segmentation;
 mod table;

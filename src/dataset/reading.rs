@@ -116,6 +116,18 @@ impl Reading {
         self.push(class, kind, path, label, mask);
     }
 
+    /// An anomalous picture with the masks of its defects; `wanted` describes the expected place if there are none.
+    pub fn anomalous(&mut self, class: &str, kind: &str, path: PathBuf, masks: Vec<PathBuf>, wanted: String) {
+        let mask = match masks.len() {
+            0 => {
+                self.maskless.push((path.clone(), wanted));
+                Mask::Unlabelled
+            }
+            _ => Mask::Files(masks),
+        };
+        self.push(class, kind, path, Label::Anomalous, mask);
+    }
+
     /// Adds the pictures of a folder, with masks if they are anomalous; returns their number.
     pub fn folder(
         &mut self,

@@ -27,10 +27,14 @@ pub enum RecordFormat {
 /// The byte order mark of UTF-8.
 pub const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// A text as a cell of a table: a spreadsheet would run one that begins with `=`, `+`, `-`, `@`, a tab or a carriage
-/// return as a formula, so that it gets a `'` before it.
+/// A text as a cell of a table: a spreadsheet would run one that begins with `=`, `+`, `-`, `@` (also as wide characters),
+/// a tab or a line break as a formula, so that it gets a `'` before it.
 pub fn cell(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}").into() } else { text.into() }
+    if text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n']) {
+        format!("'{text}").into()
+    } else {
+        text.into()
+    }
 }
 
 /// The columns of the CSV form: the fields of the JSON form, with a dot for nested fields; `regions` is JSON.
@@ -211,13 +215,13 @@ mod tests {
 
     #[test]
     fn csv_has_no_formulas_and_a_mark_on_request() {
-        let records = ["=1+1.png", "-a.png", "+b.png", "@c.png", "d=1.png"].map(record);
+        let records = ["=1+1.png", "-a.png", "+b.png", "＠c.png", "d=1.png"].map(record);
         let text = written(RecordFormat::CsvBom, true, &records);
         let text = text.strip_prefix('\u{feff}').unwrap();
         assert_eq!(text, written(RecordFormat::Csv, true, &records));
         let mut rows = csv::Reader::from_reader(text.as_bytes());
         let paths: Vec<String> = rows.records().map(|row| row.unwrap()[1].to_owned()).collect();
-        assert_eq!(paths, ["'=1+1.png", "'-a.png", "'+b.png", "'@c.png", "d=1.png"]);
+        assert_eq!(paths, ["'=1+1.png", "'-a.png", "'+b.png", "'＠c.png", "d=1.png"]);
         assert_eq!(written(RecordFormat::CsvBom, true, &[]).matches('\u{feff}').count(), 1);
     }
 

@@ -201,7 +201,7 @@ fn what_cannot_be_used_is_named_and_the_rest_finished() {
     let problems: Vec<&str> =
         about["problems"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
     assert_eq!(problems.len(), 3, "{problems:?}");
-    assert_eq!(ran.stderr.lines().count(), 3);
+    assert_eq!(ran.stderr.lines().count(), 4);
     insta::assert_snapshot!(ran.stderr);
     let class = &ran.json()["classes"][0];
     assert_eq!(

@@ -137,6 +137,16 @@ fn no_module_imports_a_higher_layer() {
     );
 }
 
+/// Some file systems (shares, WSL mounts) refuse to change the mode of a file: it is given when the file is made.
+#[test]
+fn no_mode_is_changed() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let changes = |file: &PathBuf| std::fs::read_to_string(file).unwrap().contains("set_permissions");
+    let found: Vec<_> = files.into_iter().filter(changes).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
 #[test]
 fn imports_are_found_in_every_form() {
     let source = "use crate::clip::{A, B};\nuse crate::{\n    Error, files::x,\n    map::{a, b},\n};\n// crate::serve\nlet y = crate::methods::z();\n";

@@ -36,7 +36,9 @@ Many pictures with --out:
   tried again. With other thresholds, another --scale, or after files were deleted, verdicts,
   regions and pictures are made again from the results and NAME.png.map.png; nothing is scored
   again unless that map is missing. DIR may be inside the searched folder: it is left out, as is
-  every NAME.png.heatmap.png and similar file.
+  every NAME.png.heatmap.png and similar file. Hidden files and folders are left out, unless
+  --hidden is given; what a folder has besides pictures is counted on stderr and in manifest.json,
+  and is no error. A file given outright is always taken.
 
 Score:
   The score of a picture is in 0..1 and depends only on that picture, the model, the prompts and the

@@ -165,6 +165,7 @@ impl DetectorArgs {
     /// The pictures of `--reference`.
     fn references(&self) -> Result<Vec<Picture>> {
         let found = inputs::expand(&self.reference, false, std::io::empty());
+        inputs::report_passed(&found.listing);
         if let Some(problem) = found.problems.into_iter().next() {
             return Err(Error::Setting(format!("--reference: {problem}")));
         }

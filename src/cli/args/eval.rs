@@ -38,7 +38,8 @@ Results:
 
 Exit codes:
   0  everything was evaluated
-  2  any error: usage, set-up, or at least one picture, mask or line that could not be used";
+  2  any error: usage, set-up, or at least one picture, mask or line that could not be used, an empty
+     mask of a defective picture, or a file among the pictures that may be one (.jp2, .bak)";
 
 /// Evaluate a method on labelled pictures.
 #[derive(Debug, clap::Args)]

@@ -29,8 +29,10 @@ Layouts (detected; the first that matches is used):
   visa-raw      ROOT/CLASS/Data/Images/{Normal,Anomaly}: every picture
   mvtec-ad-2    ROOT/CLASS/test_public/{good,bad}
   bmad          ROOT/{Brain_AD,Liver_AD,RESC,...}/test/{good,Ungood}
+  mvtec-loco    ROOT/CLASS/test/{good,DEFECT}, ROOT/CLASS/ground_truth/DEFECT/NNN/*.png
   btad, mpdd, mvtec-ad
                 ROOT/CLASS/test/{good,DEFECT}, ROOT/CLASS/ground_truth/DEFECT
+  real-iad      ROOT/CLASS.json, the file or its folder
   folders       good and defect, perhaps masks
   isic          ISBI2016_ISIC_Part1_Test_Data and _GroundTruth
   segmentation  images and masks, or Original and Ground Truth: CVC-*, Kvasir
@@ -38,6 +40,10 @@ Layouts (detected; the first that matches is used):
   brain-mri     yes and no
   meta-json     CLIP-AD's meta.json, the file or its folder
   json-lines    AA-CLIP's *.jsonl, the file or its folder
+
+A mask is a picture or a .npy array; what is not 0 is damaged. Warnings (JPEG masks, masks in the
+alpha channel, pictures turned by EXIF beside masks that are not), hidden files and texts are no
+problems. A file of any other ending among pictures or masks is one: it may be a picture.
 
 Exit code: 0 without a problem, 2 with any problem.";
 
@@ -188,8 +194,8 @@ impl<'a> Report<'a> {
         for problem in self.problems {
             let _ = writeln!(text, "{problem}");
         }
-        for warning in self.warnings {
-            let _ = writeln!(text, "warning: {warning}{}", messages::advice_on(warning.kind));
+        for warning in messages::doubts(self.warnings) {
+            let _ = writeln!(text, "{warning}");
         }
         if !self.passed_over.is_empty() {
             let _ = writeln!(text, "passed over: {}", self.passed_over);

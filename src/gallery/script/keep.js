@@ -24,7 +24,7 @@ byId("copy").addEventListener("click", async () => {
 function csv(among) {
   const cell = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
   // A spreadsheet would run such a name as a formula.
-  const plain = (name) => (/^[=+\-@\t\r]/.test(name) ? `'${name}` : name);
+  const plain = (name) => (/^[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]/.test(name) ? `'${name}` : name);
   const rows = among.map((p) => [plain(p.name), p.failed ? "" : String(p.score), verdictWords[verdict(p)], plain(p.path)]);
   return [["name", "score", "verdict", "path"], ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }

@@ -1,6 +1,8 @@
 use std::path::Path;
 
-use aaclip::image::{Chain, DecodeOptions, Fit, Picture, Preprocess, SampleRange, decode_bytes};
+use aaclip::image::{
+    Chain, DecodeOptions, Fit, Picture, Preprocess, SampleRange, decode_bytes, head, mask_of,
+};
 
 /// Most pixels of a picture that is decoded.
 const MAX_PIXELS: u64 = 1 << 20;
@@ -15,7 +17,11 @@ pub fn picture(data: &[u8]) {
         if let Ok(picture) = decode_bytes(data, Path::new("x"), &options) {
             prepare(&picture);
         }
+        if let Ok(file) = mask_of(data, Path::new("x"), &options) {
+            prepare(&file.mask);
+        }
     }
+    let _ = head(data);
 }
 
 fn prepare(picture: &Picture) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use aaclip::dataset::{Dataset, Label, Mask, Problem, ProblemKind, Sample};
+use aaclip::dataset::{Dataset, Label, Layout, Mask, Problem, ProblemKind, Sample};
 use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
 use aaclip::files::Stamp;
 use aaclip::image::DecodeOptions;
@@ -36,6 +36,12 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let mut problems = Problems::default();
     data.problems.iter().for_each(|p| problems.add(p.kind.label(), p.to_string()));
     messages::passed_over(&data.passed_over);
+    if data.layout == Layout::MvtecLoco {
+        messages::warn(
+            "warning: PRO is over the regions of united masks; the sPRO of MVTec LOCO, with the saturation thresholds of \
+             defects_config.json, is not computed",
+        );
+    }
 
     let opened = args.detector.builder(messages::progress())?.open()?;
     messages::note(|| opened.summary());
@@ -126,10 +132,9 @@ struct Problems {
     all: Vec<String>,
     /// Their number by kind.
     kinds: BTreeMap<&'static str, usize>,
-    /// Warnings, each kind once: printed at the end.
+    warnings: Vec<Problem>,
+    /// The warnings in words, each kind once.
     said: Vec<String>,
-    /// The number of warnings by kind, and the first.
-    warnings: BTreeMap<ProblemKind, (usize, String)>,
 }
 
 impl Problems {
@@ -140,21 +145,17 @@ impl Problems {
     }
 
     /// A problem or a warning about a mask.
-    fn mask(&mut self, problem: &Problem) {
-        if !problem.kind.is_warning() {
-            return self.add(problem.kind.label(), problem.to_string());
+    fn mask(&mut self, problem: Problem) {
+        match problem.kind.is_warning() {
+            true => self.warnings.push(problem),
+            false => self.add(problem.kind.label(), problem.to_string()),
         }
-        self.warnings.entry(problem.kind).or_insert_with(|| (0, problem.to_string())).0 += 1;
     }
 
     /// Says the warnings, and how many problems there are of each kind.
     fn end(&mut self) {
-        for (kind, (count, first)) in &self.warnings {
-            let more = if *count > 1 { format!(" ({count} such masks)") } else { String::new() };
-            let said = format!("{first}{more}");
-            messages::warn(format!("warning: {said}{}", messages::advice_on(*kind)));
-            self.said.push(said);
-        }
+        self.said = messages::doubts(&self.warnings);
+        self.said.iter().for_each(messages::warn);
         if self.all.len() > 1 {
             let kinds: Vec<String> = self.kinds.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
             messages::error(format!("{} problems: {}", self.all.len(), kinds.join(", ")));
@@ -254,7 +255,7 @@ fn truths<'a>(
     for (result, truth) in made {
         match truth {
             Ok((truth, doubts)) => {
-                doubts.iter().for_each(|doubt| problems.mask(doubt));
+                doubts.into_iter().for_each(|doubt| problems.mask(doubt));
                 if let Some(truth) = truth {
                     known.0.push(result);
                     known.1.push(truth);
