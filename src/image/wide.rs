@@ -227,7 +227,7 @@ impl WideSamples {
 
     /// The depth that a largest value stands for.
     fn steps(&self, largest: f64) -> u32 {
-        if self.bits % 16 != 0 {
+        if !self.bits.is_multiple_of(16) {
             return self.depth();
         }
         let steps = (10..self.depth()).step_by(2);
@@ -293,7 +293,7 @@ impl WideSamples {
         }
         let top = power(self.steps(high)) - 1.0;
         // Depths of 10, 12 and 14 bits are facts; 16 bits and more often hold fewer.
-        let guessed = self.bits % 16 == 0 || self.kind == SampleKind::Signed;
+        let guessed = self.bits.is_multiple_of(16) || self.kind == SampleKind::Signed;
         ((0.0, top), guessed.then(|| assumed(0.0, top, "by the largest value")))
     }
 }
