@@ -71,14 +71,29 @@ impl Compression {
         matches!(self, Self::Lzw | Self::Deflate | Self::Zstandard | Self::Lzma)
     }
 
+    /// Most bytes that a byte of the data can become, and more; `None`: there is no such bound.
+    fn most_per_byte(self) -> Option<usize> {
+        match self {
+            Self::None => Some(1),
+            Self::PackBits => Some(64),
+            Self::Deflate => Some(1100),
+            Self::Lzw => Some(4096),
+            _ => None,
+        }
+    }
+
     /// The first `length` bytes of the content; not for fax and JPEG, which need to know more.
     ///
     /// # Errors
     /// It is damaged, or shorter.
     pub fn decompress(self, bytes: &[u8], length: usize) -> Result<Cow<'_, [u8]>, Refused> {
+        // Checked before memory is allocated: so many bytes cannot come from so few.
+        if self.most_per_byte().is_some_and(|most| length / most > bytes.len()) {
+            return Err("a strip or tile ends early".to_owned());
+        }
         let damaged = |_| format!("its {} data is damaged", self.name());
         let read = |reader: &mut dyn Read| {
-            let mut out = Vec::with_capacity(length);
+            let mut out = Vec::with_capacity(self.most_per_byte().map_or(0, |_| length));
             reader.take(length as u64).read_to_end(&mut out).map(|_| out)
         };
         let out = match self {
