@@ -1,4 +1,4 @@
-//! Decodes pictures for comparisons (tests/reference/corpus.py, benches/compare/decode.py): `pixels [--no-pixels]`.
+//! Decodes pictures for comparisons (tests/reference/corpus, benches/compare/decode.py): `pixels [--no-pixels]`.
 //!
 //! Reads a file name per line on stdin. Writes a line of JSON for each: `width`, `height`, `mode`, `orientation`, `warnings`
 //! and `seconds` of decoding from memory, or `error`; after a picture, if wanted, its RGB samples, row by row.

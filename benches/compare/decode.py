@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Decoding of 12-megapixel pictures from memory to RGB: the program's decoders, Pillow and OpenCV, interleaved.
 
-    pip install numpy pillow opencv-python-headless && cargo build --release --example pixels
-    python benches/compare/decode.py target/release/examples/pixels [--threads 1] [--rounds 15]
+pip install numpy pillow opencv-python-headless && cargo build --release --example pixels
+python benches/compare/decode.py target/release/examples/pixels [--threads 1] [--rounds 15]
 """
 
 import argparse

@@ -17,7 +17,8 @@ fn shared_cases() {
     for record in ran.json_lines() {
         let about = match record["score"].as_f64() {
             Some(score) => {
-                assert!((0.734..=0.740).contains(&score), "{}: {score}", record["name"]);
+                // The truth has 0.7273; coarse colours raise it.
+                assert!((0.726..=0.740).contains(&score), "{}: {score}", record["name"]);
                 "scored".to_owned()
             }
             None => record["error"]["message"].as_str().unwrap().rsplit(": ").next().unwrap().to_owned(),

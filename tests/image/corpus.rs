@@ -1,4 +1,4 @@
-//! A part of the corpus (`tests/reference/corpus.py`): every picture is right, or refused with one error.
+//! A part of the corpus (`tests/reference/corpus`): every picture is right, or refused with one error.
 
 use std::path::Path;
 
