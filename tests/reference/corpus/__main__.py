@@ -2,7 +2,7 @@
 """Makes a matrix of small pictures of every kind and compares the program's pixels with those of other readers.
 
     pip install 'pillow<14' numpy tifffile imagecodecs
-    apt-get install libjpeg-turbo-progs                      # cjpeg and jpegtran
+    apt-get install libjpeg-turbo-progs                   # cjpeg
     cargo build --release --example pixels
     python tests/reference/corpus make CORPUS             # the pictures and manifest.json
     python tests/reference/corpus compare CORPUS target/release/examples/pixels
@@ -11,7 +11,7 @@
 A picture's entry in the manifest has its kind, size, tolerance and the digest of the truth: the RGB samples that Pillow
 reads, upright; for samples of more than 8 bits the rule of docs/pictures.md applied to the values that were written.
 `truth/` has the samples themselves, for pictures with a tolerance. An entry without digest is of a picture that Pillow
-refuses too. `compare` prints a table by kind and fails if a picture is wrong without an error.
+refuses too, or damaged. `compare` prints a table by kind and fails if a picture is wrong without an error.
 """
 
 import argparse
