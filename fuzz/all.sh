@@ -44,7 +44,8 @@ while read -r target share more; do
         END { print "| " target " | " seconds " | " runs + 0 " | " cov " | " ft " | " corpus " | " failures " |" }
     ' "$log"
 done <<'TARGETS'
-picture 1200 ../tests/data/images
+picture 900 ../tests/data/images ../tests/data/wide
+jpeg 300
 pickle 360 ../tests/data/torch
 archive 300 ../tests/data/torch
 adapters 300 ../tests/data/torch

@@ -71,6 +71,7 @@ pub mod journal;
 pub mod kernels;
 pub mod lines;
 pub mod map;
+pub mod memory;
 pub mod methods;
 pub mod metrics;
 pub mod models;

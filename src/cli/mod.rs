@@ -3,6 +3,7 @@
 mod args;
 mod classes;
 mod commands;
+mod doubts;
 mod inputs;
 mod messages;
 mod parse;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use aaclip::anchors::ClassName;
 use aaclip::calibration::{MapLevels, ThresholdFile};
 use aaclip::dataset::ANYTHING;
+use aaclip::memory::MemoryBound;
 use aaclip::methods::Scope;
 use aaclip::progress::Progress;
 use aaclip::{Detectors, Error, Provenance, References, Result, Scorer, ScorerSettings};
@@ -34,6 +35,8 @@ pub struct Scorers<'a> {
     /// The threshold file and its path.
     thresholds: Option<(&'a Path, ThresholdFile)>,
     options: ScorerOptions,
+    /// Memory that the pictures of all classes share.
+    memory: MemoryBound,
     /// Scorers made so far, by the requested class.
     made: Mutex<HashMap<String, Arc<Scorer>>>,
     /// Locked while a class is made, so that concurrent requests make it once, and known classes need not
@@ -53,7 +56,16 @@ impl<'a> Scorers<'a> {
             Some(Threshold::File(path)) => Some((path.as_path(), ThresholdFile::read(path)?)),
             _ => None,
         };
-        Ok(Self { detectors, args, thresholds, options, made: Mutex::default(), making: Mutex::default() })
+        let memory = args.detector.memory();
+        Ok(Self {
+            detectors,
+            args,
+            thresholds,
+            options,
+            memory,
+            made: Mutex::default(),
+            making: Mutex::default(),
+        })
     }
 
     /// Whether a folder's pictures are scored together.
@@ -132,6 +144,7 @@ impl<'a> Scorers<'a> {
         settings.calibrated = levels.is_some();
         settings.stretch = self.options.stretch;
         settings.hash = self.options.hash;
+        settings.memory = self.memory.clone();
         let scorer = Arc::new(Scorer::new(detector, settings));
         let mut made = self.made.lock().unwrap_or_else(|e| e.into_inner());
         if made.len() >= KEPT {
@@ -181,7 +194,7 @@ impl<'a> Scorers<'a> {
 /// The weights cannot be read.
 pub fn provenance(detectors: &Detectors, args: &DetectorArgs) -> Result<Provenance> {
     let mut p = detectors.provenance()?;
-    p.set("gray16", args.gray16.name());
+    p.set("range", args.range.name());
     // Only if it is not the default, so that results of earlier versions continue.
     if args.orientation == OrientationName::Ignore {
         p.set("orientation", "ignore");

@@ -6,7 +6,7 @@ use crate::image::{head, read, read_masks};
 use super::{Label, Problem, ProblemKind, Sample};
 
 /// The mask of a sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReadMask {
     /// Grey: 255 where the picture is damaged, else 0.

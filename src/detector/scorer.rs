@@ -8,10 +8,11 @@ use ndarray::Array2;
 use crate::files::{Stamp, sha256};
 use crate::guard::caught;
 use crate::image::{self, DecodeOptions, Picture, decode_bytes};
-use crate::map::{GreyMap, MapRange, Region, regions};
+use crate::map::{GreyMap, MapRange, Region};
+use crate::memory::{MemoryBound, MemoryShare};
 use crate::output::{
-    Artefact, ArtefactNames, Ends, Failure, Judge, Outcome, Pictures, Record, RecordInput, Scored, Size,
-    StageTimes, encode, save,
+    Artefact, ArtefactNames, Decoded, Ends, Failure, Judge, Outcome, Pictures, Record, RecordInput, Scored,
+    Size, StageTimes, encode, save,
 };
 use crate::{Error, Result};
 
@@ -39,6 +40,8 @@ pub struct ScorerSettings {
     pub stretch: bool,
     /// Whether records have the SHA-256 of each picture's content.
     pub hash: bool,
+    /// Memory that pictures in flight share.
+    pub memory: MemoryBound,
 }
 
 impl ScorerSettings {
@@ -54,6 +57,7 @@ impl ScorerSettings {
             calibrated: false,
             stretch: false,
             hash: false,
+            memory: MemoryBound::default(),
         }
     }
 
@@ -109,14 +113,20 @@ pub struct Look {
     pub found: Detection,
     /// The probability of "abnormal" in 256 steps, at about the model's resolution.
     pub grey: GreyMap,
-    /// The same per pixel of the picture, `[H, W]`.
-    pub probabilities: Array2<f32>,
     /// Connected regions at or above the region threshold.
     pub regions: Vec<Region>,
     stamp: Option<Stamp>,
     sha256: Option<String>,
     decoded: Duration,
     started: Instant,
+    _share: MemoryShare,
+}
+
+impl Look {
+    /// The probability of "abnormal" per pixel of the picture, `[H, W]`.
+    pub fn probabilities(&self) -> Array2<f32> {
+        self.grey.at_size(self.picture.width(), self.picture.height())
+    }
 }
 
 impl Scorer {
@@ -156,11 +166,13 @@ impl Scorer {
     fn look_unguarded(&self, source: Source<'_>, path: &Path) -> Result<Look> {
         let started = Instant::now();
         let file;
-        let (bytes, stamp) = match source {
-            Source::Bytes(bytes) => (bytes, None),
+        let ScorerSettings { decoding, memory, .. } = &self.settings;
+        let (bytes, stamp, share) = match source {
+            Source::Bytes(bytes) => (bytes, None, image::share_of(bytes, memory)),
             Source::File(path) => {
-                file = image::read(path, &self.settings.decoding.limits)?;
-                (&file.bytes[..], Some(file.stamp))
+                let (read, share) = image::read_within(path, &decoding.limits, memory)?;
+                file = read;
+                (&file.bytes[..], Some(file.stamp), share)
             }
         };
         let sha256 = self.settings.hash.then(|| sha256(bytes));
@@ -168,9 +180,8 @@ impl Scorer {
         let decoded = started.elapsed();
         let found = self.detector.detect(&picture)?;
         let grey = found.grey_map();
-        let probabilities = grey.at_size(picture.width(), picture.height());
-        let regions = regions(probabilities.view(), self.judge().region_threshold);
-        Ok(Look { picture, found, grey, probabilities, regions, stamp, sha256, decoded, started })
+        let regions = grey.regions(picture.width(), picture.height(), self.judge().region_threshold);
+        Ok(Look { picture, found, grey, regions, stamp, sha256, decoded, started, _share: share })
     }
 
     /// Writes files about a picture, each atomically.
@@ -183,8 +194,11 @@ impl Scorer {
         wanted: &[Artefact],
         names: &ArtefactNames,
     ) -> Result<std::collections::BTreeMap<String, String>> {
-        let rgb = look.picture.to_rgb();
-        save(wanted, names, &self.pictures(look, &rgb))
+        if wanted.is_empty() {
+            return Ok(Default::default());
+        }
+        let (rgb, probabilities) = (look.picture.to_rgb(), look.probabilities());
+        save(wanted, names, &self.pictures(look, &rgb, &probabilities))
     }
 
     /// One file about a picture, in memory: PNG, or `.npy` for the raw map.
@@ -192,14 +206,20 @@ impl Scorer {
     /// # Errors
     /// The encoder fails.
     pub fn encode(&self, look: &Look, wanted: Artefact) -> Result<Vec<u8>> {
-        let rgb = look.picture.to_rgb();
-        encode(wanted, &self.pictures(look, &rgb)).map_err(|e| Error::io("encode", wanted.name(), e))
+        let (rgb, probabilities) = (look.picture.to_rgb(), look.probabilities());
+        encode(wanted, &self.pictures(look, &rgb, &probabilities))
+            .map_err(|e| Error::io("encode", wanted.name(), e))
     }
 
-    fn pictures<'a>(&self, look: &'a Look, rgb: &'a ::image::RgbImage) -> Pictures<'a> {
+    fn pictures<'a>(
+        &self,
+        look: &'a Look,
+        rgb: &'a ::image::RgbImage,
+        probabilities: &'a Array2<f32>,
+    ) -> Pictures<'a> {
         Pictures {
             picture: rgb,
-            probabilities: look.probabilities.view(),
+            probabilities: probabilities.view(),
             grey: &look.grey,
             raw: &look.found.map,
             scale: self.judge().scale(),
@@ -224,6 +244,7 @@ impl Scorer {
             map_probability: Some(Ends { min: look.grey.low, max: look.grey.high }),
             regions: look.regions,
             size: Size { width: look.picture.width(), height: look.picture.height() },
+            decoding: Decoded::of(look.picture.decoding()),
             image_size: self.detector.image_size(),
             tiles: look.found.tiles,
             files,

@@ -10,7 +10,7 @@ use super::results::{DetectRun, ShownPicture};
 use super::thumbs::{Thumbs, saved_file};
 use crate::Components;
 use crate::map::Region;
-use crate::output::{Outcome, Record};
+use crate::output::{Decoded, Outcome, Record};
 
 /// Number of bins for the scores that are counted on the page but not shown.
 const BINS: usize = 1000;
@@ -55,7 +55,11 @@ struct Row<'a>(
     Vec<Rounded>,
     /// The values of black and white in the grey map.
     Option<[Rounded; 2]>,
-    #[serde(skip_serializing_if = "Option::is_none")] Option<(&'a str, &'a str)>,
+    /// The reason of a failure: kind and text.
+    Option<(&'a str, &'a str)>,
+    /// How the picture was decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    Option<String>,
 );
 
 /// A region as a list.
@@ -190,6 +194,7 @@ impl<'a> PageData<'a> {
                     .and_then(|s| s.map_probability)
                     .map(|ends| [ends.min, ends.max].map(|value| Rounded(value.into()))),
                 failure.map(|f| (f.kind.as_str(), f.message.as_str())),
+                scored.and_then(|s| s.decoding.as_ref()).map(Decoded::text),
             )
         };
         let pictures = selection.shown.iter().zip(made).map(|(p, t)| row(p, t)).collect();

@@ -3,10 +3,14 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
+use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::ImageError;
+use super::decoding::Decoding;
 use super::mode::PixelMode;
+use super::wide::{SampleKind, SampleRange, Wide, WideSamples};
+use super::{foreign, orientation, paged};
 use crate::files::Stamp;
 use crate::guard::guarded;
 
@@ -23,24 +27,34 @@ pub struct DecodeLimits {
     pub max_bytes: u64,
 }
 
+impl DecodeLimits {
+    /// # Errors
+    /// A picture of this size, with samples of this many bytes, is too large.
+    pub(super) fn check(
+        &self,
+        name: &Path,
+        (width, height): (u32, u32),
+        bytes: u64,
+    ) -> Result<(), ImageError> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels <= self.max_pixels && bytes <= self.max_bytes {
+            return Ok(());
+        }
+        Err(ImageError::TooLarge {
+            path: name.to_owned(),
+            width,
+            height,
+            megapixels: pixels.div_ceil(1_000_000),
+            allowed: self.max_pixels / 1_000_000,
+        })
+    }
+}
+
 impl Default for DecodeLimits {
     /// 256 megapixels and 4 GiB: enough for a long line-scan picture, too little for a decompression bomb.
     fn default() -> Self {
         Self { max_pixels: 256_000_000, max_bytes: 4 << 30 }
     }
-}
-
-/// How 16-bit grey samples become 8-bit samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Gray16 {
-    /// Values above 255 become 255, as in Pillow's `convert("RGB")`, which the reference calls.
-    #[default]
-    Clip,
-    /// Keeps the high byte.
-    Scale,
-    /// Values other than 0 become 255, also those of colours: for masks.
-    NonZero,
 }
 
 /// Whether the orientation in a file's EXIF data is applied.
@@ -55,25 +69,34 @@ pub enum OrientationRule {
 }
 
 /// Settings for decoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct DecodeOptions {
     /// Size limits.
     pub limits: DecodeLimits,
-    /// How 16-bit grey samples become 8-bit samples.
-    pub gray16: Gray16,
+    /// Which values of samples of more than 8 bits become black and white.
+    pub range: SampleRange,
+    /// The page, counted from 0, of a file with several; other formats have one.
+    pub page: usize,
     /// Whether the EXIF orientation is applied.
     pub orientation: OrientationRule,
 }
 
+impl DecodeOptions {
+    /// The same for a mask: every value except 0 stays different from 0.
+    pub fn for_mask(self) -> Self {
+        Self { range: SampleRange::NonZero, page: 0, ..self }
+    }
+}
+
 /// A decoded picture, upright, with 8-bit samples in the channels of its mode.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     width: usize,
     height: usize,
     mode: PixelMode,
     samples: Vec<u8>,
-    clipped: bool,
+    decoding: Decoding,
 }
 
 impl Picture {
@@ -81,7 +104,13 @@ impl Picture {
     /// the size.
     pub fn new(width: usize, height: usize, mode: PixelMode, samples: Vec<u8>) -> Option<Self> {
         let expected = width.checked_mul(height)?.checked_mul(mode.channels())?;
-        (samples.len() == expected).then_some(Self { width, height, mode, samples, clipped: false })
+        (samples.len() == expected).then_some(Self {
+            width,
+            height,
+            mode,
+            samples,
+            decoding: Decoding::default(),
+        })
     }
 
     /// Pixels in a row.
@@ -94,10 +123,13 @@ impl Picture {
         self.height
     }
 
-    /// Whether 16-bit values above 255 became 255 ([`Gray16::Clip`]), so that the differences between them
-    /// are lost.
-    pub fn was_clipped(&self) -> bool {
-        self.clipped
+    pub(super) fn with(self, decoding: Decoding) -> Self {
+        Self { decoding, ..self }
+    }
+
+    /// How the file was decoded.
+    pub fn decoding(&self) -> &Decoding {
+        &self.decoding
     }
 
     /// The pixel mode of the file.
@@ -120,7 +152,7 @@ impl Picture {
             let start = (row * self.width + left) * channels;
             samples.extend_from_slice(&self.samples[start..start + width * channels]);
         }
-        Self { width, height, mode: self.mode, samples, clipped: self.clipped }
+        Self { width, height, mode: self.mode, samples, decoding: self.decoding.clone() }
     }
 
     /// Pillow's `convert("RGB")`: grey is repeated, alpha is dropped.
@@ -209,7 +241,13 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
     if bytes.is_empty() {
         return Err(ImageError::Empty { path: name.to_owned() });
     }
-    let not_a_picture = || ImageError::NotAPicture { path: name.to_owned() };
+    if let Some(picture) = paged::decode(bytes, name, options) {
+        return picture;
+    }
+    let not_a_picture = || match foreign::format(bytes) {
+        Some(format) => ImageError::NotRead { path: name.to_owned(), format },
+        None => ImageError::NotAPicture { path: name.to_owned() },
+    };
     let format = ::image::guess_format(bytes).map_err(|_| not_a_picture())?;
     let label = label(format).ok_or_else(not_a_picture)?;
     // Some decoders give reasons of several lines.
@@ -220,12 +258,7 @@ pub fn decode_bytes(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Resul
         reason: one_line(reason),
     };
 
-    let whole = match format {
-        ImageFormat::Jpeg => jpeg_is_whole(bytes),
-        ImageFormat::WebP => webp_is_whole(bytes),
-        _ => true,
-    };
-    if !whole {
+    if format == ImageFormat::WebP && !webp_is_whole(bytes) {
         return Err(damaged("the file ends before the end of the picture".to_owned()));
     }
     // A decoder that panics on one picture must not end the run.
@@ -249,85 +282,102 @@ fn decode_as(
     let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
     // The image crate has no limit for the whole picture; this check uses the size in the header.
     let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > options.limits.max_pixels || decoder.total_bytes() > options.limits.max_bytes {
-        return Err(ImageError::TooLarge {
-            path: name.to_owned(),
-            width,
-            height,
-            megapixels: pixels.div_ceil(1_000_000),
-            allowed: options.limits.max_pixels / 1_000_000,
-        });
-    }
+    options.limits.check(name, (width, height), decoder.total_bytes())?;
     // A decoder needs no more extra memory than the picture itself; tiles and frames may claim more.
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));
     decoder.set_limits(limits).map_err(|e| damaged(e.to_string()))?;
     let turn = options.orientation == OrientationRule::Apply;
-    let orientation = if turn { decoder.orientation().ok() } else { None };
+    let orientation = if turn { stored_orientation(format, bytes, &mut decoder) } else { None };
     let mode = PixelMode::of(format, bytes, decoder.color_type(), decoder.original_color_type());
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
+    let mut decoding = Decoding::default();
+    let mut image = eight_bits(image, mode, options.range, &mut decoding).map_err(damaged)?;
     if let Some(orientation) = orientation {
         image.apply_orientation(orientation);
+        decoding.orientation = orientation.to_exif();
     }
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let clipped = options.gray16 == Gray16::Clip
-        && image.as_luma16().is_some_and(|grey| grey.as_raw().iter().any(|&v| v > 255));
-    let samples = samples(image, mode, options.gray16);
-    Picture::new(width, height, mode, samples)
-        .map(|picture| Picture { clipped, ..picture })
+    Picture::new(width, height, mode, samples(image, mode))
+        .map(|picture| picture.with(decoding))
         .ok_or_else(|| damaged("its rows do not have the announced length".to_owned()))
+}
+
+/// The orientation in the file.
+fn stored_orientation(
+    format: ImageFormat,
+    bytes: &[u8],
+    decoder: &mut impl ImageDecoder,
+) -> Option<Orientation> {
+    // The decoder of PNG has not seen what comes after the pixels.
+    if format == ImageFormat::Png { orientation::of_png(bytes) } else { decoder.orientation().ok() }
+}
+
+/// A picture of 16 bits per sample as one of 8 bits, without an alpha that the mode does not have.
+fn eight_bits(
+    image: DynamicImage,
+    mode: PixelMode,
+    range: SampleRange,
+    decoding: &mut Decoding,
+) -> Result<DynamicImage, String> {
+    let (width, height) = (image.width(), image.height());
+    let (values, found) = match image {
+        DynamicImage::ImageLuma16(image) => (image.into_raw(), 1),
+        DynamicImage::ImageLumaA16(image) => (image.into_raw(), 2),
+        DynamicImage::ImageRgb16(image) => (image.into_raw(), 3),
+        DynamicImage::ImageRgba16(image) => (image.into_raw(), 4),
+        image => return Ok(image),
+    };
+    let channels = mode.channels().min(found);
+    let values = if channels == found {
+        values
+    } else {
+        values.chunks_exact(found).flat_map(|pixel| &pixel[..channels]).copied().collect()
+    };
+    let kind = SampleKind::Unsigned;
+    let colours = channels - usize::from(channels.is_multiple_of(2));
+    let wide = WideSamples { values: Wide::U16(values), channels, colours, bits: 16, kind, declared: None };
+    let narrowed = wide.narrow(range)?;
+    decoding.depth = 16;
+    decoding.range = narrowed.range;
+    narrowed.warning.into_iter().for_each(|warning| decoding.warn(warning));
+    as_image(width, height, channels, narrowed.samples)
+        .ok_or_else(|| "its rows do not have the announced length".to_owned())
+}
+
+/// 8-bit samples as an image.
+pub(super) fn as_image(width: u32, height: u32, channels: usize, samples: Vec<u8>) -> Option<DynamicImage> {
+    use ::image::ImageBuffer;
+    Some(match channels {
+        1 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma8)?,
+        2 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8)?,
+        3 => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb8)?,
+        _ => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba8)?,
+    })
 }
 
 fn label(format: ImageFormat) -> Option<&'static str> {
     match format {
         ImageFormat::Png => Some("PNG"),
-        ImageFormat::Jpeg => Some("JPEG"),
         ImageFormat::WebP => Some("WebP"),
         ImageFormat::Bmp => Some("BMP"),
-        ImageFormat::Tiff => Some("TIFF"),
         ImageFormat::Gif => Some("GIF"),
         _ => None,
     }
 }
 
-/// 8-bit samples in the channels of `mode`. Of 16-bit colours the high byte is kept, as in Pillow.
-fn samples(image: DynamicImage, mode: PixelMode, gray16: Gray16) -> Vec<u8> {
-    let high = |v: u16| match gray16 {
-        Gray16::NonZero => non_zero(v),
-        Gray16::Clip | Gray16::Scale => (v >> 8) as u8,
-    };
+/// The samples in the channels of `mode`, of an image of 8 bits.
+fn samples(image: DynamicImage, mode: PixelMode) -> Vec<u8> {
     match (mode, image) {
         (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLuma8(image)) => image.into_raw(),
-        (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLuma16(image)) => {
-            let narrow = |v: u16| match gray16 {
-                Gray16::Clip => v.min(255) as u8,
-                Gray16::Scale | Gray16::NonZero => high(v),
-            };
-            image.into_raw().into_iter().map(narrow).collect()
-        }
         (PixelMode::Gray | PixelMode::Bilevel, DynamicImage::ImageLumaA8(image)) => {
             image.pixels().map(|p| p.0[0]).collect()
         }
         // A grey palette is decoded as colours that are all grey.
         (PixelMode::Gray | PixelMode::Bilevel, image) => image.into_rgb8().pixels().map(|p| p.0[0]).collect(),
-        (PixelMode::GrayAlpha, DynamicImage::ImageLumaA16(image)) => {
-            image.into_raw().into_iter().map(high).collect()
-        }
         (PixelMode::GrayAlpha, image) => image.into_luma_alpha8().into_raw(),
-        (PixelMode::Rgb, DynamicImage::ImageRgb16(image)) => image.into_raw().into_iter().map(high).collect(),
-        (PixelMode::Rgb, DynamicImage::ImageRgba16(image)) => {
-            image.pixels().flat_map(|p| [high(p.0[0]), high(p.0[1]), high(p.0[2])]).collect()
-        }
         (PixelMode::Rgb | PixelMode::Palette, image) => image.into_rgb8().into_raw(),
-        (PixelMode::Rgba, DynamicImage::ImageRgba16(image)) => {
-            image.into_raw().into_iter().map(high).collect()
-        }
         (PixelMode::Rgba, image) => image.into_rgba8().into_raw(),
     }
-}
-
-fn non_zero(value: u16) -> u8 {
-    if value > 0 { 255 } else { 0 }
 }
 
 /// What the head of a picture file says of it.
@@ -343,14 +393,18 @@ pub struct Head {
 
 /// Reads the head of a picture file without decoding its pixels; `None` if it is not a picture.
 pub fn head(bytes: &[u8]) -> Option<Head> {
+    if let Some(head) = paged::head(bytes) {
+        return Some(head);
+    }
     guarded(|| {
-        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+        let format = ::image::guess_format(bytes).ok()?;
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut limits = ::image::Limits::no_limits();
         limits.max_alloc = Some(DECODER_TABLES);
         reader.limits(limits);
         let mut decoder = reader.into_decoder().ok()?;
         let (width, height) = decoder.dimensions();
-        let orientation = decoder.orientation().map_or(1, |turn| turn.to_exif());
+        let orientation = stored_orientation(format, bytes, &mut decoder).map_or(1, Orientation::to_exif);
         Some(Head { width: width as usize, height: height as usize, orientation })
     })?
 }
@@ -359,29 +413,4 @@ pub fn head(bytes: &[u8]) -> Option<Head> {
 fn webp_is_whole(bytes: &[u8]) -> bool {
     let promised = bytes.get(4..8).and_then(|b| b.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
     promised.is_some_and(|n| bytes.len() as u64 >= u64::from(n) + 8)
-}
-
-/// Whether a JPEG has an end marker after its last scan. The decoder fills missing parts with grey, which a
-/// detector could take for a part of the object.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    let mut in_scan = false;
-    while let Some(&byte) = bytes.get(at) {
-        let Some(&marker) = bytes.get(at + 1) else { return false };
-        match (byte, marker) {
-            (0xFF, 0xD9) => return true,
-            // Stuffed bytes, restart markers, padding.
-            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) => at += 2,
-            (0xFF, 0xFF) => at += 1,
-            (0xFF, _) => {
-                let Some(length) = bytes.get(at + 2..at + 4) else { return false };
-                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
-                in_scan |= marker == 0xDA;
-            }
-            _ if in_scan => at += 1,
-            // A marker is missing here: the decoder decides.
-            _ => return true,
-        }
-    }
-    false
 }

@@ -21,10 +21,18 @@ pub enum ImageError {
         path: PathBuf,
     },
     /// The content is not in a supported picture format; the file name is ignored.
-    #[error("{} is not a picture: its content is not PNG, JPEG, WebP, BMP, TIFF or GIF", path.display())]
+    #[error("{} is not a picture: its content is not PNG, JPEG, WebP, BMP, TIFF, GIF or PNM", path.display())]
     NotAPicture {
         /// The file.
         path: PathBuf,
+    },
+    /// The content is in a picture format that is known and not supported.
+    #[error("{} is not read: it is {format}; convert it to PNG or TIFF", path.display())]
+    NotRead {
+        /// The file.
+        path: PathBuf,
+        /// The format of its content.
+        format: &'static str,
     },
     /// The picture has more pixels or bytes than the limits allow.
     #[error(
@@ -88,7 +96,7 @@ impl ImageError {
         match self {
             Self::Io { .. } | Self::NotAFile { .. } => "unreadable",
             Self::Empty { .. } => "empty",
-            Self::NotAPicture { .. } => "not_a_picture",
+            Self::NotAPicture { .. } | Self::NotRead { .. } => "not_a_picture",
             Self::TooLarge { .. } | Self::FileTooLarge { .. } => "too_large",
             Self::Damaged { .. } => "damaged",
             Self::NoPixels { .. } => "no_pixels",

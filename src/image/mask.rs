@@ -31,7 +31,7 @@ impl Preprocess {
         };
         let geometry = self.on_square().geometry(width, height);
         let whole = Samples { width, height, channels: 1, values };
-        let small = resample(&whole, &side(&geometry.across), &side(&geometry.down), filter);
+        let small = resample(whole.pixels(), &side(&geometry.across), &side(&geometry.down), filter);
         Ok(small.values.into_iter().map(|value| value > above).collect())
     }
 }

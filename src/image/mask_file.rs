@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::decode::{Gray16, Picture, decode_bytes, read};
+use super::decode::{Picture, decode_bytes, read};
 use super::npy;
 use super::{DecodeOptions, ImageError, PixelMode};
 
@@ -12,7 +12,7 @@ pub fn is_array_name(path: &Path) -> bool {
 }
 
 /// A mask, and what was assumed about its file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct MaskFile {
     /// Grey: 255 where it is damaged, else 0.
@@ -63,7 +63,7 @@ pub fn mask_of(bytes: &[u8], name: &Path, options: &DecodeOptions) -> Result<Mas
         let mask = npy::mask(bytes, options.limits.max_pixels).map_err(damaged)?;
         return Ok(MaskFile { mask, lossy: None, alpha: false });
     }
-    let picture = decode_bytes(bytes, name, &DecodeOptions { gray16: Gray16::NonZero, ..*options })?;
+    let picture = decode_bytes(bytes, name, &options.for_mask())?;
     let (mut values, alpha) = values(&picture);
     let lossy = is_lossy(bytes).then(|| values.iter().max().map_or(0, |largest| largest / 2));
     let above = lossy.unwrap_or(0);

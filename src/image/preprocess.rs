@@ -8,7 +8,7 @@ use super::ImageError;
 use super::decode::{Picture, to_rgb_samples};
 use super::geometry::{AxisMap, Geometry};
 use super::mode::PixelMode;
-use super::resample::{Filter, Samples, Side, resample};
+use super::resample::{Filter, Pixels, Samples, Side, resample};
 
 /// How a picture is made square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -139,9 +139,9 @@ impl Preprocess {
             (_, true) => (Cow::Owned(to_rgb_samples(picture.samples(), mode)), PixelMode::Rgb),
             (_, false) => (Cow::Owned(premultiply(picture.samples(), mode.channels())), mode),
         };
-        let (width, height, channels) = (picture.width(), picture.height(), mode.channels());
-        let whole = Samples { width, height, channels, values: values.into_owned() };
-        let mut small = resample(&whole, &across, &down, filter);
+        let (width, channels) = (picture.width(), mode.channels());
+        let whole = Pixels { width, channels, values: &values };
+        let mut small = resample(whole, &across, &down, filter);
         if channels == 2 || channels == 4 {
             divide_by_alpha(&mut small.values, channels);
         }

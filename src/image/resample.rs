@@ -33,6 +33,20 @@ pub struct Samples {
     pub values: Vec<u8>,
 }
 
+/// [`Samples`] that lie elsewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Pixels<'a> {
+    pub width: usize,
+    pub channels: usize,
+    pub values: &'a [u8],
+}
+
+impl Samples {
+    pub(super) fn pixels(&self) -> Pixels<'_> {
+        Pixels { width: self.width, channels: self.channels, values: &self.values }
+    }
+}
+
 /// One side of a resampling: the number of input and output samples, and the wanted range of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Side {
@@ -54,11 +68,11 @@ impl Side {
 /// Resizes to `width` x `height`, both at least 1; an empty picture gives an empty one.
 pub fn resize(picture: &Samples, width: usize, height: usize, filter: Filter) -> Samples {
     let sides = (Side::whole(picture.width, width), Side::whole(picture.height, height));
-    resample(picture, &sides.0, &sides.1, filter)
+    resample(picture.pixels(), &sides.0, &sides.1, filter)
 }
 
 /// Resizes, but computes only the wanted window.
-pub(super) fn resample(picture: &Samples, across: &Side, down: &Side, filter: Filter) -> Samples {
+pub(super) fn resample(picture: Pixels<'_>, across: &Side, down: &Side, filter: Filter) -> Samples {
     if picture.values.is_empty() || across.wanted.is_empty() || down.wanted.is_empty() {
         let (width, height) = (across.wanted.len(), down.wanted.len());
         return Samples {
@@ -170,7 +184,7 @@ fn to_sample(sum: i32) -> u8 {
 }
 
 /// Resizes the needed rows horizontally.
-fn horizontal(picture: &Samples, side: &Side, weights: &Weights, rows: Range<usize>) -> Samples {
+fn horizontal(picture: Pixels<'_>, side: &Side, weights: &Weights, rows: Range<usize>) -> Samples {
     let channels = picture.channels;
     let width = side.wanted.len();
     let stride = picture.width * channels;
@@ -231,7 +245,7 @@ fn vertical(picture: &Samples, side: &Side, weights: &Weights, first_row: usize)
     Samples { width: picture.width, height, channels: picture.channels, values }
 }
 
-fn nearest(picture: &Samples, across: &Side, down: &Side) -> Samples {
+fn nearest(picture: Pixels<'_>, across: &Side, down: &Side) -> Samples {
     let columns = nearest_indices(across);
     let rows = nearest_indices(down);
     let channels = picture.channels;
@@ -309,7 +323,7 @@ mod tests {
                 let y = 0..1 + (b * (th - 1) as f64) as usize;
                 let across = Side { wanted: x.clone(), ..Side::whole(w, tw) };
                 let down = Side { wanted: y.clone(), ..Side::whole(h, th) };
-                let part = resample(&picture, &across, &down, filter);
+                let part = resample(picture.pixels(), &across, &down, filter);
                 for row in y {
                     let expected = &whole.values[(row * tw + x.start) * 3..(row * tw + x.end) * 3];
                     prop_assert_eq!(&part.values[row * x.len() * 3..][..x.len() * 3], expected);

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{Alignment, bilinear};
+use super::{Alignment, Region, bilinear, bilinear_rows, regions_by_rows};
 
 /// Probabilities of a picture in 256 steps, at about the model's resolution.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,14 +36,28 @@ impl GreyMap {
 
     /// Probabilities at the picture's size, `[height, width]`.
     pub fn at_size(&self, width: usize, height: usize) -> Array2<f32> {
+        bilinear(self.values().view(), (height, width), Alignment::HalfPixel)
+    }
+
+    /// The connected regions of [`Self::at_size`] at or above a threshold, without making all of it.
+    pub fn regions(&self, width: usize, height: usize, threshold: f32) -> Vec<Region> {
+        let values = self.values();
+        if values.is_empty() || width == 0 || height == 0 {
+            return Vec::new();
+        }
+        let rows = |wanted| bilinear_rows(values.view(), (height, width), wanted, Alignment::HalfPixel);
+        regions_by_rows((height, width), threshold, rows)
+    }
+
+    fn values(&self) -> Array2<f32> {
         let step = (self.high - self.low) / 255.0;
-        let values = self.steps.mapv(|s| if s == 255 { self.high } else { self.low + f32::from(s) * step });
-        bilinear(values.view(), (height, width), Alignment::HalfPixel)
+        self.steps.mapv(|s| if s == 255 { self.high } else { self.low + f32::from(s) * step })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::regions;
     use super::*;
     use proptest::prelude::*;
 
@@ -64,6 +78,8 @@ mod tests {
             let half = (grey.high - grey.low) / 510.0 + 1e-6;
             prop_assert!(again.iter().zip(&map).all(|(a, b)| (a - b).abs() <= half));
             prop_assert_eq!(again.iter().copied().fold(0.0, f32::max), grey.high);
+            let (whole, middle) = (grey.at_size(9, 150), (grey.low + grey.high) / 2.0);
+            prop_assert_eq!(grey.regions(9, 150, middle), regions(whole.view(), middle));
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Connected regions of a thresholded map.
 
-use ndarray::ArrayView2;
+use std::cell::RefCell;
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2};
 
 use super::components::components;
 
@@ -24,10 +27,34 @@ pub struct Region {
 /// The 8-connected regions of `map` where it is at least `threshold`, the highest peak first.
 pub fn regions(map: ArrayView2<'_, f32>, threshold: f32) -> Vec<Region> {
     let (height, width) = map.dim();
-    let found = components(width, height, |y, x| map[(y, x)] >= threshold);
+    found(width, height, threshold, |y, x| map[(y, x)])
+}
+
+/// [`regions`] of a map of `height` rows that is never in memory as a whole: `rows` makes some of its rows.
+pub fn regions_by_rows(
+    (height, width): (usize, usize),
+    threshold: f32,
+    rows: impl Fn(Range<usize>) -> Array2<f32>,
+) -> Vec<Region> {
+    let held = RefCell::new((0..0, Array2::zeros((0, 0))));
+    found(width, height, threshold, |y, x| {
+        let mut held = held.borrow_mut();
+        if !held.0.contains(&y) {
+            let wanted = y..(y + ROWS).min(height);
+            *held = (wanted.clone(), rows(wanted));
+        }
+        held.1[(y - held.0.start, x)]
+    })
+}
+
+/// Rows that are made at once.
+const ROWS: usize = 64;
+
+fn found(width: usize, height: usize, threshold: f32, value: impl Fn(usize, usize) -> f32) -> Vec<Region> {
+    let found = components(width, height, |y, x| value(y, x) >= threshold);
     let mut boxes: Vec<Option<Bounds>> = vec![None; found.count];
     for run in &found.runs {
-        let peak = (run.from..run.to).map(|x| map[(run.y, x)]).fold(f32::NEG_INFINITY, f32::max);
+        let peak = (run.from..run.to).map(|x| value(run.y, x)).fold(f32::NEG_INFINITY, f32::max);
         let of_run = Bounds {
             left: run.from,
             right: run.to,
@@ -83,7 +110,6 @@ impl From<Bounds> for Region {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
     use proptest::prelude::*;
 
     fn parse(rows: &[&str]) -> Array2<f32> {

@@ -36,6 +36,20 @@ pub fn bilinear(
     out
 }
 
+/// Some rows of what [`bilinear`] makes of a map that is not empty.
+pub(crate) fn bilinear_rows(
+    map: ArrayView2<'_, f32>,
+    (height, width): (usize, usize),
+    wanted: Range<usize>,
+    alignment: Alignment,
+) -> Array2<f32> {
+    let columns = taps(map.ncols(), width, alignment);
+    let rows = taps(map.nrows(), height, alignment);
+    let mut out = Array2::zeros((wanted.len(), width));
+    fill(map, &rows[wanted], &columns, out.view_mut());
+    out
+}
+
 /// Resamples a map of the model's square, `[S, S]`, to the size of the picture, `[H, W]`, bilinearly; pixels
 /// outside the square become `outside`.
 pub fn restore(map: ArrayView2<'_, f32>, geometry: &Geometry, outside: f32) -> Array2<f32> {

@@ -1,5 +1,6 @@
 //! The output of a run: records and images.
 
+mod decoded;
 mod judge;
 mod paint;
 mod record;
@@ -7,6 +8,7 @@ mod save;
 mod writer;
 
 pub use crate::printable::printable;
+pub use decoded::{Decoded, SampleEnds};
 pub use judge::{Judge, Stale, StoredMap};
 #[cfg(test)]
 pub(crate) use paint::first_colour;

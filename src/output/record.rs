@@ -11,6 +11,8 @@ use crate::files::Stamp;
 use crate::map::{MapRange, Region};
 use crate::methods::Components;
 
+use super::Decoded;
+
 /// Version of the fields of [`Record`]; changes when a field changes its name or meaning.
 pub const SCHEMA_VERSION: u32 = 3;
 
@@ -79,6 +81,8 @@ pub struct Scored {
     pub regions: Vec<Region>,
     /// Size of the picture after applying its orientation.
     pub size: Size,
+    /// How the picture was decoded; `None` if there is nothing to say.
+    pub decoding: Option<Decoded>,
     /// Side of the model's input square, in pixels.
     pub image_size: usize,
     /// Number of tiles of the map; 1: the picture was processed as a whole.
@@ -213,6 +217,8 @@ struct Fields {
     error: Option<Failure>,
     #[serde(default)]
     warning: Option<String>,
+    #[serde(default)]
+    decoding: Option<Decoded>,
 }
 
 impl From<Record> for Fields {
@@ -260,6 +266,7 @@ impl From<Record> for Fields {
             timing_ms: None,
             error: None,
             warning,
+            decoding: None,
         };
         match outcome {
             Outcome::Failed(failure) => fields.error = Some(failure),
@@ -271,6 +278,7 @@ impl From<Record> for Fields {
                 fields.map_probability = s.map_probability;
                 fields.regions = s.regions;
                 fields.size = Some(s.size);
+                fields.decoding = s.decoding;
                 fields.image_size = Some(s.image_size);
                 fields.tiles = Some(s.tiles);
                 fields.files = s.files;
@@ -302,6 +310,7 @@ impl TryFrom<Fields> for Record {
                 map_probability: f.map_probability,
                 regions: f.regions,
                 size: f.size.ok_or_else(|| missing("size"))?,
+                decoding: f.decoding,
                 image_size: f.image_size.ok_or_else(|| missing("image_size"))?,
                 tiles: f.tiles.ok_or_else(|| missing("tiles"))?,
                 files: f.files,
@@ -330,6 +339,7 @@ impl TryFrom<Fields> for Record {
 
 #[cfg(test)]
 pub mod tests {
+    use super::super::SampleEnds;
     use super::*;
 
     pub fn record(path: &str) -> Record {
@@ -354,6 +364,7 @@ pub mod tests {
                 map_probability: None,
                 regions: vec![Region { x: 1, y: 2, width: 3, height: 4, area: 5, peak: 0.625 }],
                 size: Size { width: 3, height: 2 },
+                decoding: None,
                 image_size: 70,
                 tiles: 1,
                 files: BTreeMap::from([("raw".to_owned(), "out/x.npy".to_owned())]),
@@ -378,6 +389,16 @@ pub mod tests {
         let mut odd = record("a");
         odd.input.name = b"sub/\xff.png".to_vec();
         odd.warning = Some("choose a plain name".into());
+        if let Outcome::Scored(scored) = &mut odd.outcome {
+            scored.decoding = Some(Decoded {
+                depth: 16,
+                samples: "unsigned".into(),
+                range: Some(SampleEnds { min: 0.0, max: 4095.0 }),
+                pages: 2,
+                orientation: 6,
+                warnings: vec!["the first of 2 pages".into()],
+            });
+        }
         for record in [record("ü/\"x\".png"), failed("gone.png"), odd] {
             let text = serde_json::to_string(&record).unwrap();
             assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record, "{text}");

@@ -38,7 +38,7 @@ pub fn cell(text: &str) -> Cow<'_, str> {
 }
 
 /// The columns of the CSV form: the fields of the JSON form, with a dot for nested fields; `regions` is JSON.
-pub const COLUMNS: [&str; 42] = [
+pub const COLUMNS: [&str; 49] = [
     "schema",
     "path",
     "name",
@@ -81,6 +81,13 @@ pub const COLUMNS: [&str; 42] = [
     "map_range.damaged",
     "files.map",
     "stretched",
+    "decoding.depth",
+    "decoding.samples",
+    "decoding.range.min",
+    "decoding.range.max",
+    "decoding.pages",
+    "decoding.orientation",
+    "decoding.warnings",
 ];
 
 /// Writes records and flushes each, so that readers see a picture's result immediately.

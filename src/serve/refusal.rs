@@ -62,7 +62,7 @@ impl Refusal {
         let Error::Image(reason) = error else { return Self::internal() };
         let status = match reason {
             ImageError::Empty { .. } => StatusCode::BAD_REQUEST,
-            ImageError::NotAPicture { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ImageError::NotAPicture { .. } | ImageError::NotRead { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ImageError::TooLarge { .. } | ImageError::FileTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             // Some decoders exceed their memory limit before the size of the picture is known.
             ImageError::Damaged { reason, .. } if *reason == too_much() => {

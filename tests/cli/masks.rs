@@ -82,9 +82,9 @@ fn a_mask_is_what_is_not_zero_whatever_its_file() {
     };
     let kinds: [(Write<'_>, &str); 4] = [(&wide, "png"), (&wide, "tif"), (&colour, "png"), (&low, "bmp")];
     for (mask, ending) in kinds {
-        for gray16 in ["clip", "scale"] {
-            let ran = eval(&parts(mask, ending), &["--gray16", gray16]).ok();
-            assert_eq!((figures(&ran), ran.stderr.as_str()), (expected.clone(), ""), "{ending} {gray16}");
+        for range in ["auto", "reference"] {
+            let ran = eval(&parts(mask, ending), &["--range", range]).ok();
+            assert_eq!((figures(&ran), ran.stderr.as_str()), (expected.clone(), ""), "{ending} {range}");
         }
     }
     let arrays: [(&str, &[u8]); 9] = [
@@ -319,7 +319,7 @@ fn case(name: &str) -> Option<PathBuf> {
 #[test]
 fn the_data_sets_of_the_cases() {
     let rows: [Row<'_>; 9] = [
-        ("m_u16", &["--gray16", "scale"], "", 0, Some(99.2)),
+        ("m_u16", &["--range", "full"], "", 0, Some(99.2)),
         ("m_empty", &[], "3 problems: empty mask 3", 2, None),
         ("m_npy", &[], "3 problems: empty mask 3", 2, None),
         ("others", &[], "902.PNG.bak", 2, Some(99.2)),

@@ -15,7 +15,7 @@ impl Workplace {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    fn work(&self, input: &[u8], arguments: &[&str]) -> Ran {
+    pub fn work(&self, input: &[u8], arguments: &[&str]) -> Ran {
         let mut child = self.worker(arguments);
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();

@@ -16,7 +16,7 @@ const MUTATIONS: usize = 100;
 /// Folders of seeds beside the target's own, relative to the repository.
 fn more_seeds(target: &str) -> &'static [&'static str] {
     match target {
-        "picture" => &["tests/data/images"],
+        "picture" => &["tests/data/images", "tests/data/wide"],
         "archive" | "pickle" | "adapters" => &["tests/data/torch"],
         "prompts" => &["prompts"],
         _ => &[],
@@ -84,6 +84,7 @@ targets!(
     adapters,
     archive,
     journal,
+    jpeg,
     metadata,
     model,
     pickle,

@@ -1,12 +1,17 @@
 //! Decoding: Pillow's word on every mode (`tests/reference/make_image_fixtures.py`), orientation, depth, damage.
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod corpus;
+mod jpeg;
+mod wide;
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use aaclip::image::{
-    Chain, DecodeOptions, Fit, Gray16, ImageError, PixelMode, Preprocess, decode, decode_bytes,
-};
-use image::{ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
+use aaclip::image::{Chain, DecodeOptions, Fit, ImageError, PixelMode, Preprocess, decode, decode_bytes};
+use image::{ImageBuffer, ImageFormat, Rgb, RgbImage};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images")
@@ -122,30 +127,6 @@ where
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
-}
-
-#[test]
-fn sixteen_bits() {
-    let grey: ImageBuffer<Luma<u16>, _> =
-        ImageBuffer::from_fn(4, 1, |x, _| Luma([[0, 200, 256, 65_535][x as usize]]));
-    let colour: ImageBuffer<Rgb<u16>, _> =
-        ImageBuffer::from_fn(2, 1, |x, _| Rgb([[0x1234, 0xFF00, 255], [0; 3]][x as usize]));
-    for format in [ImageFormat::Png, ImageFormat::Tiff] {
-        let read = |bytes: &[u8], gray16| {
-            let mut options = DecodeOptions::default();
-            options.gray16 = gray16;
-            decode_bytes(bytes, Path::new("x"), &options).unwrap().samples().to_vec()
-        };
-        assert_eq!(read(&encoded(&grey, format), Gray16::Clip), [0, 200, 255, 255]);
-        assert_eq!(read(&encoded(&grey, format), Gray16::Scale), [0, 0, 1, 255]);
-        let clipped = |gray16| {
-            let mut options = DecodeOptions::default();
-            options.gray16 = gray16;
-            decode_bytes(&encoded(&grey, format), Path::new("x"), &options).unwrap().was_clipped()
-        };
-        assert!(clipped(Gray16::Clip) && !clipped(Gray16::Scale));
-        assert_eq!(read(&encoded(&colour, format), Gray16::Clip), [0x12, 0xFF, 0, 0, 0, 0]);
-    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ const LAYERS: [&[&str]; 13] = [
         "guard",
         "device",
         "lines",
+        "memory",
         "passed",
         "pipeline",
         "printable",

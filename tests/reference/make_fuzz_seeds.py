@@ -310,9 +310,30 @@ def files():
     yield "metadata/labels", b"\3id, hemorrhage\n0,1\n1,0\n"
 
 
+def jpegs():
+    """Eight bytes of kind, size and sampling, and the data of scans with the tables of the standard."""
+    y, x = np.mgrid[0:12, 0:16]
+    rgb = Image.fromarray(np.stack([x * 15, y * 20, (x * y * 7) % 256], -1).astype(np.uint8))
+    forms = {
+        "grey": (rgb.convert("L"), {}, [0, 15, 11, 0, 0, 0, 0, 0]),
+        "colour": (rgb, {"subsampling": 0}, [1, 15, 11, 0, 0, 0, 0, 0]),
+        "halves": (rgb, {"subsampling": 2}, [1, 15, 11, 0, 0x11, 0, 0, 0]),
+        "restarts": (rgb, {"subsampling": 0, "restart_marker_blocks": 1}, [1, 15, 11, 1, 0, 0, 0, 0]),
+    }
+    for name, (image, how, head) in forms.items():
+        data = io.BytesIO()
+        image.save(data, "JPEG", quality=80, **how)
+        scan = data.getvalue()
+        scan = scan[scan.index(b"\xff\xda") :]
+        yield f"jpeg/{name}", bytes(head) + scan[2 + scan[3] : -2]
+    # A progressive grey picture: the first bits of the first coefficients, one more, and some others.
+    scans = [b"\x00" * 6, b"\xff\xda\x00\x08\x01\x01\x00\x01\x05\x00", b"\x00\x0a\x0a" * 6]
+    yield "jpeg/progressive", bytes([0x81, 15, 11, 0, 0, 0, 0, 0]) + b"".join(scans)
+
+
 def main():
     out = pathlib.Path(sys.argv[1])
-    every = list(checkpoints()) + list(files()) + [("picture/run_length.bmp", run_length_bmp())]
+    every = list(checkpoints()) + list(files()) + list(jpegs()) + [("picture/run_length.bmp", run_length_bmp())]
     for name, image, how in pictures():
         data = io.BytesIO()
         image.save(data, format={"jpg": "JPEG", "tif": "TIFF"}.get(name[-3:], name.split(".")[-1].upper()), **how)

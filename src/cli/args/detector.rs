@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use aaclip::anchors::AnchorCache;
 use aaclip::clip::{Activation, PrecisionChoice};
 use aaclip::device::DeviceChoice;
-use aaclip::image::{DecodeOptions, Fit, Gray16, OrientationRule};
+use aaclip::image::{DecodeOptions, Fit, OrientationRule, SampleRange};
+use aaclip::memory::MemoryBound;
 use aaclip::methods::Setup;
 use aaclip::progress::Progress;
 use aaclip::tiles::{Overlap, TileSide, Tiling};
@@ -92,9 +93,22 @@ pub struct DetectorArgs {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub max_megapixels: u64,
 
-    /// 16-bit grey pictures: clip values above 255 (as the reference does) or scale them to 8 bits
-    #[arg(long, value_enum, default_value_t = Gray16Name::Clip)]
-    pub gray16: Gray16Name,
+    /// Values of samples of more than 8 bits that become black and white: auto, full, reference or MIN:MAX
+    ///
+    /// auto: the range named in the file, or of its bit depth. In 16, 32 and 64 bits the largest value decides, rounded up
+    /// to the next of 10, 12, 14, 16, 18, ... bits; floats use 0 to 1 if all values lie there, else 0 to 255, else the
+    /// picture is refused. What was assumed is a warning and in the field `decoding` of the record. Give MIN:MAX if all
+    /// pictures of a camera must be treated alike.
+    ///
+    /// full: the whole range of the type. reference: as the reference reads them: grey values above 255 become white, of
+    /// colours the high byte is kept.
+    #[arg(long, value_name = "RANGE", default_value = "auto", allow_hyphen_values = true)]
+    pub range: SampleRange,
+
+    /// Memory that pictures in flight share, in megabytes; one larger picture is processed alone [default: a quarter of what
+    /// the process may use]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_memory: Option<u64>,
 
     /// The EXIF orientation of pictures: turn them upright, or take their rows as they are stored, as the references do.
     /// For data sets whose masks were drawn in the stored grid
@@ -121,29 +135,12 @@ names!(FitName => Fit {
     /// Squares of the shorter side along the longer one (see --tile), the whole picture keeping its shape
     Tile => Fit::Keep,
 });
-names!(Gray16Name => Gray16 {
-    /// Values above 255 become white
-    Clip => Gray16::Clip,
-    /// The high byte
-    Scale => Gray16::Scale,
-});
-
 names!(OrientationName => OrientationRule {
     /// Upright
     Apply => OrientationRule::Apply,
     /// As stored
     Ignore => OrientationRule::Ignore,
 });
-
-impl Gray16Name {
-    /// The name on the command line and in results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Clip => "clip",
-            Self::Scale => "scale",
-        }
-    }
-}
 
 impl DetectorArgs {
     /// The settings of a detector.
@@ -211,10 +208,15 @@ impl DetectorArgs {
         Ok(Some(Tiling { side, overlap: self.overlap.unwrap_or_default() }))
     }
 
+    /// The memory of pictures in flight.
+    pub fn memory(&self) -> MemoryBound {
+        self.max_memory.map_or_else(MemoryBound::default, |mb| MemoryBound::new(mb.saturating_mul(1_000_000)))
+    }
+
     pub fn decode_options(&self) -> DecodeOptions {
         let mut options = DecodeOptions::default();
         options.limits.max_pixels = self.max_megapixels * 1_000_000;
-        options.gray16 = self.gray16.into();
+        options.range = self.range;
         options.orientation = self.orientation.into();
         options
     }

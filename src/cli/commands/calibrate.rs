@@ -125,7 +125,7 @@ pub fn run(args: CalibrateArgs) -> Result<ExitCode> {
         .collect();
     let bar = messages::progress().items(jobs.len() as u64, "scoring");
     let mut measured: BTreeMap<&str, Measured> = BTreeMap::new();
-    scoring::score(&jobs, &args.detector.decode_options(), |i, found| {
+    scoring::score(&jobs, &args.detector.decode_options(), &args.detector.memory(), |i, found| {
         let known = &pictures[i];
         match found {
             Ok(found) => {

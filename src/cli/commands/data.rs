@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use aaclip::Result;
 use aaclip::dataset::{Dataset, Label, Layout, Problem, Sample};
-use aaclip::image::{DecodeLimits, DecodeOptions};
+use aaclip::image::{DecodeLimits, DecodeOptions, SampleRange};
 use aaclip::passed::PassedOver;
 use clap::Subcommand;
 use serde::Serialize;
@@ -77,6 +77,9 @@ enum Action {
         /// The EXIF orientation of pictures and masks: turn them upright, or take their rows as they are stored
         #[arg(long, value_enum, default_value_t = OrientationName::Apply)]
         orientation: OrientationName,
+        /// Values of samples of more than 8 bits that become black and white, as in `detect`: auto, full, reference or MIN:MAX
+        #[arg(long, value_name = "RANGE", default_value = "auto", allow_hyphen_values = true)]
+        range: SampleRange,
         /// The largest picture that is decoded, in megapixels
         #[arg(long, value_name = "N", default_value_t = DecodeLimits::default().max_pixels / 1_000_000)]
         max_megapixels: u64,
@@ -84,7 +87,7 @@ enum Action {
 }
 
 pub fn run(args: DataArgs) -> Result<ExitCode> {
-    let Action::Check { root, layout, classes, fast, json, orientation, max_megapixels } = args.action;
+    let Action::Check { root, layout, classes, fast, json, orientation, range, max_megapixels } = args.action;
     let mut data = Dataset::open(&root, layout)?;
     if !classes.is_empty() {
         data.keep_classes(&classes)?;
@@ -95,6 +98,7 @@ pub fn run(args: DataArgs) -> Result<ExitCode> {
         let mut options = DecodeOptions::default();
         options.limits.max_pixels = max_megapixels.saturating_mul(1_000_000);
         options.orientation = orientation.into();
+        options.range = range;
         let found = data.check(&options, || bar.inc(1));
         let (doubts, faults): (Vec<_>, _) = found.into_iter().partition(|problem| problem.kind.is_warning());
         warnings = doubts;

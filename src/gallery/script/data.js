@@ -19,7 +19,8 @@ const thumbnail = (name) => (name ? `${address(raw.thumbs)}/${name}.jpg` : null)
 class Picture {
   constructor(row, at) {
     [this.name, this.score, this.recorded, this.judgedAs, this.width, this.height, this.small, this.smallHeat,
-      this.places, this.regionCount, this.regions, this.componentSet, this.componentValues, this.ends, this.failure] = row;
+      this.places, this.regionCount, this.regions, this.componentSet, this.componentValues, this.ends, this.failure,
+      this.decoding = ""] = row;
     this.at = at;
     const slash = this.name.lastIndexOf("/");
     this.folder = slash < 0 ? "" : this.name.slice(0, slash);

@@ -84,6 +84,7 @@ function describe(picture, same) {
   parts.push(facts([
     ["Path", clean(picture.path)],
     ["Size", picture.width ? `${picture.width} × ${picture.height}` : ""],
+    ["Decoding", clean(picture.decoding)],
     ["Model", clean(model)], ["Method", clean(method)], ["Class", clean(className)],
   ]));
   const links = element("p", "links");

@@ -8,6 +8,7 @@ pub mod memory;
 mod adapters;
 mod checkpoints;
 mod files;
+mod jpeg;
 mod model;
 mod picture;
 mod runs;
@@ -17,6 +18,7 @@ mod text;
 pub use adapters::{adapters, training_state};
 pub use checkpoints::{archive, pickle, safetensors, shards};
 pub use files::{metadata, prompts, registry, results, threshold};
+pub use jpeg::jpeg;
 pub use model::model;
 pub use picture::picture;
 pub use runs::{journal, worker};
@@ -39,10 +41,11 @@ fn quiet_guarded() {
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 17] = [
+pub const ALL: [Body; 18] = [
     ("adapters", adapters),
     ("archive", archive),
     ("journal", journal),
+    ("jpeg", jpeg),
     ("metadata", metadata),
     ("model", model),
     ("pickle", pickle),

@@ -1,16 +1,19 @@
 use std::path::Path;
 
-use aaclip::image::{Chain, DecodeOptions, Fit, Gray16, Picture, Preprocess, decode_bytes, head, mask_of};
+use aaclip::image::{
+    Chain, DecodeOptions, Fit, Picture, Preprocess, SampleRange, decode_bytes, head, mask_of,
+};
 
 /// Most pixels of a picture that is decoded.
 const MAX_PIXELS: u64 = 1 << 20;
 
 /// A picture file, to the tensor of the vision tower and to a mask.
 pub fn picture(data: &[u8]) {
-    for gray16 in [Gray16::Clip, Gray16::Scale] {
+    let given = SampleRange::Given { min: -1.0, max: 300.0 };
+    for range in [SampleRange::Auto, SampleRange::Full, SampleRange::Reference, SampleRange::NonZero, given] {
         let mut options = DecodeOptions::default();
         (options.limits.max_pixels, options.limits.max_bytes) = (MAX_PIXELS, 8 << 20);
-        options.gray16 = gray16;
+        options.range = range;
         if let Ok(picture) = decode_bytes(data, Path::new("x"), &options) {
             prepare(&picture);
         }

@@ -24,6 +24,7 @@ use crate::cli::args::detect::{DetectArgs, ScaleName};
 use crate::cli::commands::detect::output::{Kept, Looker, Origin, Place, Results, failure};
 use crate::cli::commands::detect::shown::Shown;
 use crate::cli::commands::detect::summary::Summary;
+use crate::cli::doubts::Doubts;
 use crate::cli::in_flight;
 use crate::cli::inputs;
 use crate::cli::messages;
@@ -150,6 +151,7 @@ impl Run<'_> {
             progress.items(self.count as u64, "scoring")
         };
         let started = Instant::now();
+        let doubts = Doubts::default();
         let stop = stop::on_signal("finishing the pictures in flight");
         ahead(
             self.inputs(&stop, &bar)?,
@@ -157,11 +159,8 @@ impl Run<'_> {
             |input| looker.look(input),
             |input, looked| {
                 bar.suspend(|| {
-                    if looked.clipped {
-                        messages::warn(format!(
-                            "{}: 16-bit values above 255 became white, as in the reference; --gray16 scale keeps them",
-                            looked.record.input.path
-                        ));
+                    if let Some(decoded) = looked.record.scored().and_then(|s| s.decoding.as_ref()) {
+                        doubts.say(&looked.record.input.path, &decoded.warnings);
                     }
                     // An unreadable picture is reported; the others are finished.
                     tally.take(&looked.record, looked.origin);
@@ -176,6 +175,7 @@ impl Run<'_> {
             },
         )?;
         bar.finish_and_clear();
+        doubts.finish();
         results.finish()?;
         if stop.load(Ordering::Relaxed) && !args.watching() && tally.counts().done() < self.count {
             tally.stop();

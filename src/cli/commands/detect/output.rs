@@ -197,8 +197,6 @@ pub struct Looked {
     pub origin: Origin,
     /// An error that will also occur for every other picture.
     pub hopeless: Option<Error>,
-    /// Whether 16-bit values were clipped.
-    pub clipped: bool,
 }
 
 /// The origin of a result.
@@ -214,7 +212,7 @@ pub enum Origin {
 
 impl Looked {
     fn new(record: Record, origin: Origin) -> Self {
-        Self { record, origin, hopeless: None, clipped: false }
+        Self { record, origin, hopeless: None }
     }
 }
 
@@ -304,9 +302,7 @@ impl Looker<'_> {
             Some(place) => self.scorer.save(&look, &place.artefacts, &place.names(input))?,
             None => Default::default(),
         };
-        let clipped = look.picture.was_clipped();
-        let record = self.scorer.record(look, name.clone(), files);
-        Ok(Looked { clipped, ..Looked::new(record, Origin::Scored) })
+        Ok(Looked::new(self.scorer.record(look, name.clone(), files), Origin::Scored))
     }
 }
 

@@ -222,7 +222,7 @@ fn look(
     bar.inc((data.samples.len() - pending.len()) as u64);
     bar.reset_eta();
     let mut scored = 0;
-    scoring::score(&jobs, &args.detector.decode_options(), |i, found| {
+    scoring::score(&jobs, &args.detector.decode_options(), &args.detector.memory(), |i, found| {
         let (sample, file) = &pending[i];
         match found {
             Ok(found) => {
