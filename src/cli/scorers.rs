@@ -10,7 +10,7 @@ use aaclip::dataset::ANYTHING;
 use aaclip::memory::MemoryBound;
 use aaclip::methods::Scope;
 use aaclip::progress::Progress;
-use aaclip::{Detectors, Error, Provenance, References, Result, Scorer, ScorerSettings};
+use aaclip::{DetectorBuilder, Detectors, Error, Provenance, References, Result, Scorer, ScorerSettings};
 
 use crate::cli::args::detector::{DetectorArgs, OrientationName};
 use crate::cli::args::scoring::{ScoringArgs, Threshold};
@@ -50,7 +50,27 @@ impl<'a> Scorers<'a> {
     /// # Errors
     /// Something does not exist or does not match the rest.
     pub fn open(args: &'a ScoringArgs, options: ScorerOptions, progress: Progress) -> Result<Self> {
-        let detectors = args.detector.builder(progress)?.open()?;
+        Self::with(args, options, args.detector.builder(progress)?)
+    }
+
+    /// The same with pictures of the folder to compare with.
+    ///
+    /// # Errors
+    /// As [`Scorers::open`], or other pictures to compare with are given too.
+    pub fn open_with(
+        args: &'a ScoringArgs,
+        options: ScorerOptions,
+        progress: Progress,
+        peers: References,
+    ) -> Result<Self> {
+        if !args.detector.reference.is_empty() {
+            return Err(Error::Setting("--peers and --reference exclude each other".to_owned()));
+        }
+        Self::with(args, options, args.detector.builder(progress)?.references(peers))
+    }
+
+    fn with(args: &'a ScoringArgs, options: ScorerOptions, builder: DetectorBuilder) -> Result<Self> {
+        let detectors = builder.open()?;
         messages::note(|| detectors.summary());
         let thresholds = match &args.threshold {
             Some(Threshold::File(path)) => Some((path.as_path(), ThresholdFile::read(path)?)),

@@ -11,6 +11,7 @@ use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet};
 use crate::clip::{Activation, PrecisionChoice};
 use crate::image::Fit;
 use crate::map::MapRange;
+use crate::methods::nearest;
 use crate::methods::{
     DEFAULT, METHODS, Method, Model, OptionValues, References as Compared, Scope, Setup, Trained,
 };
@@ -164,7 +165,10 @@ impl DetectorBuilder {
     /// Errors of [`DetectorBuilder::build`].
     pub fn open(&self) -> Result<Detectors> {
         let named = models::resolve(self.model.as_deref())?;
-        let asked = self.asked_method()?;
+        let asked = match self.asked_method()? {
+            None if !self.references.is_empty() && self.checkpoint.is_none() => Some(&nearest::METHOD),
+            asked => asked,
+        };
         let trained = self.trained(&named, asked)?;
         let method = match (asked, &trained) {
             (Some(method), Some(_)) if method.trained.is_none() => {
@@ -250,20 +254,15 @@ impl Detectors {
     /// Adds pictures of good parts for comparison; they are read with the first detector.
     ///
     /// # Errors
-    /// The method does not use them, or it needs them and there are none.
+    /// The method does not use them.
     pub fn with_references(self, references: References) -> Result<Self> {
         let method = self.setup.method;
-        match (method.references, references.is_empty()) {
-            (Compared::Never, false) if method.scope == Scope::Picture => {
-                return Err(Error::Setting(format!(
-                    "method {} does not compare with reference pictures",
-                    method.name
-                )));
-            }
-            (Compared::Needed, true) => {
-                return Err(Error::Setting(format!("method {} needs reference pictures", method.name)));
-            }
-            _ => {}
+        let never = method.references == Compared::Never && method.scope == Scope::Picture;
+        if never && !references.is_empty() {
+            return Err(Error::Setting(format!(
+                "method {} does not compare with reference pictures",
+                method.name
+            )));
         }
         Ok(Self { references, ..self })
     }
@@ -335,12 +334,16 @@ impl Detectors {
     }
 
     fn remembering(&self, detector: Detector, references: &References) -> Result<Detector> {
-        let folder = self.setup.method.scope == Scope::Folder;
-        if references.is_empty() && folder {
-            return Err(Error::Setting(format!(
-                "method {} scores the pictures of a folder together, and there is none here",
-                self.setup.method.name
-            )));
+        let method = self.setup.method;
+        let folder = method.scope == Scope::Folder;
+        if references.is_empty() && (folder || method.references == Compared::Needed) {
+            return Err(Error::Setting(match folder {
+                true => format!(
+                    "method {} scores the pictures of a folder together, and there is none here",
+                    method.name
+                ),
+                false => format!("method {} needs reference pictures", method.name),
+            }));
         }
         self.model.prepare()?;
         if references.is_empty() {
@@ -349,7 +352,7 @@ impl Detectors {
         let inputs = references.inputs(&*self.model, &self.setup.device);
         // A picture of the folder that cannot be read is reported when it is its turn to be scored.
         let mut inputs = inputs.filter(|input| !folder || input.is_ok());
-        Ok(Detector { class: detector.class.with_references(&mut inputs)?, ..detector })
+        Ok(Detector { class: detector.class.with_references(&mut inputs, references.trust)?, ..detector })
     }
 
     fn unprepared(&self, class: &ClassName) -> Result<Detector> {
@@ -379,7 +382,7 @@ impl Detectors {
             p.set("tiling", tiling);
         }
         if !self.references.is_empty() {
-            p.set("references", format!("{} pictures {}", self.references.len(), self.references.digest()?));
+            p.set("references", self.references.identity()?);
         }
         self.model.provenance(&mut p);
         Ok(p)

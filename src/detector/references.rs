@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::batch;
 use crate::image::{DecodeOptions, Picture, decode};
-use crate::methods::Model;
+use crate::methods::{Model, Trust};
 use crate::{Error, Result, files};
 
 /// Pictures to compare with. Files are read one by one when they are needed, so there may be thousands.
@@ -15,6 +15,8 @@ use crate::{Error, Result, files};
 pub struct References {
     pictures: Vec<Source>,
     decoding: DecodeOptions,
+    /// What is known of them.
+    pub(super) trust: Trust,
 }
 
 #[derive(Debug, Clone)]
@@ -26,14 +28,40 @@ enum Source {
 impl From<Vec<Picture>> for References {
     fn from(pictures: Vec<Picture>) -> Self {
         let pictures = pictures.into_iter().map(Source::Memory).collect();
-        Self { pictures, decoding: DecodeOptions::default() }
+        Self { pictures, ..Self::default() }
     }
 }
 
 impl References {
     /// The pictures in files.
     pub fn files(files: Vec<PathBuf>, decoding: DecodeOptions) -> Self {
-        Self { pictures: files.into_iter().map(Source::File).collect(), decoding }
+        Self { pictures: files.into_iter().map(Source::File).collect(), decoding, trust: Trust::Good }
+    }
+
+    /// At most `number` of the files of a folder, some of which may show damage: those with the smallest hash of their
+    /// name, so that the choice depends on neither the order nor most other files.
+    pub fn peers(files: Vec<(String, PathBuf)>, number: usize, decoding: DecodeOptions) -> Self {
+        Self::files(Self::drawn(files, number, 0), decoding).mixed()
+    }
+
+    /// `number` of some files, drawn by the hash of their names and a seed.
+    pub fn drawn(files: Vec<(String, PathBuf)>, number: usize, seed: u64) -> Vec<PathBuf> {
+        let key = |name: &str| Sha256::digest(format!("{seed}:{name}").as_bytes());
+        let mut keyed: Vec<_> = files.into_iter().map(|(name, path)| (key(&name), path)).collect();
+        keyed.sort();
+        keyed.truncate(number);
+        keyed.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// These pictures and others.
+    pub fn and(mut self, others: Self) -> Self {
+        self.pictures.extend(others.pictures);
+        Self { pictures: self.pictures, ..others }
+    }
+
+    /// The same pictures, some of which may show damage.
+    pub fn mixed(self) -> Self {
+        Self { trust: Trust::Mixed, ..self }
     }
 
     /// Number of pictures.
@@ -46,11 +74,11 @@ impl References {
         self.pictures.is_empty()
     }
 
-    /// Tells apart references of other content or in another order.
+    /// Tells apart references of other number, content or order.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(super) fn digest(&self) -> Result<String> {
+    pub(super) fn identity(&self) -> Result<String> {
         let mut all = Sha256::new();
         for picture in &self.pictures {
             all.update(match picture {
@@ -60,7 +88,11 @@ impl References {
                 }
             });
         }
-        Ok(files::hex(&all.finalize()[..8]))
+        let trust = match self.trust {
+            Trust::Good => "good",
+            Trust::Mixed => "mixed",
+        };
+        Ok(format!("{} {trust} pictures {}", self.len(), files::hex(&all.finalize()[..8])))
     }
 
     /// The pictures and the model's copies of them ([`Model::copies`]) as inputs of its tower, `[1, 3, H, W]`.

@@ -11,6 +11,7 @@ mod caution;
 mod levels;
 mod model;
 pub mod musc;
+pub mod nearest;
 pub mod options;
 pub mod reference;
 pub mod sdp;
@@ -44,6 +45,7 @@ pub static METHODS: &[&Method] = &[
     &aa_sdp::METHOD,
     &winclip::METHOD,
     &musc::METHOD,
+    &nearest::METHOD,
     &reference::METHOD,
 ];
 
@@ -91,6 +93,16 @@ pub enum References {
     Optional,
     /// It needs them.
     Needed,
+}
+
+/// What is known of the pictures that others are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// They show good parts.
+    #[default]
+    Good,
+    /// Some may show damage.
+    Mixed,
 }
 
 /// The input that a method processes together.

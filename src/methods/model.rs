@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::options::{self, OptionValues};
-use super::{Method, Trained, TrainedError, check_levels, quarters};
+use super::{Method, Trained, TrainedError, Trust, check_levels, quarters};
 use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet, Representative};
 use crate::clip::positions::Resampling;
 use crate::clip::{Activation, Checkpoint, Compute, Precision, VisionTower};
@@ -224,8 +224,9 @@ pub trait ClassModel: Send + Sync {
     fn with_references(
         &self,
         pictures: &mut dyn Iterator<Item = Result<Tensor>>,
+        trust: Trust,
     ) -> Result<Arc<dyn ClassModel>> {
-        let _ = pictures;
+        let _ = (pictures, trust);
         Err(Error::Setting("this method does not compare with reference pictures".to_owned()))
     }
 }

@@ -9,7 +9,7 @@ use aaclip::anchors::{
 use aaclip::clip::{Activation, Checkpoint, Compute, SpecialTokens, VisionTower};
 use aaclip::map::final_map;
 use aaclip::methods::winclip::{ANCHORS, Features, METHOD, Memory, Windows, nearest, probabilities};
-use aaclip::methods::{ClassModel, Model, Setup};
+use aaclip::methods::{ClassModel, Model, Setup, Trust};
 use aaclip::progress::Progress;
 use candle_core::{Device, Tensor};
 use ndarray::Array2;
@@ -256,8 +256,10 @@ fn references_match() {
             golden.check(&name("few_shot_map"), &stack(maps));
 
             let references: Vec<Tensor> = (first..first + k).map(|i| golden.picture(i)).collect();
-            let model =
-                golden.class(&[], class).with_references(&mut references.into_iter().map(Ok)).unwrap();
+            let model = golden
+                .class(&[], class)
+                .with_references(&mut references.into_iter().map(Ok), Trust::Good)
+                .unwrap();
             let pictures: Vec<Tensor> = (first + 2..first + 6).map(|i| golden.picture(i)).collect();
             let [scores, maps, pixels] = found(&*model, &pictures);
             golden.check(&name("image_score"), &scores);
@@ -277,8 +279,10 @@ fn a_picture_that_is_its_own_reference_is_at_no_distance() {
     let map = memory.association(&features, &windows).unwrap();
     assert!(map.iter().all(|d| (0.0..1e-6).contains(d)), "{map}");
     golden.within("quirk.self_reference.few_shot_map", &stack(vec![grid(&map)]), 1e-6);
-    let model =
-        golden.class(&[], "bottle").with_references(&mut std::iter::once(Ok(golden.picture(0)))).unwrap();
+    let model = golden
+        .class(&[], "bottle")
+        .with_references(&mut std::iter::once(Ok(golden.picture(0))), Trust::Good)
+        .unwrap();
     let [scores, ..] = found(&*model, &[golden.picture(0)]);
     golden.within("quirk.self_reference.image_score", &scores, 1e-6);
 }

@@ -106,6 +106,11 @@ pub struct ManyArgs {
     #[arg(long)]
     pub hidden: bool,
 
+    /// Compare each picture with N others of the inputs (default 32), chosen by their names; most of them should show good
+    /// parts of one kind. Without --method, method nearest compares
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "32", value_parser = whole::<usize>(1..=10_000))]
+    pub peers: Option<usize>,
+
     /// Continue an earlier run with --out: finished pictures are not scored again. This is the default
     #[arg(long, conflicts_with = "restart")]
     pub resume: bool,

@@ -38,7 +38,7 @@ pub struct DetectorArgs {
     #[command(flatten)]
     pub method: MethodArgs,
 
-    /// Pictures of good parts, for methods that compare with them: files or folders
+    /// Pictures of good parts to compare with: files or folders; without --method, method nearest compares with them
     #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
     pub reference: Vec<PathBuf>,
 

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use crate::cli::args::detect::ArtefactName;
 use crate::cli::args::detector::DetectorArgs;
 use crate::cli::args::names;
+use crate::cli::args::number::whole;
 use crate::cli::classes::ClassArgs;
 
 const EXAMPLES: &str = "\
@@ -63,6 +64,19 @@ pub struct EvalArgs {
 
     #[command(flatten)]
     pub detector: DetectorArgs,
+
+    /// Compare each picture with N others of its class, labels unknown (default 32)
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "32", value_parser = whole::<usize>(1..=10_000), conflicts_with = "reference")]
+    pub peers: Option<usize>,
+
+    /// Compare with K good pictures of each class: of its training pictures, else of its test pictures, which are then
+    /// left out
+    #[arg(long, value_name = "K", value_parser = whole::<usize>(1..=10_000), conflicts_with_all = ["peers", "reference"])]
+    pub shots: Option<usize>,
+
+    /// The draw of --shots
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "shots")]
+    pub seed: u64,
 
     #[command(flatten)]
     pub naming: ClassArgs,

@@ -14,6 +14,11 @@ pub struct MethodArgs {
 }
 
 impl MethodArgs {
+    /// Whether a method was named.
+    pub fn is_named(&self) -> bool {
+        self.method.is_some()
+    }
+
     /// Adds the values to a detector's settings.
     pub fn apply(&self, mut builder: DetectorBuilder) -> DetectorBuilder {
         if let Some(name) = &self.method {

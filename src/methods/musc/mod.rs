@@ -24,7 +24,7 @@ use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
 use super::options::{self, MethodOption};
-use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, unit};
+use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, Trust, unit};
 use crate::anchors::ClassName;
 use crate::clip::Activation;
 use crate::clip::positions::Resampling;
@@ -269,6 +269,7 @@ impl ClassModel for OfFolder {
     fn with_references(
         &self,
         pictures: &mut dyn Iterator<Item = Result<Tensor>>,
+        _: Trust,
     ) -> Result<Arc<dyn ClassModel>> {
         let (store, pictures) = self.extractor.features(pictures)?;
         let grids = self.extractor.grids(&store)?;

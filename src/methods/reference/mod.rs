@@ -18,7 +18,7 @@ use candle_core::Tensor;
 use ndarray::Array2;
 
 use super::options::MethodOption;
-use super::{Canvas, ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup};
+use super::{Canvas, ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, Trust};
 use crate::anchors::ClassName;
 use crate::clip::VisionTower;
 use crate::image::{Chain, Fit, Picture, Preprocess};
@@ -268,6 +268,7 @@ impl ClassModel for Remembering {
     fn with_references(
         &self,
         pictures: &mut dyn Iterator<Item = Result<Tensor>>,
+        _: Trust,
     ) -> Result<Arc<dyn ClassModel>> {
         let (mut all, mut width) = (Vec::new(), 0);
         for picture in pictures {

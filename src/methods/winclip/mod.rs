@@ -24,7 +24,7 @@ use ndarray::Array2;
 
 use super::caution::ClassFree;
 use super::options::{self, MethodOption};
-use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, unit};
+use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, Trust, unit};
 use crate::anchors::{AnchorRequest, Anchors, ClassName, PlainText, PromptSet, Representative, text_anchors};
 use crate::clip::{Activation, SpecialTokens, VisionTower};
 use crate::image::{Chain, Fit, Preprocess};
@@ -265,6 +265,7 @@ impl ClassModel for OfClass {
     fn with_references(
         &self,
         pictures: &mut dyn Iterator<Item = Result<Tensor>>,
+        _: Trust,
     ) -> Result<Arc<dyn ClassModel>> {
         let seen = |picture: Result<Tensor>| Ok(self.extractor.features(&picture?)?.0);
         let good = pictures.map(seen).collect::<Result<Vec<_>>>()?;

@@ -7,6 +7,7 @@ mod shown;
 mod summary;
 
 use std::io::{IsTerminal, StdoutLock};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use aaclip::dataset::ANYTHING;
 use aaclip::output::{Record, RecordWriter};
 use aaclip::passed::PassedOver;
 use aaclip::pipeline::ahead;
-use aaclip::{Error, Result};
+use aaclip::{Error, References, Result};
 
 use crate::cli::EXIT_ERROR;
 use crate::cli::args::detect::{DetectArgs, ScaleName};
@@ -69,15 +70,27 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
     }
     let mut place = Place::open(&args)?;
     let options = ScorerOptions { stretch: args.scale == ScaleName::Auto, hash: args.many.hash };
-    let mut scorers = Scorers::open(&args.scoring, options, messages::progress())?;
+    // A part of the run compares with the whole folder too.
+    let whole = || -> Vec<(String, PathBuf)> {
+        let whole = Listing { shard: None, ..found.listing.clone() };
+        whole
+            .iter()
+            .filter_map(Result::ok)
+            .map(|i| (i.relative.to_string_lossy().into_owned(), i.path))
+            .collect()
+    };
+    let mut scorers = match args.many.peers {
+        Some(number) => {
+            let peers = References::peers(whole(), number, args.scoring.detector.decode_options());
+            Scorers::open_with(&args.scoring, options, messages::progress(), peers)?
+        }
+        None => Scorers::open(&args.scoring, options, messages::progress())?,
+    };
     if scorers.of_folder() {
         if args.watching() {
             return Err(Error::Setting("a method that scores a folder together cannot watch it".to_owned()));
         }
-        // A part of the run compares with the whole folder too.
-        let whole = Listing { shard: None, ..found.listing.clone() };
-        scorers =
-            scorers.with_folder(whole.iter().filter_map(Result::ok).map(|input| input.path).collect())?;
+        scorers = scorers.with_folder(whole().into_iter().map(|(_, path)| path).collect())?;
     }
     let scorer = scorers.default_class()?;
     let journal = match &mut place {

@@ -1,6 +1,8 @@
 //! `aaclip eval`.
 
+mod references;
 mod report;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +13,6 @@ use aaclip::dataset::{Dataset, Label, Layout, Mask, Problem, ProblemKind, Sample
 use aaclip::evaluation::{Compared, Manifest, PictureResult, Published, Store, Table, TableFormat, evaluate};
 use aaclip::files::Stamp;
 use aaclip::image::DecodeOptions;
-use aaclip::methods::Scope;
 use aaclip::metrics::{Maps, Truth};
 use aaclip::passed::PassedOver;
 use aaclip::{Components, Detector, Error, References, Result, files};
@@ -45,15 +46,16 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         );
     }
 
-    let mut opened = args.detector.builder(messages::progress())?.open()?;
-    let together = opened.method().scope == Scope::Folder;
-    let files = |class: Option<&str>| {
-        let samples = data.samples.iter().filter(|sample| class.is_none_or(|class| sample.class == class));
-        References::files(samples.map(|s| s.path.clone()).collect(), args.detector.decode_options())
-    };
-    if together {
-        // The results depend on all pictures; the classes are compared one by one below.
-        opened = opened.with_references(files(None))?;
+    let mut builder = args.detector.builder(messages::progress())?;
+    if (args.peers.is_some() || args.shots.is_some()) && !args.detector.method.is_named() {
+        builder = builder.method(aaclip::methods::nearest::METHOD.name);
+    }
+    let mut opened = builder.open()?;
+    let compared = references::of_classes(&mut data, &args, opened.method())?;
+    if let Some(compared) = &compared {
+        // The results depend on all of them.
+        opened = opened
+            .with_references(compared.values().cloned().fold(References::default(), References::and))?;
     }
     messages::note(|| opened.summary());
     let named = classes::name(&data, &args.naming, &opened)?;
@@ -69,13 +71,16 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         Store::open(&args.out, manifest, args.fresh).map_err(|e| messages::advise(e, "--fresh"))?;
 
     let started = Instant::now();
-    let detectors = if together {
-        let one = |(class, name): (&String, &ClassName)| {
-            Ok((class.clone(), opened.detector_with(name, &files(Some(class)))?))
-        };
-        named.classes.iter().map(one).collect::<Result<_>>()?
-    } else {
-        opened.detectors(&named.classes)?
+    let detectors = match &compared {
+        Some(compared) => {
+            let none = References::default();
+            let one = |(class, name): (&String, &ClassName)| {
+                let references = compared.get(class).unwrap_or(&none);
+                Ok((class.clone(), opened.detector_with(name, references)?))
+            };
+            named.classes.iter().map(one).collect::<Result<_>>()?
+        }
+        None => opened.detectors(&named.classes)?,
     };
     messages::cautions(detectors.values());
     let ready = started.elapsed();
