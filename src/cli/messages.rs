@@ -77,6 +77,9 @@ pub fn advised(error: &Error) -> String {
             "check the network, set HF_ENDPOINT to a mirror, or copy the model to this machine and name its folder with \
              --model"
         }
+        Error::Hub(HubError::Certificate { .. }) => {
+            "if a proxy of your network reads what it passes on, name a file with its certificate in SSL_CERT_FILE"
+        }
         Error::Weights(WeightsError::NotClip { .. }) => {
             "--model names a whole model, --adapters trained weights for one"
         }

@@ -4,6 +4,7 @@
 //! checked and revisions are pinned.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::cache::CachedRepo;
 use super::digests::{Digests, Recorded, digest_in_name, sha256_of};
@@ -19,7 +20,19 @@ pub struct Hub {
     cache: PathBuf,
     token: Option<String>,
     offline: bool,
+    patience: Duration,
+    first_pause: Duration,
+    notice: Notice,
 }
+
+/// The receiver of messages about a download that goes on.
+type Notice = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Default time limit for a connection, and for an answer's next byte.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Default pause before the second attempt; later ones are longer.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The result for one file of a download or a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +45,12 @@ pub enum FileState {
 
 impl Hub {
     /// The hub and cache in the environment: `HF_ENDPOINT`, `HF_HUB_CACHE` or `HF_HOME`, `HF_TOKEN` (else
-    /// the token file of the cache) and `HF_HUB_OFFLINE`, with Hugging Face's defaults.
+    /// the token file of the cache) and `HF_HUB_OFFLINE`, with Hugging Face's defaults. `HF_HUB_DOWNLOAD_TIMEOUT` is the
+    /// time limit in seconds for a connection and for an answer's next byte, `AACLIP_RETRY_PAUSE` the pause in seconds
+    /// before the second attempt.
     ///
     /// # Errors
-    /// There is no home folder for the cache.
+    /// There is no home folder for the cache, or a time is not a number of seconds.
     pub fn from_env() -> Result<Self, HubError> {
         let set = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
         let cache = match (set("HF_HUB_CACHE"), set("HF_HOME")) {
@@ -55,7 +70,16 @@ impl Hub {
             token: set("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(token),
             cache,
             offline,
+            patience: seconds("HF_HUB_DOWNLOAD_TIMEOUT", set)?.unwrap_or(PATIENCE),
+            first_pause: seconds("AACLIP_RETRY_PAUSE", set)?.unwrap_or(FIRST_PAUSE),
+            notice: Box::new(|_| {}),
         })
+    }
+
+    /// Sets the receiver of messages about downloads: why something is tried again, and when.
+    pub fn on_notice(mut self, notice: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.notice = Box::new(notice);
+        self
     }
 
     /// The hub's address.
@@ -149,7 +173,7 @@ impl Hub {
             let expected = expected_digest(entry, file, &digests);
             let revision = commit.as_deref().unwrap_or(&entry.revision);
             let fetched =
-                Transfer::new(self, &entry.repo, &file.file).run(revision, expected.as_deref(), progress)?;
+                Transfer::new(self, &entry.repo, &file.file)?.run(revision, expected.as_deref(), progress)?;
             // Both files are from one commit, even if the branch moves during the download.
             commit.get_or_insert(fetched.commit.clone());
             if expected.is_none() && !fetched.digest_was_announced {
@@ -165,13 +189,40 @@ impl Hub {
 
     /// The token, only for the hub's own address: downloads may be redirected to other hosts.
     pub(super) fn token_for(&self, url: &str) -> Option<&str> {
-        use super::client::origin;
-        self.token.as_deref().filter(|_| origin(url).eq_ignore_ascii_case(origin(&self.endpoint)))
+        self.token.as_deref().filter(|_| self.is_at(url))
+    }
+
+    /// Whether an address has the hub's scheme, host and port.
+    pub(super) fn is_at(&self, url: &str) -> bool {
+        super::client::same_origin(url, &self.endpoint)
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    pub(super) fn first_pause(&self) -> Duration {
+        self.first_pause
+    }
+
+    pub(super) fn notice(&self, text: &str) {
+        (self.notice)(text);
     }
 
     pub(super) fn not_a_hub(&self, what: &str) -> HubError {
         HubError::NotAHub { endpoint: self.endpoint.clone(), what: what.to_owned() }
     }
+}
+
+/// A time in the environment.
+fn seconds(
+    variable: &'static str,
+    set: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Duration>, HubError> {
+    let Some(text) = set(variable) else { return Ok(None) };
+    let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.01..=86_400.0).contains(s));
+    let seconds = seconds.ok_or(HubError::Seconds { variable, value: text })?;
+    Ok(Some(Duration::from_secs_f64(seconds)))
 }
 
 /// The registry's digest, else the digest of the first download.
