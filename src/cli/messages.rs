@@ -11,7 +11,7 @@ use aaclip::dataset::DatasetError;
 use aaclip::evaluation::EvaluationError;
 use aaclip::methods::TrainedError;
 use aaclip::models::{HubError, Registry};
-use aaclip::output::printable;
+use aaclip::output::{Patient, printable};
 use aaclip::progress::Progress;
 use aaclip::weights::{WeightsError, builtin};
 use aaclip::{Detector, Error, Result};
@@ -35,11 +35,17 @@ pub fn progress() -> Progress {
     verbosity().progress()
 }
 
+/// Writes a text to stderr. One that cannot be written is lost: a run goes on without its messages.
+pub fn say(text: &str) {
+    let mut err = Patient(anstream::stderr().lock());
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
 /// Reports an error that does not end the run: on stderr, also with `--quiet`.
 pub fn error(message: impl std::fmt::Display) {
     let message = message.to_string();
     let lines: Vec<_> = message.lines().map(printable).collect();
-    anstream::eprintln!("aaclip: {}", lines.join("\n"));
+    say(&format!("aaclip: {}\n", lines.join("\n")));
 }
 
 /// Reports a warning: on stderr, unless `--quiet`.
@@ -58,7 +64,7 @@ pub fn cautions<'a>(detectors: impl IntoIterator<Item = &'a Detector>) {
 /// Reports a choice or a cost: on stderr, only with `--verbose`.
 pub fn note(message: impl FnOnce() -> String) {
     if verbosity().verbose {
-        anstream::eprintln!("aaclip: {}", message());
+        say(&format!("aaclip: {}\n", message()));
     }
 }
 
@@ -141,6 +147,18 @@ pub fn advise(error: Error, restart: &str) -> Error {
 /// # Errors
 /// Stdout cannot be written to.
 pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_ref()).and_then(|()| out.flush()).map_err(|e| Error::io("write to", "stdout", e))
+    print_to(std::io::stdout().lock(), text.as_ref())
+}
+
+/// As [`print`], for a text with colours.
+///
+/// # Errors
+/// Stdout cannot be written to.
+pub fn print_coloured(text: &str) -> Result<()> {
+    print_to(anstream::stdout().lock(), text.as_bytes())
+}
+
+fn print_to(out: impl Write, text: &[u8]) -> Result<()> {
+    let mut out = Patient(out);
+    out.write_all(text).and_then(|()| out.flush()).map_err(|e| Error::io("write to", "stdout", e))
 }

@@ -11,6 +11,7 @@ mod scoring;
 mod settings;
 mod stats;
 mod stop;
+mod threads;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use super::client::seconds;
 use super::{Hub, HubError};
 
 /// Largest number of attempts.
 const ATTEMPTS: usize = 4;
+
+/// Default pause before the second attempt; later ones are longer.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A hub that wants a longer pause is left alone.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
@@ -34,13 +38,13 @@ impl From<HubError> for Failure {
 /// Calls `attempt` until it succeeds, with growing pauses, a few times at most.
 ///
 /// # Errors
-/// The first lasting error, or the last one.
+/// The first lasting error, or the last one; or `AACLIP_RETRY_PAUSE` is not a time.
 pub(super) fn again<T>(
     hub: &Hub,
     file: &str,
     mut attempt: impl FnMut() -> Result<T, Failure>,
 ) -> Result<T, HubError> {
-    let mut growing = hub.first_pause();
+    let mut growing = seconds("AACLIP_RETRY_PAUSE")?.unwrap_or(FIRST_PAUSE);
     for attempts in 1.. {
         let (error, reason, pause) = match attempt() {
             Ok(value) => return Ok(value),

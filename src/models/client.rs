@@ -19,7 +19,11 @@ const MOST_REDIRECTS: usize = 10;
 pub(super) struct Client<'a> {
     hub: &'a Hub,
     agent: Agent,
+    patience: Duration,
 }
+
+/// Default time limit for a connection, and for an answer's next byte.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The requested part of a file's content, and the hub's metadata of the file.
 pub(super) struct Answer {
@@ -35,9 +39,10 @@ pub(super) struct Answer {
 
 impl<'a> Client<'a> {
     /// # Errors
-    /// The certificates that the environment names cannot be read.
+    /// The certificates that the environment names cannot be read, or its time limit is not a time.
     pub fn new(hub: &'a Hub) -> Result<Self, HubError> {
-        let patience = Some(hub.patience());
+        let limit = seconds("HF_HUB_DOWNLOAD_TIMEOUT")?.unwrap_or(PATIENCE);
+        let patience = Some(limit);
         let config = Agent::config_builder()
             .user_agent(concat!("aaclip/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
@@ -51,7 +56,7 @@ impl<'a> Client<'a> {
             .timeout_send_request(patience)
             .timeout_recv_response(patience)
             .timeout_per_read(patience);
-        Ok(Self { hub, agent: config.build().into() })
+        Ok(Self { hub, agent: config.build().into(), patience: limit })
     }
 
     /// Requests a range of bytes of a file.
@@ -131,16 +136,26 @@ impl<'a> Client<'a> {
     pub fn broken(&self, url: &str, error: ureq::Error) -> Failure {
         let reason = match error {
             ureq::Error::Timeout(ureq::Timeout::Connect) => {
-                format!("no connection within {} s", self.hub.patience().as_secs_f64())
+                format!("no connection within {} s", self.patience.as_secs_f64())
             }
             ureq::Error::Timeout(_) => {
-                format!("nothing arrived for {} s", self.hub.patience().as_secs_f64())
+                format!("nothing arrived for {} s", self.patience.as_secs_f64())
             }
             ureq::Error::Io(e) => e.to_string(),
             other => other.to_string(),
         };
         interrupted(url, reason)
     }
+}
+
+/// A time in the environment.
+pub(super) fn seconds(variable: &'static str) -> Result<Option<Duration>, HubError> {
+    let Some(value) = std::env::var(variable).ok().filter(|value| !value.trim().is_empty()) else {
+        return Ok(None);
+    };
+    let seconds = value.trim().parse::<f64>().ok().filter(|s| (0.01..=86_400.0).contains(s));
+    let seconds = seconds.ok_or(HubError::Seconds { variable, value })?;
+    Ok(Some(Duration::from_secs_f64(seconds)))
 }
 
 /// A transfer that may be continued.

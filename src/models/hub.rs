@@ -4,7 +4,6 @@
 //! checked and revisions are pinned.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::cache::CachedRepo;
 use super::digests::{Digests, Recorded, digest_in_name, sha256_of};
@@ -20,19 +19,11 @@ pub struct Hub {
     cache: PathBuf,
     token: Option<String>,
     offline: bool,
-    patience: Duration,
-    first_pause: Duration,
     notice: Notice,
 }
 
 /// The receiver of messages about a download that goes on.
 type Notice = Box<dyn Fn(&str) + Send + Sync>;
-
-/// Default time limit for a connection, and for an answer's next byte.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Default pause before the second attempt; later ones are longer.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The result for one file of a download or a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +36,10 @@ pub enum FileState {
 
 impl Hub {
     /// The hub and cache in the environment: `HF_ENDPOINT`, `HF_HUB_CACHE` or `HF_HOME`, `HF_TOKEN` (else
-    /// the token file of the cache) and `HF_HUB_OFFLINE`, with Hugging Face's defaults. `HF_HUB_DOWNLOAD_TIMEOUT` is the
-    /// time limit in seconds for a connection and for an answer's next byte, `AACLIP_RETRY_PAUSE` the pause in seconds
-    /// before the second attempt.
+    /// the token file of the cache) and `HF_HUB_OFFLINE`, with Hugging Face's defaults.
     ///
     /// # Errors
-    /// There is no home folder for the cache, or a time is not a number of seconds.
+    /// There is no home folder for the cache.
     pub fn from_env() -> Result<Self, HubError> {
         let set = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
         let cache = match (set("HF_HUB_CACHE"), set("HF_HOME")) {
@@ -70,8 +59,6 @@ impl Hub {
             token: set("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(token),
             cache,
             offline,
-            patience: seconds("HF_HUB_DOWNLOAD_TIMEOUT", set)?.unwrap_or(PATIENCE),
-            first_pause: seconds("AACLIP_RETRY_PAUSE", set)?.unwrap_or(FIRST_PAUSE),
             notice: Box::new(|_| {}),
         })
     }
@@ -159,6 +146,9 @@ impl Hub {
 impl Hub {
     /// Downloads the missing or damaged files of a model; returns its folder and the state of its files.
     ///
+    /// `HF_HUB_DOWNLOAD_TIMEOUT` is the time limit in seconds for a connection and for an answer's next byte,
+    /// `AACLIP_RETRY_PAUSE` the pause in seconds before the second attempt.
+    ///
     /// # Errors
     /// The mode is offline, the hub cannot be reached or refuses, the transfer fails repeatedly, or a file has the wrong
     /// content. A partial file never has the path of a model.
@@ -197,14 +187,6 @@ impl Hub {
         super::client::same_origin(url, &self.endpoint)
     }
 
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
-    }
-
-    pub(super) fn first_pause(&self) -> Duration {
-        self.first_pause
-    }
-
     pub(super) fn notice(&self, text: &str) {
         (self.notice)(text);
     }
@@ -212,17 +194,6 @@ impl Hub {
     pub(super) fn not_a_hub(&self, what: &str) -> HubError {
         HubError::NotAHub { endpoint: self.endpoint.clone(), what: what.to_owned() }
     }
-}
-
-/// A time in the environment.
-fn seconds(
-    variable: &'static str,
-    set: impl Fn(&str) -> Option<String>,
-) -> Result<Option<Duration>, HubError> {
-    let Some(text) = set(variable) else { return Ok(None) };
-    let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.01..=86_400.0).contains(s));
-    let seconds = seconds.ok_or(HubError::Seconds { variable, value: text })?;
-    Ok(Some(Duration::from_secs_f64(seconds)))
 }
 
 /// The registry's digest, else the digest of the first download.

@@ -68,7 +68,8 @@ fn covers(entry: &str, host: &str, port: u16) -> bool {
 
 /// Whether the first bits of two addresses of one kind are the same.
 fn in_network(address: IpAddr, network: IpAddr, bits: u32) -> bool {
-    let differ = |a: u128, b: u128, width: u32| (a ^ b).checked_shr(width.saturating_sub(bits)).unwrap_or(0) != 0;
+    let differ =
+        |a: u128, b: u128, width: u32| (a ^ b).checked_shr(width.saturating_sub(bits)).unwrap_or(0) != 0;
     match (address, network) {
         (IpAddr::V4(a), IpAddr::V4(b)) => !differ(a.to_bits().into(), b.to_bits().into(), 32),
         (IpAddr::V6(a), IpAddr::V6(b)) => !differ(a.to_bits(), b.to_bits(), 128),
