@@ -22,6 +22,7 @@ mod help;
 mod judge;
 mod methods;
 mod mutants;
+mod odd_places;
 mod output_folder;
 mod prompts;
 mod report;
