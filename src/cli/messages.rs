@@ -1,7 +1,7 @@
 //! Messages of a run.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use aaclip::anchors::AnchorError;
@@ -15,6 +15,9 @@ use aaclip::output::{Patient, printable};
 use aaclip::progress::Progress;
 use aaclip::weights::{WeightsError, builtin};
 use aaclip::{Detector, Error, Result};
+use anstream::adapter::strip_str;
+use anstream::stream::{AsLockedWrite, RawStream};
+use anstream::{AutoStream, ColorChoice};
 
 use crate::cli::args::global::Verbosity;
 
@@ -37,8 +40,7 @@ pub fn progress() -> Progress {
 
 /// Writes a text to stderr. One that cannot be written is lost: a run goes on without its messages.
 pub fn say(text: &str) {
-    let mut err = Patient(anstream::stderr().lock());
-    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+    let _ = write_coloured(anstream::stderr().lock(), text);
 }
 
 /// Reports an error that does not end the run: on stderr, also with `--quiet`.
@@ -147,7 +149,7 @@ pub fn advise(error: Error, restart: &str) -> Error {
 /// # Errors
 /// Stdout cannot be written to.
 pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
-    print_to(std::io::stdout().lock(), text.as_ref())
+    write(std::io::stdout().lock(), text.as_ref()).map_err(|e| Error::io("write to", "stdout", e))
 }
 
 /// As [`print`], for a text with colours.
@@ -155,10 +157,19 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
 /// # Errors
 /// Stdout cannot be written to.
 pub fn print_coloured(text: &str) -> Result<()> {
-    print_to(anstream::stdout().lock(), text.as_bytes())
+    write_coloured(anstream::stdout().lock(), text).map_err(|e| Error::io("write to", "stdout", e))
 }
 
-fn print_to(out: impl Write, text: &[u8]) -> Result<()> {
+/// Writes a text with its colours, or without where there are none. The colours are removed first, because a stream that
+/// removes them cannot continue after an error.
+fn write_coloured(stream: AutoStream<impl RawStream + AsLockedWrite>, text: &str) -> io::Result<()> {
+    match stream.current_choice() {
+        ColorChoice::Never => write(stream.into_inner(), strip_str(text).to_string().as_bytes()),
+        _ => write(stream, text.as_bytes()),
+    }
+}
+
+fn write(out: impl Write, text: &[u8]) -> io::Result<()> {
     let mut out = Patient(out);
-    out.write_all(text).and_then(|()| out.flush()).map_err(|e| Error::io("write to", "stdout", e))
+    out.write_all(text).and_then(|()| out.flush())
 }

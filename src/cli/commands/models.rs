@@ -24,7 +24,8 @@ Environment:
   HF_ENDPOINT            another hub or mirror
   HF_TOKEN               a token for models that need one
   HF_HUB_OFFLINE         1: never use the network
-  HF_HUB_DOWNLOAD_TIMEOUT  seconds without a connection or a byte that end an attempt [60]
+  HF_HUB_DOWNLOAD_TIMEOUT
+                         seconds after which an attempt without a connection or a byte ends [60]
   HTTPS_PROXY, NO_PROXY  a proxy, and the hosts that need none (also HTTP_PROXY, ALL_PROXY)
   SSL_CERT_FILE          certificates to trust instead of the system's
   AACLIP_REGISTRY        a file of more models, in the format of weights/registry.toml";

@@ -32,8 +32,7 @@ Routes:
                       as data: addresses)
   GET  /              a page for scoring pictures
   GET  /healthz       that the server runs, with its model and settings
-  GET  /readyz        whether a picture would be accepted now: 503 if the queue is full or the server
-                      stops
+  GET  /readyz        whether a picture would be accepted now, else 503
   GET  /metrics       counts and times for Prometheus
   GET  /openapi.json  all of this, for programs
 
