@@ -149,7 +149,7 @@ pub fn advise(error: Error, restart: &str) -> Error {
 /// # Errors
 /// Stdout cannot be written to.
 pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
-    write(std::io::stdout().lock(), text.as_ref()).map_err(|e| Error::io("write to", "stdout", e))
+    write(io::stdout().lock(), text.as_ref()).map_err(|e| Error::io("write to", "stdout", e))
 }
 
 /// As [`print`], for a text with colours.
