@@ -39,8 +39,12 @@ pub(super) struct Answer {
 
 impl<'a> Client<'a> {
     /// # Errors
-    /// The certificates that the environment names cannot be read, or its time limit is not a time.
+    /// The environment is wrong: the hub's address, the certificates, or the time limit.
     pub fn new(hub: &'a Hub) -> Result<Self, HubError> {
+        let is_web = |(scheme, ..): (String, _, _)| matches!(&*scheme, "http" | "https");
+        if !origin_of(hub.endpoint()).is_some_and(is_web) {
+            return Err(HubError::Endpoint(hub.endpoint().to_owned()));
+        }
         let limit = seconds("HF_HUB_DOWNLOAD_TIMEOUT")?.unwrap_or(PATIENCE);
         let patience = Some(limit);
         let config = Agent::config_builder()

@@ -109,6 +109,9 @@ pub enum HubError {
         /// The environment variable.
         variable: &'static str,
     },
+    /// The environment does not name a hub correctly.
+    #[error("HF_ENDPOINT is `{0}`: expected an address such as https://huggingface.co")]
+    Endpoint(String),
     /// A time in the environment is invalid.
     #[error("{variable} is `{value}`: expected a number of seconds from 0.01 to 86400")]
     Seconds {

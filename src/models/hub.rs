@@ -19,10 +19,12 @@ pub struct Hub {
     cache: PathBuf,
     token: Option<String>,
     offline: bool,
+    #[cfg(feature = "hub")]
     notice: Notice,
 }
 
 /// The receiver of messages about a download that goes on.
+#[cfg(feature = "hub")]
 type Notice = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The result for one file of a download or a check.
@@ -59,14 +61,9 @@ impl Hub {
             token: set("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(token),
             cache,
             offline,
+            #[cfg(feature = "hub")]
             notice: Box::new(|_| {}),
         })
-    }
-
-    /// Sets the receiver of messages about downloads: why something is tried again, and when.
-    pub fn on_notice(mut self, notice: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        self.notice = Box::new(notice);
-        self
     }
 
     /// The hub's address.
@@ -144,6 +141,12 @@ impl Hub {
 
 #[cfg(feature = "hub")]
 impl Hub {
+    /// Sets the receiver of messages about downloads: why something is tried again, and when.
+    pub fn on_notice(mut self, notice: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.notice = Box::new(notice);
+        self
+    }
+
     /// Downloads the missing or damaged files of a model; returns its folder and the state of its files.
     ///
     /// `HF_HUB_DOWNLOAD_TIMEOUT` is the time limit in seconds for a connection and for an answer's next byte,

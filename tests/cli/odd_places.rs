@@ -190,3 +190,53 @@ fn a_home_is_needed_only_for_what_is_kept_there() {
         assert!(ran.code == 2 && ran.stderr.contains("set HF_HOME"), "{arguments:?}: {}", ran.stderr);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_stdout_is_one_error_for_every_command() {
+    let here = Workplace::new();
+    here.picture("a.png", 40, 30);
+    let model = support::tiny_model().to_str().unwrap();
+    for arguments in [
+        &["detect", "a.png", "--format", "json", "--model", model][..],
+        &["worker", "--model", model],
+        &["serve", "--port", "0", "--model", model],
+        &["models", "list"],
+        &["completions", "bash"],
+        &["man"],
+        &["--version"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (mut requests, input) = UnixStream::pair().unwrap();
+        requests.write_all(b"a.png\n").unwrap();
+        drop(requests);
+        let mut command = here.command();
+        let ran =
+            Ran::from(command.args(arguments).stdin(OwnedFd::from(input)).stdout(full).output().unwrap());
+        let whole = (ran.code, ran.stderr.lines().count());
+        assert!(
+            whole == (2, 1) && ran.stderr.contains("cannot write to stdout"),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn folders_that_are_read_only() {
+    let here = Workplace::new();
+    here.picture("a.png", 40, 30);
+    std::fs::create_dir(here.path("closed")).unwrap();
+    let Some(mut command) = as_nobody(&here, 100) else { return };
+    let ran = Ran::from(command.args(["detect", "a.png", "--out", "closed"]).output().unwrap());
+    let whole = (ran.code, ran.stdout.as_str(), ran.stderr.lines().count());
+    assert!(whole == (2, "", 1) && ran.stderr.contains("output folder closed"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_dir(here.path("closed")).unwrap().count(), 0);
+    // A cache that cannot be written is no error.
+    let Some(command) = as_nobody(&here, 100) else { return };
+    let program = command.get_args().last().unwrap().to_owned();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=54321", "--regid=54321", "--clear-groups", "env", "-i", "AACLIP_CACHE=closed"]);
+    command.arg(program).args(["detect", "a.png", "--class", "nut", "--model"]).arg(support::tiny_model());
+    Ran::from(command.current_dir(here.path(".")).output().unwrap()).ok();
+}

@@ -14,6 +14,16 @@ fn redirects_end() {
 }
 
 #[test]
+fn an_address_without_a_scheme_is_none() {
+    let machine = Machine::new();
+    for endpoint in ["huggingface.co", "ftp://hub.example", "https://", "/srv/hub"] {
+        let ran = machine.run_with(&PULL, &[("HF_ENDPOINT", endpoint)]);
+        assert!(ran.code == 2 && ran.stderr.contains("HF_ENDPOINT is `"), "{endpoint}: {}", ran.stderr);
+        assert_eq!(ran.stderr.lines().count(), 1);
+    }
+}
+
+#[test]
 fn a_part_without_a_total_has_no_size() {
     let machine = Machine::new();
     machine.hub.set_mood(Mood::NoTotal);
