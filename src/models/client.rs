@@ -11,6 +11,7 @@ use ureq::{Agent, Body};
 use super::again::Failure;
 use super::proxy::{Named, proxy_for};
 use super::{Hub, HubError};
+use crate::guard::guarded;
 
 /// Largest number of redirects that are followed.
 const MOST_REDIRECTS: usize = 10;
@@ -79,7 +80,9 @@ impl<'a> Client<'a> {
             if let Some(named) = &proxy {
                 request = request.config().proxy(Some(named.proxy.clone())).build();
             }
-            let response = request.call().map_err(|e| self.explain(url, e, proxy.as_ref()))?;
+            // The look-up of a proxy's name panics where the system provides no thread for it.
+            let called = guarded(|| request.call()).unwrap_or(Err(ureq::Error::HostNotFound));
+            let response = called.map_err(|e| self.explain(url, e, proxy.as_ref()))?;
             if commit.is_none() {
                 commit = header(&response, "X-Repo-Commit");
                 etag = header(&response, "X-Linked-Etag").or_else(|| header(&response, "ETag"));

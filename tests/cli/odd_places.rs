@@ -1,12 +1,13 @@
 //! Processes as odd parents start them: streams that do not block, no threads, no home, no user.
 #![cfg(unix)]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::{Ran, Workplace, support};
@@ -102,13 +103,20 @@ fn messages_that_cannot_be_written_end_nothing() {
     }
 }
 
-/// The program as a user without an account, who may have `threads` threads. `None` where this cannot be done.
+/// The program as a user without an account, who may have `threads` threads. `None` where this cannot be done. Every
+/// call has a user of its own, because the limit is for all processes of a user.
 fn as_nobody(here: &Workplace, threads: u32) -> Option<Command> {
+    static USERS: AtomicU32 = AtomicU32::new(54_321);
+    let user = USERS.fetch_add(1, Ordering::Relaxed);
     std::fs::set_permissions(here.path("."), PermissionsExt::from_mode(0o755)).unwrap();
     let program = env!("CARGO_BIN_EXE_aaclip");
     let limited = |arguments: &[&str]| {
         let mut command = Command::new("prlimit");
-        command.arg(format!("--nproc={threads}")).args(["setpriv", "--reuid=54321", "--regid=54321"]);
+        command.arg(format!("--nproc={threads}")).args([
+            "setpriv",
+            &format!("--reuid={user}"),
+            "--regid=54321",
+        ]);
         command.args(["--clear-groups", "env", "-i", program]).args(arguments).current_dir(here.path("."));
         command
     };
@@ -159,6 +167,23 @@ fn fewer_threads_are_said_and_none_is_an_error() {
         assert!(ran.code == 2 && ran.stderr.contains(expected), "{}: {}", ran.code, ran.stderr);
         assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn a_server_with_few_threads_scores_fewer_at_a_time() {
+    let here = Workplace::new();
+    let Some(mut command) = as_nobody(&here, 5) else { return };
+    command.args(["serve", "--port", "0", "--threads", "1", "--workers", "8", "--model", "builtin"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    let said = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert!(
+        line.starts_with("listening on") && said.contains("instead of 8 are scored at a time"),
+        "{line}{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]
@@ -233,10 +258,16 @@ fn folders_that_are_read_only() {
     assert!(whole == (2, "", 1) && ran.stderr.contains("output folder closed"), "{}", ran.stderr);
     assert_eq!(std::fs::read_dir(here.path("closed")).unwrap().count(), 0);
     // A cache that cannot be written is no error.
+    std::fs::create_dir(here.path("model")).unwrap();
+    for file in std::fs::read_dir(support::tiny_model()).unwrap().flatten() {
+        std::fs::write(here.path("model").join(file.file_name()), std::fs::read(file.path()).unwrap())
+            .unwrap();
+    }
     let Some(command) = as_nobody(&here, 100) else { return };
-    let program = command.get_args().last().unwrap().to_owned();
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=54321", "--regid=54321", "--clear-groups", "env", "-i", "AACLIP_CACHE=closed"]);
-    command.arg(program).args(["detect", "a.png", "--class", "nut", "--model"]).arg(support::tiny_model());
-    Ran::from(command.current_dir(here.path(".")).output().unwrap()).ok();
+    let mut arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    arguments.insert(arguments.len() - 1, "AACLIP_CACHE=closed".into());
+    let mut command = Command::new(command.get_program());
+    command.args(arguments).args(["detect", "a.png", "--class", "nut", "--model", "model"]);
+    let ran = Ran::from(command.current_dir(here.path(".")).output().unwrap()).ok();
+    assert_eq!(ran.stderr, "");
 }
