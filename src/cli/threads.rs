@@ -1,6 +1,7 @@
 //! The threads that compute.
 
 use std::num::NonZeroUsize;
+use std::sync::RwLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, available_parallelism};
 
@@ -17,7 +18,7 @@ const OF_CANDLE: &str = "CANDLE_NUM_THREADS";
 const OTHERS: usize = 8;
 
 /// Starts the threads that compute: `asked`, else as many as the environment or the system says. Where the system does
-/// not provide these and the others of a run, half of those that it provides.
+/// not provide these and a few more, half of those that it provides: a run has other threads too.
 ///
 /// # Errors
 /// The system provides no thread.
@@ -29,14 +30,28 @@ pub fn start(asked: Option<NonZeroUsize>) -> Result<()> {
     // second attempt is not possible.
     let mut started: Vec<Sender<ThreadBuilder>> = Vec::new();
     let mut missing = None;
-    while started.len() < 2 * wanted + OTHERS && missing.is_none() {
+    while started.len() < wanted && missing.is_none() {
         let (place, places) = channel::<ThreadBuilder>();
         match Builder::new().spawn(move || places.recv().into_iter().for_each(ThreadBuilder::run)) {
             Ok(_) => started.push(place),
             Err(e) => missing = Some(e),
         }
     }
-    let threads = if missing.is_some() { wanted.min(started.len().div_ceil(2)) } else { wanted };
+    // The others are only tried. They end before the run begins, and take little address space until then.
+    let hold = RwLock::new(());
+    let held = hold.write();
+    let more = std::thread::scope(|scope| {
+        let mut tried = 0;
+        while missing.is_none() && tried < wanted + OTHERS {
+            match Builder::new().stack_size(16 << 10).spawn_scoped(scope, || drop(hold.read())) {
+                Ok(_) => tried += 1,
+                Err(e) => missing = Some(e),
+            }
+        }
+        drop(held);
+        tried
+    });
+    let threads = if missing.is_some() { wanted.min((started.len() + more).div_ceil(2)) } else { wanted };
     // The others end.
     started.truncate(threads);
     if threads < wanted {
