@@ -9,11 +9,14 @@ use sha2::{Digest, Sha256};
 /// Writes `bytes` to `path` so that a reader sees either the old file or the whole new one.
 ///
 /// The data goes to a temporary file in the same folder, which is then renamed to `path`. A missing folder is
-/// created.
+/// created. A device or pipe, such as `/dev/stdout`, is written to and stays what it is.
 ///
 /// # Errors
 /// Any error of the file system.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+        return std::fs::write(path, bytes);
+    }
     let folder = folder_of(path);
     std::fs::create_dir_all(folder)?;
     let mut file = temporary_beside(folder)?;
@@ -238,5 +241,22 @@ mod tests {
         write_atomic(&path, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    /// A device would be lost: `--out /dev/null` as root.
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_stays_a_pipe() {
+        use std::os::unix::fs::FileTypeExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let path = path.clone();
+            move || std::fs::read(path).unwrap()
+        });
+        write_atomic(&path, b"text").unwrap();
+        assert!(std::fs::metadata(&path).unwrap().file_type().is_fifo());
+        assert_eq!(reader.join().unwrap(), b"text");
     }
 }

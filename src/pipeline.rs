@@ -1,6 +1,7 @@
 //! Work prepared in advance on other threads.
 
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::Builder;
 
 /// Items waiting for a thread, and results waiting per thread.
 const AHEAD: usize = 2;
@@ -17,37 +18,49 @@ pub fn ahead<I: Send, T: Send, E>(
     prepare: impl Fn(&I) -> T + Sync,
     mut consume: impl FnMut(I, T) -> Result<(), E>,
 ) -> Result<(), E> {
-    let threads = threads.max(1);
     std::thread::scope(|scope| {
-        // Thread k gets every item i with i mod threads = k, so results arrive in order without sorting.
-        let (inputs, results): (Vec<_>, Vec<_>) = (0..threads)
-            .map(|_| {
-                let (input, items) = sync_channel::<I>(AHEAD);
-                let (done, result) = sync_channel(AHEAD);
-                let prepare = &prepare;
-                scope.spawn(move || {
-                    for item in items {
-                        let prepared = prepare(&item);
-                        if done.send((item, prepared)).is_err() {
-                            return;
-                        }
+        // Thread k gets every item i with i mod threads = k, so results arrive in order without sorting. Where the system
+        // provides fewer threads, fewer are used.
+        let start = || {
+            let (input, items) = sync_channel::<I>(AHEAD);
+            let (done, result) = sync_channel(AHEAD);
+            let prepare = &prepare;
+            let work = move || {
+                for item in items {
+                    let prepared = prepare(&item);
+                    if done.send((item, prepared)).is_err() {
+                        return;
                     }
-                });
-                (input, result)
-            })
-            .unzip();
-        scope.spawn(move || {
-            for (i, item) in items.enumerate() {
+                }
+            };
+            Builder::new().spawn_scoped(scope, work).ok().map(|_| (input, result))
+        };
+        let (hand_over, handed_over) = sync_channel::<(_, Vec<SyncSender<I>>)>(1);
+        let feed = move || {
+            let Ok((items, inputs)) = handed_over.recv() else { return };
+            for (i, item) in Iterator::enumerate(items) {
                 // The receiver was dropped: `consume` failed.
-                if inputs[i % threads].send(item).is_err() {
+                if inputs[i % inputs.len()].send(item).is_err() {
                     return;
                 }
             }
-        });
+        };
+        let fed = Builder::new().spawn_scoped(scope, feed).is_ok();
+        let started = (0..if fed { threads.max(1) } else { 0 }).map_while(|_| start());
+        let (inputs, results): (Vec<_>, Vec<_>) = started.unzip();
+        if results.is_empty() {
+            drop(hand_over);
+            return items.into_iter().try_for_each(|item| {
+                let prepared = prepare(&item);
+                consume(item, prepared)
+            });
+        }
+        // The receiver waits for this.
+        let _ = hand_over.send((items, inputs));
         for i in 0.. {
             // No more results from this thread: either it has no more items, or it panicked and the scope
             // passes the panic on.
-            let Ok((item, result)) = results[i % threads].recv() else { break };
+            let Ok((item, result)) = results[i % results.len()].recv() else { break };
             consume(item, result)?;
         }
         Ok(())

@@ -75,6 +75,10 @@ impl<'a> Watch<'a> {
         }
         let folders: Vec<_> = listing.roots.iter().filter_map(whole).collect();
         let first = folders.first().map(|(named, _)| named.clone()).unwrap_or_default();
+        // A watcher panics without a thread of its own.
+        if let Err(e) = std::thread::Builder::new().spawn(|| {}) {
+            return Err(BatchError::Watch(first, e.to_string()));
+        }
         let (sender, events) = channel();
         let (mut watcher, closes): (Box<dyn Watcher + Send>, bool) = match by {
             WatchBy::Events => {

@@ -7,7 +7,7 @@ use aaclip::batch::{Input, Listing, Root};
 use aaclip::files::path_of_bytes;
 use aaclip::lines::{Line, Lines};
 use aaclip::passed::PassedOver;
-use glob::{MatchOptions, Pattern};
+use glob::Pattern;
 
 use crate::cli::messages;
 
@@ -183,9 +183,8 @@ fn fixed_part(pattern: &Path) -> (PathBuf, PathBuf) {
 /// The files below `fixed` that match, and problems. Wildcards match no hidden name unless `hidden`.
 fn search(fixed: &Path, rest: &str, hidden: bool) -> (Vec<Input>, Vec<String>) {
     let whole = Path::new(&Pattern::escape(&fixed.to_string_lossy())).join(rest);
-    let options = MatchOptions { require_literal_leading_dot: !hidden, ..MatchOptions::new() };
     let (mut files, mut problems) = (Vec::new(), Vec::new());
-    match glob::glob_with(&whole.to_string_lossy(), options) {
+    match glob::glob(&whole.to_string_lossy()) {
         Err(e) => problems.push(format!("is not a valid pattern: {e}")),
         Ok(matches) => {
             for found in matches {
@@ -193,7 +192,9 @@ fn search(fixed: &Path, rest: &str, hidden: bool) -> (Vec<Input>, Vec<String>) {
                     Ok(path) if path.is_dir() => {}
                     Ok(path) => {
                         let relative = path.strip_prefix(fixed).unwrap_or(&path).to_owned();
-                        files.push(Input { path, relative });
+                        if hidden || names_dots(Path::new(rest), &relative) {
+                            files.push(Input { path, relative });
+                        }
                     }
                     Err(e) => problems.push(format!("cannot be searched: {e}")),
                 }
@@ -201,6 +202,15 @@ fn search(fixed: &Path, rest: &str, hidden: bool) -> (Vec<Input>, Vec<String>) {
         }
     }
     (files, problems)
+}
+
+/// Whether the pattern names the leading dot of every hidden file and folder of a match. (With its option for that, `glob`
+/// finds no hidden name at all.)
+fn names_dots(pattern: &Path, found: &Path) -> bool {
+    let dotted = |part: Component| part.as_os_str().as_encoded_bytes().starts_with(b".");
+    let folders = pattern.components().any(|part| part.as_os_str() == "**");
+    found.components().zip(pattern.components()).all(|(name, part)| !dotted(name) || dotted(part))
+        && !(folders && found.components().any(dotted))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Messages of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use aaclip::anchors::AnchorError;
@@ -11,11 +11,14 @@ use aaclip::dataset::{DatasetError, Problem, ProblemKind};
 use aaclip::evaluation::EvaluationError;
 use aaclip::methods::TrainedError;
 use aaclip::models::{HubError, Registry};
-use aaclip::output::printable;
+use aaclip::output::{Patient, printable};
 use aaclip::passed::PassedOver;
 use aaclip::progress::Progress;
 use aaclip::weights::{WeightsError, builtin};
 use aaclip::{Detector, Error, Result};
+use anstream::adapter::strip_str;
+use anstream::stream::{AsLockedWrite, RawStream};
+use anstream::{AutoStream, ColorChoice};
 
 use crate::cli::args::global::Verbosity;
 
@@ -36,11 +39,16 @@ pub fn progress() -> Progress {
     verbosity().progress()
 }
 
+/// Writes a text to stderr. One that cannot be written is lost: a run goes on without its messages.
+pub fn say(text: &str) {
+    let _ = write_coloured(anstream::stderr().lock(), text);
+}
+
 /// Reports an error that does not end the run: on stderr, also with `--quiet`.
 pub fn error(message: impl std::fmt::Display) {
     let message = message.to_string();
     let lines: Vec<_> = message.lines().map(printable).collect();
-    anstream::eprintln!("aaclip: {}", lines.join("\n"));
+    say(&format!("aaclip: {}\n", lines.join("\n")));
 }
 
 /// Reports a warning: on stderr, unless `--quiet`.
@@ -82,7 +90,7 @@ pub fn doubts(warnings: &[Problem]) -> Vec<String> {
 /// Reports a choice or a cost: on stderr, only with `--verbose`.
 pub fn note(message: impl FnOnce() -> String) {
     if verbosity().verbose {
-        anstream::eprintln!("aaclip: {}", message());
+        say(&format!("aaclip: {}\n", message()));
     }
 }
 
@@ -100,6 +108,9 @@ pub fn advised(error: &Error) -> String {
         Error::Hub(HubError::Unreachable { .. }) => {
             "check the network, set HF_ENDPOINT to a mirror, or copy the model to this machine and name its folder with \
              --model"
+        }
+        Error::Hub(HubError::Certificate { .. }) => {
+            "if a proxy of your network reads what it passes on, name a file with its certificate in SSL_CERT_FILE"
         }
         Error::Weights(WeightsError::NotClip { .. }) => {
             "--model names a whole model, --adapters trained weights for one"
@@ -162,6 +173,27 @@ pub fn advise(error: Error, restart: &str) -> Error {
 /// # Errors
 /// Stdout cannot be written to.
 pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_ref()).and_then(|()| out.flush()).map_err(|e| Error::io("write to", "stdout", e))
+    write(io::stdout().lock(), text.as_ref()).map_err(|e| Error::io("write to", "stdout", e))
+}
+
+/// As [`print`], for a text with colours.
+///
+/// # Errors
+/// Stdout cannot be written to.
+pub fn print_coloured(text: &str) -> Result<()> {
+    write_coloured(anstream::stdout().lock(), text).map_err(|e| Error::io("write to", "stdout", e))
+}
+
+/// Writes a text with its colours, or without where there are none. The colours are removed first, because a stream that
+/// removes them cannot continue after an error.
+fn write_coloured(stream: AutoStream<impl RawStream + AsLockedWrite>, text: &str) -> io::Result<()> {
+    match stream.current_choice() {
+        ColorChoice::Never => write(stream.into_inner(), strip_str(text).to_string().as_bytes()),
+        _ => write(stream, text.as_bytes()),
+    }
+}
+
+fn write(out: impl Write, text: &[u8]) -> io::Result<()> {
+    let mut out = Patient(out);
+    out.write_all(text).and_then(|()| out.flush())
 }

@@ -12,6 +12,7 @@ mod scoring;
 mod settings;
 mod stats;
 mod stop;
+mod threads;
 
 use std::process::ExitCode;
 use std::time::Instant;

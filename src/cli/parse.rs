@@ -10,11 +10,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser, ValueEnum};
 
-use crate::cli::EXIT_ERROR;
 use crate::cli::args::everyday::shorten;
 use crate::cli::args::global::ColorName;
 use crate::cli::messages;
 use crate::cli::settings::{Applied, Selection, SettingsFile, apply, is_setting};
+use crate::cli::{EXIT_ERROR, is_closed_pipe};
 
 /// Commands that must work with an invalid settings file: those that report its problems, and those that a
 /// shell runs at its start.
@@ -86,12 +86,7 @@ pub fn parse<C: Parser>(arguments: Vec<OsString>) -> Result<Parsed<C>, ExitCode>
 pub fn explain(message: &str, applied: &[Applied]) {
     for setting in applied.iter().filter(|s| !s.arguments.is_empty()) {
         if message.contains(&format!("--{}", setting.flag)) || names_file(message, setting) {
-            anstream::eprintln!(
-                "aaclip: --{} is set by {} ({})",
-                setting.flag,
-                setting.origin,
-                setting.value
-            );
+            messages::error(format!("--{} is set by {} ({})", setting.flag, setting.origin, setting.value));
         }
     }
 }
@@ -270,6 +265,14 @@ fn with_hint(mut error: clap::Error) -> clap::Error {
 
 /// Prints clap's final output: help and version to stdout, errors to stderr.
 fn end(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+    let text = error.render().ansi().to_string();
+    if error.use_stderr() {
+        messages::say(&text);
+    } else if let Err(e) = messages::print_coloured(&text)
+        && !is_closed_pipe(&e)
+    {
+        messages::error(&e);
+        return ExitCode::from(EXIT_ERROR);
+    }
     u8::try_from(error.exit_code()).map_or(ExitCode::from(EXIT_ERROR), ExitCode::from)
 }

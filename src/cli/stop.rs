@@ -19,8 +19,12 @@ pub fn on_signal(message: &'static str) -> Arc<AtomicBool> {
 /// Prints `message` and calls `stop` at the first Ctrl-C or termination signal; a second one ends the program
 /// at once.
 pub fn call_on_signal(message: &'static str, stop: impl Fn() + Send + 'static) {
+    // Without a handler a signal ends the program at once; files on disk are complete even then. A handler without a
+    // thread of its own would swallow it.
+    if std::thread::Builder::new().spawn(|| {}).is_err() {
+        return;
+    }
     let stopping = AtomicBool::new(false);
-    // Without a handler a signal ends the program at once; files on disk are complete even then.
     let _ = ctrlc::set_handler(move || {
         if stopping.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(EXIT_STOPPED));

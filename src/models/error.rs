@@ -87,6 +87,39 @@ pub enum HubError {
         /// The system's reason.
         reason: String,
     },
+    /// The hub's certificate is not accepted.
+    #[error("the certificate of {endpoint} was not accepted: {reason}")]
+    Certificate {
+        /// The hub.
+        endpoint: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The certificates that the environment names cannot be read.
+    #[error("no certificates can be read from {variable}: {reason}")]
+    Certificates {
+        /// The environment variable.
+        variable: &'static str,
+        /// The reason.
+        reason: String,
+    },
+    /// The environment does not name a proxy correctly. Its value may have a password and is not shown.
+    #[error("{variable} is not the address of a proxy: expected http://HOST:PORT or socks5://HOST:PORT")]
+    Proxy {
+        /// The environment variable.
+        variable: &'static str,
+    },
+    /// The environment does not name a hub correctly.
+    #[error("HF_ENDPOINT is `{0}`: expected an address such as https://huggingface.co")]
+    Endpoint(String),
+    /// A time in the environment is invalid.
+    #[error("{variable} is `{value}`: expected a number of seconds from 0.01 to 86400")]
+    Seconds {
+        /// The environment variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// The answer is not from a hub.
     #[error("{endpoint} does not answer like a hub ({what}): it may be a login page or a proxy")]
     NotAHub {

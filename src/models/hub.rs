@@ -19,7 +19,13 @@ pub struct Hub {
     cache: PathBuf,
     token: Option<String>,
     offline: bool,
+    #[cfg(feature = "hub")]
+    notice: Notice,
 }
+
+/// The receiver of messages about a download that goes on.
+#[cfg(feature = "hub")]
+type Notice = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The result for one file of a download or a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,8 @@ impl Hub {
             token: set("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(token),
             cache,
             offline,
+            #[cfg(feature = "hub")]
+            notice: Box::new(|_| {}),
         })
     }
 
@@ -133,7 +141,16 @@ impl Hub {
 
 #[cfg(feature = "hub")]
 impl Hub {
+    /// Sets the receiver of messages about downloads: why something is tried again, and when.
+    pub fn on_notice(mut self, notice: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.notice = Box::new(notice);
+        self
+    }
+
     /// Downloads the missing or damaged files of a model; returns its folder and the state of its files.
+    ///
+    /// `HF_HUB_DOWNLOAD_TIMEOUT` is the time limit in seconds for a connection and for an answer's next byte,
+    /// `AACLIP_RETRY_PAUSE` the pause in seconds before the second attempt.
     ///
     /// # Errors
     /// The mode is offline, the hub cannot be reached or refuses, the transfer fails repeatedly, or a file has the wrong
@@ -149,7 +166,7 @@ impl Hub {
             let expected = expected_digest(entry, file, &digests);
             let revision = commit.as_deref().unwrap_or(&entry.revision);
             let fetched =
-                Transfer::new(self, &entry.repo, &file.file).run(revision, expected.as_deref(), progress)?;
+                Transfer::new(self, &entry.repo, &file.file)?.run(revision, expected.as_deref(), progress)?;
             // Both files are from one commit, even if the branch moves during the download.
             commit.get_or_insert(fetched.commit.clone());
             if expected.is_none() && !fetched.digest_was_announced {
@@ -165,8 +182,16 @@ impl Hub {
 
     /// The token, only for the hub's own address: downloads may be redirected to other hosts.
     pub(super) fn token_for(&self, url: &str) -> Option<&str> {
-        use super::client::origin;
-        self.token.as_deref().filter(|_| origin(url).eq_ignore_ascii_case(origin(&self.endpoint)))
+        self.token.as_deref().filter(|_| self.is_at(url))
+    }
+
+    /// Whether an address has the hub's scheme, host and port.
+    pub(super) fn is_at(&self, url: &str) -> bool {
+        super::client::same_origin(url, &self.endpoint)
+    }
+
+    pub(super) fn notice(&self, text: &str) {
+        (self.notice)(text);
     }
 
     pub(super) fn not_a_hub(&self, what: &str) -> HubError {

@@ -2,12 +2,16 @@
 //!
 //! Without the feature `hub` models in the cache are still found; only [`Hub::pull`] is missing.
 
+#[cfg(feature = "hub")]
+mod again;
 mod cache;
 #[cfg(feature = "hub")]
 mod client;
 mod digests;
 mod error;
 mod hub;
+#[cfg(feature = "hub")]
+mod proxy;
 mod registry;
 #[cfg(feature = "hub")]
 mod transfer;

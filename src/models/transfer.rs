@@ -3,16 +3,13 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use super::again::{Failure, again};
 use super::cache::CachedRepo;
-use super::client::{Answer, Client, header};
+use super::client::{Answer, Client, header, interrupted};
 use super::digests::{is_digest, sha256_of};
 use super::{Hub, HubError, is_plain_name};
 use crate::progress::Progress;
-
-/// Largest number of attempts to transfer a file.
-const ATTEMPTS: usize = 4;
 
 /// The download of one file.
 pub(super) struct Transfer<'a> {
@@ -40,8 +37,11 @@ struct About {
 }
 
 impl<'a> Transfer<'a> {
-    pub fn new(hub: &'a Hub, repo: &'a str, file: &'a str) -> Self {
-        Self { hub, client: Client::new(hub), cache: CachedRepo::new(hub.cache_folder(), repo), repo, file }
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn new(hub: &'a Hub, repo: &'a str, file: &'a str) -> Result<Self, HubError> {
+        let cache = CachedRepo::new(hub.cache_folder(), repo);
+        Ok(Self { hub, client: Client::new(hub)?, cache, repo, file })
     }
 
     /// Downloads the file unless the cache already has all of it, and checks it.
@@ -72,7 +72,9 @@ impl<'a> Transfer<'a> {
 
     /// Requests size, digest and commit, and checks that they are safe as file names.
     fn ask(&self, revision: &str) -> Result<About, HubError> {
-        let Answer { response, commit, etag } = self.client.get(&self.url(revision), "bytes=0-0")?;
+        let url = self.url(revision);
+        let Answer { response, commit, etag, linked_size } =
+            again(self.hub, self.file, || self.client.get(&url, "bytes=0-0"))?;
         let missing = |what: &str| self.hub.not_a_hub(what);
         let commit = commit.ok_or_else(|| missing("it names no commit"))?;
         let etag = etag.ok_or_else(|| missing("it names no content"))?;
@@ -81,7 +83,7 @@ impl<'a> Transfer<'a> {
         }
         // A server without range support sends the whole file, which is not read.
         let size = match header(&response, "Content-Range") {
-            Some(range) => range.rsplit('/').next().and_then(|total| total.parse().ok()),
+            Some(range) => range.rsplit('/').next().and_then(|total| total.parse().ok()).or(linked_size),
             None => response.body().content_length(),
         };
         Ok(About { size: size.ok_or_else(|| missing("it names no size"))?, commit, etag })
@@ -132,25 +134,20 @@ impl<'a> Transfer<'a> {
     fn transfer(&self, about: &About, part: &Part, progress: Progress) -> Result<(), HubError> {
         // From here on the commit is used instead of the branch.
         let url = self.url(&about.commit);
-        let mut reason = String::new();
-        for attempt in 0..ATTEMPTS {
-            std::thread::sleep(Duration::from_millis(100 * attempt as u64));
-            reason = match self.receive(&url, about.size, part, progress) {
-                Ok(()) if part.len()? < about.size => "the connection was closed early".to_owned(),
-                Ok(()) => return Ok(()),
-                Err(HubError::Broken { reason, .. }) => reason,
-                Err(HubError::Status { status: 416, .. }) => {
-                    part.clear()?;
-                    "the server refused to continue".to_owned()
-                }
-                Err(other) => return Err(other),
-            };
-        }
-        Err(HubError::Broken { url, attempts: ATTEMPTS, reason })
+        again(self.hub, self.file, || match self.receive(&url, about.size, part, progress) {
+            Ok(()) if part.len()? < about.size => {
+                Err(interrupted(&url, "the connection was closed early".to_owned()))
+            }
+            Err(Failure::Lasting(HubError::Status { status: 416, .. })) => {
+                part.clear()?;
+                Err(interrupted(&url, "the server refused to continue".to_owned()))
+            }
+            other => other,
+        })
     }
 
     /// Appends the missing bytes to the part, as many as arrive.
-    fn receive(&self, url: &str, size: u64, part: &Part, progress: Progress) -> Result<(), HubError> {
+    fn receive(&self, url: &str, size: u64, part: &Part, progress: Progress) -> Result<(), Failure> {
         if part.len()? >= size {
             part.clear()?;
         }
@@ -165,19 +162,18 @@ impl<'a> Transfer<'a> {
         // One extra byte reveals that there are too many.
         let mut body = answer.response.into_body().into_reader().take(size + 1 - start);
         let mut buffer = vec![0; 1 << 16];
-        loop {
-            let count = body.read(&mut buffer).map_err(|e| HubError::Broken {
-                url: url.to_owned(),
-                attempts: 1,
-                reason: e.to_string(),
-            })?;
-            if count == 0 {
-                bar.finish_and_clear();
-                return Ok(());
+        let received = loop {
+            match body.read(&mut buffer) {
+                Ok(0) => break Ok(()),
+                Ok(count) => {
+                    file.write_all(&buffer[..count]).map_err(|e| part.io(e))?;
+                    bar.inc(count as u64);
+                }
+                Err(e) => break Err(self.client.broken(url, e.into())),
             }
-            file.write_all(&buffer[..count]).map_err(|e| part.io(e))?;
-            bar.inc(count as u64);
-        }
+        };
+        bar.finish_and_clear();
+        received
     }
 
     fn check(&self, path: &Path, about: &About, expected: Option<&str>) -> Result<String, HubError> {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::{Outcome, Record, printable};
+use super::{Outcome, Patient, Record, printable};
 
 /// The format of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,9 +90,10 @@ pub const COLUMNS: [&str; 49] = [
     "decoding.warnings",
 ];
 
-/// Writes records and flushes each, so that readers see a picture's result immediately.
+/// Writes records and flushes each, so that readers see a picture's result immediately. It waits for readers of a pipe
+/// that does not block.
 pub struct RecordWriter<W: Write> {
-    out: W,
+    out: Patient<W>,
     format: RecordFormat,
     /// Whether a JSON array is written instead of one object.
     array: bool,
@@ -102,7 +103,7 @@ pub struct RecordWriter<W: Write> {
 impl<W: Write> RecordWriter<W> {
     /// A writer; `many` means that there may be several records, which makes [`RecordFormat::Json`] an array.
     pub fn new(out: W, format: RecordFormat, many: bool) -> Self {
-        Self { out, format, array: many, written: 0 }
+        Self { out: Patient(out), format, array: many, written: 0 }
     }
 
     /// Writes one record.

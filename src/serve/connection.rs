@@ -42,6 +42,8 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD.min(settings.timeout))
         .max_header_size(LARGEST_HEAD)
+        // A client may end its side of the connection after its request.
+        .half_close(true)
         .max_buf_size(BUFFER);
     let service = TowerToHyperService::new(router);
     let room = Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS)));

@@ -25,8 +25,9 @@ impl Names {
         Self { any: !address.ip().is_loopback() && others.is_empty(), others }
     }
 
-    /// Refuses requests for another server name, or from a page of another server.
-    pub fn check(&self, version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Refuses requests for another server name, or from a page of another server that is not `granted` the use of this
+    /// one.
+    pub fn check(&self, version: Version, headers: &HeaderMap, granted: bool) -> Result<(), Refusal> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => text(host)?,
@@ -39,11 +40,12 @@ impl Names {
                 "this server does not accept that host name; start it with --allow-host NAME to accept it";
             return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", message));
         }
-        for origin in headers.get_all(header::ORIGIN) {
+        for origin in headers.get_all(header::ORIGIN).into_iter().filter(|_| !granted) {
             let origin = text(origin)?;
             let from = origin.split_once("://").map_or("", |(_, from)| from);
             if from != host && !self.others.iter().any(|other| other == name(from)) {
-                let message = "pages of other origins are not allowed to use this server";
+                let message = "pages of other origins are not allowed to use this server; start it with --allow-origin \
+                               ORIGIN to allow one";
                 return Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", message));
             }
         }
@@ -81,7 +83,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host.parse().unwrap());
         origin.map(|o| headers.insert(header::ORIGIN, o.parse().unwrap()));
-        names.check(Version::HTTP_11, &headers).map_or_else(|r| r.status.as_u16(), |()| 200)
+        names.check(Version::HTTP_11, &headers, false).map_or_else(|r| r.status.as_u16(), |()| 200)
     }
 
     #[test]
@@ -124,10 +126,16 @@ mod tests {
     fn a_host_is_needed_and_only_one() {
         let local = Names::new(([127, 0, 0, 1], 80).into(), &[]);
         let mut headers = HeaderMap::new();
-        assert!(local.check(Version::HTTP_10, &headers).is_ok());
-        assert_eq!(local.check(Version::HTTP_11, &headers).unwrap_err().status, StatusCode::BAD_REQUEST);
+        assert!(local.check(Version::HTTP_10, &headers, false).is_ok());
+        assert_eq!(
+            local.check(Version::HTTP_11, &headers, false).unwrap_err().status,
+            StatusCode::BAD_REQUEST
+        );
         headers.append(header::HOST, HeaderValue::from_static("localhost"));
         headers.append(header::HOST, HeaderValue::from_static("evil.example"));
-        assert_eq!(local.check(Version::HTTP_11, &headers).unwrap_err().status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            local.check(Version::HTTP_11, &headers, false).unwrap_err().status,
+            StatusCode::BAD_REQUEST
+        );
     }
 }

@@ -57,7 +57,7 @@ impl Metrics {
         let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
         let stages = HistogramOpts::new("aaclip_stage_seconds", "Time a picture spent in each stage");
         let scores = HistogramOpts::new("aaclip_score", "Scores of pictures");
-        let tenths = (1..=10).map(|i| f64::from(i) / 10.0).collect();
+        let hundredths = (1..=100).map(|i| f64::from(i) / 100.0).collect();
         Ok(Self {
             requests: add(&registry, IntCounterVec::new(requests, &["route", "status"])?)?,
             in_flight: gauge("aaclip_http_requests_in_flight", "Requests being answered")?,
@@ -70,7 +70,7 @@ impl Metrics {
             )?,
             failed: counter("aaclip_failed_total", "Pictures that could not be scored")?,
             anomalous: counter("aaclip_anomalous_total", "Pictures whose score reached the threshold")?,
-            scores: add(&registry, Histogram::with_opts(scores.buckets(tenths))?)?,
+            scores: add(&registry, Histogram::with_opts(scores.buckets(hundredths))?)?,
             stages: add(&registry, HistogramVec::new(stages.buckets(seconds.to_vec()), &["stage"])?)?,
             resident: gauge("process_resident_memory_bytes", "Resident memory of the process")?,
             registry,

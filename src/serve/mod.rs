@@ -5,6 +5,7 @@
 //! | `POST /v1/detect` | scores one picture |
 //! | `GET /` | a page for scoring pictures |
 //! | `GET /healthz` | reports that the server runs, with its model and method |
+//! | `GET /readyz` | reports whether a picture would be accepted now |
 //! | `GET /metrics` | counts and times, in Prometheus' text format |
 //! | `GET /openapi.json` | describes the routes |
 //!
@@ -17,6 +18,7 @@
 
 mod answer;
 mod connection;
+mod cors;
 mod guard;
 mod metrics;
 mod page;
@@ -78,6 +80,8 @@ pub struct ServeSettings {
     pub max_connections: usize,
     /// Allowed names of the server in `Host` headers, in addition to the machine's loopback names.
     pub hosts: Vec<String>,
+    /// Origins (`scheme://host:port`) whose pages may use the server, besides its own; `*` means all.
+    pub origins: Vec<String>,
     /// Whether requests may name a class.
     pub any_class: bool,
     /// The receiver of events.
@@ -95,6 +99,7 @@ impl Default for ServeSettings {
             grace: Duration::from_secs(30),
             max_connections: 256,
             hosts: Vec::new(),
+            origins: Vec::new(),
             any_class: true,
             log: Arc::new(|_| {}),
         }
@@ -141,13 +146,13 @@ impl Server {
         let first = classes.scorer(None)?;
         let metrics = Arc::new(Metrics::new(&first)?);
         let stopping = AtomicBool::new(false);
+        let closing = Arc::new(AtomicBool::new(false));
         let (jobs, waiting) = mpsc::channel();
         let waiting = Mutex::new(waiting);
         let workers = settings.workers.max(1);
         let queue = Queue::new(jobs, workers + settings.queue, Arc::clone(&metrics));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(NETWORK_THREADS)
-            .thread_name("aaclip-net")
+        // Requests are read and answers written on this thread: it computes nothing.
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()
@@ -161,12 +166,23 @@ impl Server {
                     metrics: &metrics,
                     log: &settings.log,
                 };
-                std::thread::Builder::new()
-                    .name(format!("aaclip-score-{i}"))
-                    .spawn_scoped(scope, move || worker.work())
-                    .map_err(|e| Error::io("start threads for", address.to_string(), e))?;
+                let thread = std::thread::Builder::new().name(format!("aaclip-score-{i}"));
+                match thread.spawn_scoped(scope, move || worker.work()) {
+                    Ok(_) => {}
+                    Err(e) if i == 0 => return Err(Error::io("start threads for", address.to_string(), e)),
+                    Err(e) => {
+                        let text = format!("{i} pictures instead of {workers} are scored at a time: {e}");
+                        (settings.log)(Event::Failed(text));
+                        break;
+                    }
+                }
             }
-            let app = App::new(About::of(&first), queue, metrics.clone(), address, settings.clone());
+            let about = About::of(&first);
+            let app = App::new(about, queue, metrics.clone(), address, settings.clone(), closing.clone());
+            let stop = async {
+                stop.await;
+                closing.store(true, Ordering::Relaxed);
+            };
             let served = runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)
                     .map_err(|e| Error::io("listen on", address.to_string(), e))?;
@@ -182,6 +198,3 @@ impl Server {
         })
     }
 }
-
-/// Threads that read requests and write answers; they compute nothing.
-const NETWORK_THREADS: usize = 2;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 
+use super::cors::Origins;
 use super::guard::Names;
 use super::metrics::{self, Metrics};
 use super::receive::receive;
@@ -64,7 +66,10 @@ pub struct App {
     queue: Queue,
     metrics: Arc<Metrics>,
     names: Names,
+    origins: Origins,
     settings: ServeSettings,
+    /// Whether the server finishes the requests in flight.
+    closing: Arc<AtomicBool>,
 }
 
 impl App {
@@ -74,9 +79,11 @@ impl App {
         metrics: Arc<Metrics>,
         address: SocketAddr,
         settings: ServeSettings,
+        closing: Arc<AtomicBool>,
     ) -> Self {
         let names = Names::new(address, &settings.hosts);
-        Self { about, queue, metrics, names, settings }
+        let origins = Origins::new(&settings.origins);
+        Self { about, queue, metrics, names, origins, settings, closing }
     }
 }
 
@@ -86,6 +93,7 @@ pub fn router(app: App) -> Router {
         .route("/", get(page::page))
         .route("/v1/detect", post(detect))
         .route("/healthz", get(health))
+        .route("/readyz", get(ready))
         .route("/metrics", get(show_metrics))
         .route("/openapi.json", get(openapi))
         .fallback(not_found)
@@ -98,7 +106,7 @@ pub fn router(app: App) -> Router {
 
 /// The route's label for counters: unknown paths must not create new counters.
 fn route(path: &str) -> &'static str {
-    let known = ["/", "/v1/detect", "/healthz", "/metrics", "/openapi.json"];
+    let known = ["/", "/v1/detect", "/healthz", "/readyz", "/metrics", "/openapi.json"];
     known.into_iter().find(|route| *route == path).unwrap_or("other")
 }
 
@@ -112,13 +120,20 @@ async fn through(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let upload = Upload::new(body, app.settings.max_body);
     parts.extensions.insert(upload.clone());
 
-    let mut response = match app.names.check(parts.version, &parts.headers) {
-        Ok(()) => next.run(Request::from_parts(parts, Body::new(upload.clone()))).await,
+    let granted = app.origins.grant(&parts.headers);
+    let mut response = match app.names.check(parts.version, &parts.headers, granted.is_some()) {
+        Ok(()) => match granted.as_ref().and_then(|granted| granted.preflight(&parts)) {
+            Some(answer) => answer,
+            None => next.run(Request::from_parts(parts, Body::new(upload.clone()))).await,
+        },
         Err(refusal) => refusal.into_response(),
     };
     let time = DRAIN.min(app.settings.timeout);
     if !upload.drain(app.settings.max_body, time, waits_for_leave).await {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(granted) = granted {
+        granted.apply(response.headers_mut());
     }
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(value);
@@ -179,6 +194,16 @@ async fn health(State(app): State<Arc<App>>) -> Response {
     let mut text = serde_json::to_vec(&app.about).unwrap_or_default();
     text.push(b'\n');
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+    if app.closing.load(Ordering::Relaxed) {
+        return Err(Refusal::stopping());
+    }
+    if app.queue.is_full() {
+        return Err(Refusal::busy());
+    }
+    Ok(([(header::CONTENT_TYPE, "application/json")], "{\"status\":\"ready\"}\n").into_response())
 }
 
 async fn show_metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {

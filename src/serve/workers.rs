@@ -41,6 +41,11 @@ impl Queue {
         Self { jobs, room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))), metrics }
     }
 
+    /// Whether a request would be refused now.
+    pub fn is_full(&self) -> bool {
+        self.room.available_permits() == 0
+    }
+
     /// A place in the queue, needed before a body is read.
     pub fn place(&self) -> Result<Place, Refusal> {
         Arc::clone(&self.room).try_acquire_owned().map(Place).map_err(|_| {

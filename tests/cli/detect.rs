@@ -20,6 +20,7 @@ fn one_picture_gives_one_object_with_every_field() {
         "bytes",
         "class",
         "components",
+        "decoding",
         "error",
         "files",
         "image_size",

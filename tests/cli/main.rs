@@ -24,6 +24,7 @@ mod judge;
 mod masks;
 mod methods;
 mod mutants;
+mod odd_places;
 mod output_folder;
 mod passed_over;
 mod prompts;

@@ -14,6 +14,8 @@ use crate::serve_schema::Schemas;
 use crate::snapshot::{Refusals, outline};
 use crate::{Workplace, support};
 
+mod clients;
+
 /// A server of the tiny model; killed when dropped.
 struct Serving {
     child: Child,
@@ -384,6 +386,7 @@ fn arguments_that_cannot_be() {
         ["serve", "--host", ""],
         ["serve", "--allow-host", "http://scores.example"],
         ["serve", "--allow-host", "scores.example/x"],
+        ["serve", "--allow-origin", "scores.example"],
         ["worker", "--max-line", "1.5"],
     ] {
         refused.lines(&arguments, &here.run(&arguments));
@@ -647,6 +650,8 @@ fn answers_are_what_the_description_says() {
     let slow = serving.half(&picture);
     serving.wait_for("aaclip_http_requests_in_flight", 2.0);
     let busy = serving.post("/v1/detect", &picture);
+    let full = serving.get("/readyz");
+    assert_eq!(full.status, 503);
     drop(slow);
     serving.wait_for("aaclip_http_requests_in_flight", 1.0);
     let everything = "/v1/detect?overlay=true&heatmap=true&mask=true&map=true&raw=true&threshold=0.1";
@@ -661,6 +666,8 @@ fn answers_are_what_the_description_says() {
         ("/v1/detect", "post", serving.request("POST", "/v1/detect", &["Host: x"], &picture)),
         ("/v1/detect", "post", busy),
         ("/healthz", "get", serving.get("/healthz")),
+        ("/readyz", "get", full),
+        ("/readyz", "get", serving.get("/readyz")),
         ("/metrics", "get", serving.get("/metrics")),
         ("/openapi.json", "get", serving.get("/openapi.json")),
         ("/", "get", serving.get("/")),
@@ -727,6 +734,8 @@ fn metrics_are_prometheus_text() {
     assert_eq!(serving.metric("aaclip_anomalous_total"), 3.0);
     assert_eq!(serving.metric("aaclip_score_count"), 4.0);
     assert_eq!(serving.metric("aaclip_score_bucket{le=\"1\"}"), 4.0);
+    assert_eq!(serving.metric("aaclip_score_bucket{le=\"0.01\"}"), 0.0);
+    assert_eq!(text.matches("aaclip_score_bucket{").count(), 101);
     for stage in ["queue", "decode", "preprocess", "model", "map", "encode"] {
         assert_eq!(serving.metric(&format!("aaclip_stage_seconds_count{{stage=\"{stage}\"}}")), 4.0);
     }

@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod between;
+mod network;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -69,7 +71,11 @@ impl Machine {
             .env("AACLIP_CACHE", self.path("cache"))
             .env("AACLIP_REGISTRY", self.path("registry.toml"))
             .env("HF_ENDPOINT", &self.hub.address)
-            .env("NO_PROXY", "127.0.0.1")
+            .env("AACLIP_RETRY_PAUSE", "0.02")
+            .envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"].map(|name| (name, "")))
+            .envs(["http_proxy", "https_proxy", "all_proxy", "no_proxy"].map(|name| (name, "")))
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
             .envs(environment.iter().copied())
             .output()
             .unwrap();

@@ -32,6 +32,16 @@ pub enum Mood {
     Moved(u16),
     /// Sends the whole file, also to those who ask for its first byte.
     NoRanges,
+    /// Says no size with a part.
+    NoTotal,
+    /// Redirects in a circle.
+    Circle,
+    /// Reads requests and answers nothing.
+    Silent,
+    /// Stops in the middle of this many transfers and keeps the connection, then works.
+    Stalls(usize),
+    /// Answers this many requests with 429 and this `Retry-After`, then works.
+    Busy(usize, u32),
 }
 
 pub struct Hub {
@@ -178,6 +188,16 @@ impl State {
             Mood::Status(status) => {
                 return respond(out, &format!("{status} Status"), &[], b"").map(|()| true);
             }
+            Mood::Busy(left, seconds) if left > 0 => {
+                self.set_mood(Mood::Busy(left - 1, seconds));
+                let wait = [("Retry-After", seconds.to_string())];
+                return respond(out, "429 Too Many Requests", &wait, b"").map(|()| true);
+            }
+            Mood::Circle => {
+                let location = [("Location", path.to_owned())];
+                return respond(out, "307 Temporary Redirect", &location, b"").map(|()| true);
+            }
+            Mood::Silent => return Ok(true),
             Mood::Moved(port) => {
                 let location = [("Location", format!("http://127.0.0.1:{port}{path}"))];
                 return respond(out, "308 Permanent Redirect", &location, b"").map(|()| true);
@@ -213,7 +233,8 @@ impl State {
             return respond(out, "200 OK", &headers, content).map(|()| true);
         }
         if range == Some("bytes=0-0") {
-            headers.push(("Content-Range", format!("bytes 0-0/{}", content.len())));
+            let total = if mood == Mood::NoTotal { "*".to_owned() } else { content.len().to_string() };
+            headers.push(("Content-Range", format!("bytes 0-0/{total}")));
             return respond(out, "206 Partial Content", &headers, &content[..1.min(content.len())])
                 .map(|()| true);
         }
@@ -234,6 +255,12 @@ impl State {
                 out.write_all(head.as_bytes())?;
                 out.write_all(part)?;
                 return Ok(false);
+            }
+            Mood::Stalls(left) if left > 0 && body.len() > 100 => {
+                self.set_mood(Mood::Stalls(left - 1));
+                let head = format!("HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\n\r\n", body.len());
+                out.write_all(head.as_bytes())?;
+                out.write_all(part)?;
             }
             Mood::Short(left) if left > 0 && body.len() > 100 => {
                 self.set_mood(Mood::Short(left - 1));

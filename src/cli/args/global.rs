@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use crate::cli::messages;
 use crate::cli::settings::Selection;
+use crate::cli::threads;
 
 /// Their heading in the help.
 pub const HEADING: &str = "Global options";
@@ -83,13 +84,11 @@ impl Global {
     /// Puts the flags into effect.
     ///
     /// # Errors
-    /// The system provides no threads.
+    /// The system provides no thread.
     pub fn start(&self) -> aaclip::Result<()> {
         messages::set(self.verbosity);
         self.color.choose();
-        let Some(threads) = self.threads else { return Ok(()) };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
-        pool.build_global().map_err(|e| aaclip::Error::Setting(format!("--threads {threads}: {e}")))
+        threads::start(self.threads)
     }
 
     /// The flags about the settings file.

@@ -24,6 +24,10 @@ Environment:
   HF_ENDPOINT            another hub or mirror
   HF_TOKEN               a token for models that need one
   HF_HUB_OFFLINE         1: never use the network
+  HF_HUB_DOWNLOAD_TIMEOUT
+                         seconds after which an attempt without a connection or a byte ends [60]
+  HTTPS_PROXY, NO_PROXY  a proxy, and the hosts that need none (also HTTP_PROXY, ALL_PROXY)
+  SSL_CERT_FILE          certificates to trust instead of the system's
   AACLIP_REGISTRY        a file of more models, in the format of weights/registry.toml";
 
 /// The description of the built-in model.
@@ -77,7 +81,8 @@ pub fn run(args: ModelsArgs) -> Result<ExitCode> {
         Action::Verify { name } if name == builtin::NAME => verify_builtin()?,
         Action::Pull { name } => {
             let progress = messages::progress();
-            let (folder, state) = hub?.pull(registry.find(&name)?, progress)?;
+            let hub = hub?.on_notice(|notice| messages::warn(notice));
+            let (folder, state) = hub.pull(registry.find(&name)?, progress)?;
             if state == FileState::Recorded {
                 messages::warn(
                     "no digest was known; the digest of this download is recorded and checked from now on",

@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use crate::cli::args::detect::ScaleName;
 use crate::cli::args::number::whole;
 use crate::cli::args::scoring::ScoringArgs;
-use crate::cli::in_flight;
 use crate::cli::messages;
 use crate::cli::scorers::{ScorerOptions, Scorers};
 use crate::cli::stop;
+use crate::cli::{in_flight, is_closed_pipe};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,6 +32,7 @@ Routes:
                       as data: addresses)
   GET  /              a page for scoring pictures
   GET  /healthz       that the server runs, with its model and settings
+  GET  /readyz        whether a picture would be accepted now, else 503
   GET  /metrics       counts and times for Prometheus
   GET  /openapi.json  all of this, for programs
 
@@ -92,6 +93,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NAME", value_parser = parse_host, help_heading = "Server")]
     pub allow_host: Vec<String>,
 
+    /// An origin whose web pages may use the server, such as https://line.example; `*` means all. May be repeated
+    #[arg(long, value_name = "ORIGIN", value_parser = parse_origin, help_heading = "Server")]
+    pub allow_origin: Vec<String>,
+
     /// Refuse requests that name a class. A class that was not requested before takes one pass through the text tower
     /// for each prompt
     #[arg(long, help_heading = "Server")]
@@ -142,6 +147,26 @@ fn parse_host(text: &str) -> Result<String, String> {
     }
 }
 
+/// An origin as browsers send it: scheme, host and port.
+fn parse_origin(text: &str) -> Result<String, String> {
+    let text = text.trim().to_ascii_lowercase();
+    if text == "*" {
+        return Ok(text);
+    }
+    let expected = "expected an origin such as https://line.example or http://10.0.0.7:3000, or `*`";
+    let Some((scheme @ ("http" | "https"), host)) = text.trim_end_matches('/').split_once("://") else {
+        return Err(expected.to_owned());
+    };
+    if host.contains(['/', '?', '#', '@', '*']) {
+        return Err(format!("only scheme, host and port make an origin: {expected}"));
+    }
+    let name = parse_host(host)?;
+    // Browsers omit the usual port.
+    let port = host.strip_prefix(&name).unwrap_or_default();
+    let usual = if scheme == "https" { ":443" } else { ":80" };
+    Ok(format!("{scheme}://{name}{}", if port == usual { "" } else { port }))
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(s) if (0.01..=86_400.0).contains(&s) => Ok(Duration::from_secs_f64(s)),
@@ -174,7 +199,11 @@ pub fn run(args: ServeArgs) -> Result<ExitCode> {
     let notify = Arc::clone(&stop);
     stop::call_on_signal("finishing the requests in flight", move || notify.notify_one());
     // Programs that start the server wait for this line.
-    let announce = |address| messages::print(format!("listening on http://{address}\n"));
+    let announce = |address| match messages::print(format!("listening on http://{address}\n")) {
+        // Nobody waits for it.
+        Err(e) if is_closed_pipe(&e) => Ok(()),
+        printed => printed,
+    };
     server.run(&Served(scorers), announce, stop.notified())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -194,6 +223,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     settings.timeout = args.timeout;
     settings.max_connections = args.max_connections;
     settings.hosts = args.allow_host.clone();
+    settings.origins = args.allow_origin.clone();
     settings.any_class = !args.fixed_class;
     settings.log = log();
     settings
@@ -220,6 +250,31 @@ impl Classes for Served<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins() {
+        for (text, expected) in [
+            ("*", "*"),
+            ("https://Line.example/", "https://line.example"),
+            ("https://line.example:443", "https://line.example"),
+            ("http://10.0.0.7:3000", "http://10.0.0.7:3000"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(parse_origin(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "line.example",
+            "null",
+            "ftp://x",
+            "https://a/b",
+            "https://*.example",
+            "http://",
+            "http://a:b",
+        ] {
+            assert!(parse_origin(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn names_of_hosts() {

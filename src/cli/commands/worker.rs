@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
 
 use aaclip::lines::{Line, Lines};
-use aaclip::output::{Failure, Outcome, Record};
+use aaclip::output::{Failure, Outcome, Patient, Record};
 use aaclip::pipeline::ahead;
 use aaclip::progress::Progress;
 use aaclip::worker::{Answer, BadRequest, Request};
@@ -55,7 +55,7 @@ pub struct WorkerArgs {
 
 pub fn run(args: WorkerArgs) -> Result<ExitCode> {
     let stdin = |e| Error::io("read", "stdin", e);
-    let mut lines = Lines::new(BufReader::new(io::stdin()), args.max_line << 20);
+    let mut lines = Lines::new(BufReader::new(Patient(io::stdin())), args.max_line << 20);
     let first = match lines.next() {
         None => return Ok(ExitCode::SUCCESS),
         Some(first) => first.map_err(stdin)?,
@@ -64,7 +64,7 @@ pub fn run(args: WorkerArgs) -> Result<ExitCode> {
     let scorers = Scorers::open(&args.scoring, options, Progress::Silent)?;
     let worker =
         Worker { scorer: scorers.default_class()?.as_ref().clone(), scorers, max_line: args.max_line };
-    let mut out = io::stdout().lock();
+    let mut out = Patient(io::stdout().lock());
     ahead(
         std::iter::once(Ok(first)).chain(lines),
         crate::cli::in_flight(),

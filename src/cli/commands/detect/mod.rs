@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use aaclip::batch::{Copies, Filter, Input, Listing, Manifest, Root, Watch};
 use aaclip::dataset::ANYTHING;
-use aaclip::output::{Record, RecordWriter};
+use aaclip::output::{Patient, Record, RecordWriter};
 use aaclip::passed::PassedOver;
 use aaclip::pipeline::ahead;
 use aaclip::{Error, References, Result};
@@ -42,7 +42,7 @@ const EXIT_ANOMALY_AND_ERROR: u8 = 3;
 pub fn run(args: DetectArgs) -> Result<ExitCode> {
     args.check()?;
     let many = inputs::many(&args.inputs);
-    let mut found = inputs::expand(&args.inputs, args.many.hidden, std::io::stdin());
+    let mut found = inputs::expand(&args.inputs, args.many.hidden, Patient(std::io::stdin()));
     found.listing.filter = Filter::new(&args.many.include, &args.many.exclude)?;
     found.listing.filter.hidden = args.many.hidden;
     found.listing.shard = args.many.shard;
@@ -130,7 +130,7 @@ pub fn run(args: DetectArgs) -> Result<ExitCode> {
         }
     }
     if many && !tally.counts().stopped && !messages::verbosity().quiet && std::io::stderr().is_terminal() {
-        anstream::eprint!("{}", summary.text());
+        messages::say(&summary.text());
     }
     Ok(tally.exit_code(&args))
 }

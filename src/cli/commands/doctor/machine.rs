@@ -70,7 +70,8 @@ pub fn devices() -> Vec<String> {
 impl Report {
     /// The models, best first, and the caches. Nothing is downloaded.
     pub fn storage(&mut self) {
-        let hub = self.or_problem(Hub::from_env().map_err(Into::into));
+        // The built-in model needs no cache.
+        let hub = Hub::from_env().map_err(|e| self.notes.push(e.to_string())).ok();
         let registry = self.or_problem(Registry::load().map_err(Into::into));
         let entries = registry.as_ref().map_or(&[][..], Registry::entries);
         let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(builtin::NAME.len());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::cli::messages;
 use aaclip::page::{TrainingPage, TrainingSeries};
 use aaclip::train::LogLine;
 use aaclip::{Error, Result, files};
@@ -50,6 +51,6 @@ pub fn run(log: &Path, out: &Path) -> Result<ExitCode> {
     }
     let page = TrainingPage { title: &log.display().to_string(), series: &series };
     files::write_atomic(out, page.render().as_bytes()).map_err(|e| Error::io("write", out, e))?;
-    anstream::println!("{}", out.display());
+    messages::print(format!("{}\n", out.display()))?;
     Ok(ExitCode::SUCCESS)
 }
