@@ -161,7 +161,7 @@ impl<'a> Scorers<'a> {
         settings.region_threshold = self.args.region_threshold.or(levels.map(|l| l.region_threshold));
         settings.range = levels.map(|l| l.range).or(detector.range()).unwrap_or_default();
         settings.decoding = self.args.detector.decode_options();
-        settings.calibrated = levels.is_some();
+        settings.calibrated = levels.is_some() || detector.class().levels().is_some();
         settings.stretch = self.options.stretch;
         settings.hash = self.options.hash;
         settings.memory = self.memory.clone();

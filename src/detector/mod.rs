@@ -61,9 +61,9 @@ impl Detector {
         &*self.class
     }
 
-    /// The levels of good parts and of clear damage in maps, if they were measured for the model.
+    /// The levels of good parts and of clear damage in maps, if they were measured: by the method, or for the model.
     pub fn range(&self) -> Option<MapRange> {
-        self.range
+        self.class.levels().or(self.range)
     }
 
     /// The preprocessing of pictures.

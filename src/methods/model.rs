@@ -11,7 +11,7 @@ use crate::anchors::{ANYTHING, AnchorCache, ClassName, PromptSet, Representative
 use crate::clip::positions::Resampling;
 use crate::clip::{Activation, Checkpoint, Compute, Precision, VisionTower};
 use crate::image::{Chain, Fit, Picture, Preprocess};
-use crate::map::{Evidence, Smoothing};
+use crate::map::{Evidence, MapRange, Smoothing};
 use crate::progress::Progress;
 use crate::{Error, Provenance, Result};
 
@@ -209,6 +209,11 @@ pub trait ClassModel: Send + Sync {
 
     /// The scores of the official evaluation for the pictures of a class, in its own arithmetic.
     fn official_scores(&self, pictures: &[Components]) -> Vec<f32>;
+
+    /// The levels of good parts and of clear damage in probabilities of maps, if the method measures them itself.
+    fn levels(&self) -> Option<MapRange> {
+        None
+    }
 
     /// A caution about the class text, for people: its two anchors differ much less than those of
     /// [`ANYTHING`]. It changes no score.

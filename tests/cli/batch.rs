@@ -315,3 +315,29 @@ fn masks_of_a_data_set_are_left_out_and_counted() {
     let (names, said) = found(&["set/ground_truth"]);
     assert_eq!((names.len(), said.as_str()), (2, ""));
 }
+
+#[test]
+fn pictures_of_a_folder_are_compared_with_each_other() {
+    let here = Workplace::new();
+    for i in 0..6 {
+        here.picture(&format!("in/{i}.png"), 64, 60 + i);
+    }
+    let run = |more: &[&str]| {
+        here.run(
+            &[&["detect", "--model", "builtin", "--image-size", "96", "--format", "jsonl"], more].concat(),
+        )
+    };
+    let all = run(&["in", "--peers", "4", "-o", "out"]).ok().json_lines();
+    assert!(all.len() == 6 && all.iter().all(|r| r["method"] == "nearest"));
+    // A part of the run has the same results, and the same command continues it; other pictures are another run.
+    let part = run(&["in", "--peers", "4", "--shard", "2/2"]).ok().json_lines();
+    assert!(part.iter().all(|r| all.iter().any(|a| a["path"] == r["path"] && a["score"] == r["score"])));
+    assert!(run(&["in", "--peers", "4", "-o", "out"]).ok().stdout.is_empty());
+    let other = run(&["in", "--peers", "3", "-o", "out"]);
+    assert!(other.code == 2 && other.stderr.contains("references"), "{}", other.stderr);
+    let both = run(&["in", "--peers", "--reference", "in/1.png"]);
+    assert!(both.code == 2 && both.stderr.contains("exclude each other"), "{}", both.stderr);
+    // One good picture.
+    let found = run(&["in", "--reference", "in/0.png"]).ok().json_lines();
+    assert!(found.iter().all(|r| r["method"] == "nearest" && r["score"].is_number()));
+}

@@ -8,6 +8,7 @@ mod example;
 mod gallery;
 mod journal;
 mod layers;
+mod nearest;
 mod page;
 #[path = "../support/mod.rs"]
 mod support;

@@ -20,6 +20,8 @@ Examples:
   aaclip detect photos/ -o results             # a folder; run it again after a crash: it continues
   aaclip detect photos/ -o results --threshold nut.json      # judges again, scores nothing again
   aaclip detect photos/ --top 20
+  aaclip detect photos/ -o results --reference good/         # compares with a few good parts
+  aaclip detect photos/ -o results --peers                   # compares the photos with each other
   aaclip detect 'line-3/*.jpg' --threshold 0.6 --fail-on-anomaly
   find . -name '*.png' | aaclip detect - --format csv
   aaclip detect night/ -o results --shard \"$JOB_COMPLETION_INDEX/8\"     # one of 8 machines

@@ -5,14 +5,29 @@ use rayon::prelude::*;
 use super::features::Features;
 use crate::kernels::{Bank, Element, Isa};
 use crate::methods::Trust;
+use crate::methods::reference::highest_hundredth;
 
 /// Share of the remembered pictures, the nearest ones, whose distances count if some of them may be damaged.
 const NEAREST: f64 = 0.3;
 /// Quantile of the highest distances in good pictures that is the level of good parts.
 const GOOD: f64 = 0.95;
 
+/// Where some may be damaged: the distance from the middle to that level, in distances from the lower quartile to the middle.
+const SPREAD: f32 = 1.2;
+/// Good parts differ more from a picture than changed copies of it do, by this factor.
+const COPIES: f32 = 1.5;
+
 /// Tells pictures apart by their pixels.
 pub type Digest = [u8; 32];
+
+/// The highest values that are usual in good pictures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Levels {
+    /// Of a picture's value: the mean of the highest hundredth of its distances.
+    pub picture: f32,
+    /// Of its map.
+    pub map: f32,
+}
 
 /// Remembered pictures.
 #[derive(Debug, Clone)]
@@ -20,50 +35,51 @@ pub struct Memory {
     trust: Trust,
     width: usize,
     pictures: Vec<(Digest, Bank)>,
-    /// The level of good parts: the highest distance in most of the pictures, each compared with the others.
-    good: f32,
+    levels: Levels,
 }
 
 impl Memory {
-    /// Remembers pictures. With a single one, `copies` of it take the place of other good pictures.
-    pub fn new(trust: Trust, pictures: &[(Digest, Features)], copies: &[Features]) -> Self {
+    /// Remembers pictures. With a single one, `copies` of it take the place of other good pictures. `highest` gives a
+    /// map's highest value from the distances of a grid of patches.
+    pub fn new(
+        trust: Trust,
+        pictures: &[(Digest, Features)],
+        copies: &[Features],
+        highest: impl Fn(&Features, &[f32]) -> f32,
+    ) -> Self {
         let element = if Isa::best().has_bf16() { Element::Bf16 } else { Element::F32 };
         let width = pictures.first().map_or(0, |(_, features)| features.width);
         let bank = |(digest, features): &(Digest, Features)| {
             (*digest, Bank::new(element, width, &features.values, None))
         };
-        let mut memory = Self { trust, width, pictures: pictures.iter().map(bank).collect(), good: 1.0 };
-        let highest = |(digest, features): (Option<Digest>, &Features)| {
-            memory.distances(features, digest).into_iter().fold(0f32, f32::max)
+        let levels = Levels { picture: 1.0, map: 1.0 };
+        let mut memory = Self { trust, width, pictures: pictures.iter().map(bank).collect(), levels };
+        let of = |digest: Option<Digest>, features: &Features| {
+            let distances = memory.distances(features, digest);
+            (highest_hundredth(&distances), highest(features, &distances))
         };
-        let mut all: Vec<f32> = match pictures {
-            [_] => copies.iter().map(|copy| highest((None, copy))).collect(),
-            _ => pictures.iter().map(|(digest, features)| highest((Some(*digest), features))).collect(),
+        let (values, maps): (Vec<f32>, Vec<f32>) = match pictures {
+            [_] => copies.iter().map(|copy| of(None, copy)).unzip(),
+            _ => pictures.iter().map(|(digest, features)| of(Some(*digest), features)).unzip(),
         };
-        all.sort_unstable_by(f32::total_cmp);
-        // Where some may be damaged, the level follows from the better half.
-        let quantile = match trust {
-            Trust::Good => GOOD,
-            Trust::Mixed => 0.5,
-        };
-        if let Some(level) =
-            all.get(((all.len() as f64 * quantile) as usize).min(all.len().saturating_sub(1)))
-        {
-            memory.good = level.max(1e-6);
-        }
+        let factor = if pictures.len() == 1 { COPIES } else { 1.0 };
+        let level = |values: Vec<f32>| (factor * usual(values, trust)).max(1e-6);
+        memory.levels = Levels { picture: level(values), map: level(maps) };
         memory
     }
 
-    /// The level of good parts.
-    pub fn good(&self) -> f32 {
-        self.good
+    /// The levels of good parts: from the remembered pictures, each compared with the others.
+    pub fn levels(&self) -> Levels {
+        self.levels
     }
 
-    /// The distance of every patch, 0..2, to the remembered pictures except the one with `digest`.
+    /// The distance of every patch, 0..2, to the remembered pictures except the one with `digest`; with a single picture, to
+    /// it.
     pub fn distances(&self, features: &Features, digest: Option<Digest>) -> Vec<f32> {
         let patches = features.values.len() / self.width.max(1);
+        let is_other = |own: &Digest| self.pictures.len() == 1 || Some(*own) != digest;
         let others: Vec<&Bank> =
-            self.pictures.iter().filter(|(own, _)| Some(*own) != digest).map(|(_, bank)| bank).collect();
+            self.pictures.iter().filter(|(own, _)| is_other(own)).map(|(_, bank)| bank).collect();
         // Of every picture the nearest patch: `[others, L]`.
         let mut nearest = vec![f32::MIN; others.len() * patches];
         for (bank, nearest) in others.iter().zip(nearest.chunks_exact_mut(patches.max(1))) {
@@ -83,5 +99,18 @@ impl Memory {
             (1.0 - found.iter().sum::<f32>() / found.len().max(1) as f32).max(0.0)
         };
         (0..patches).into_par_iter().map(one).collect()
+    }
+}
+
+/// The highest of the usual values. Where some pictures may be damaged it follows from the lower half.
+fn usual(mut values: Vec<f32>, trust: Trust) -> f32 {
+    values.sort_unstable_by(f32::total_cmp);
+    let quantile = |share: f64| values.get(((values.len().max(1) - 1) as f64 * share).round() as usize);
+    let (Some(middle), Some(lower), Some(good)) = (quantile(0.5), quantile(0.25), quantile(GOOD)) else {
+        return 1.0;
+    };
+    match trust {
+        Trust::Good => *good,
+        Trust::Mixed => middle + SPREAD * (middle - lower),
     }
 }

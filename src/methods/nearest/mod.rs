@@ -17,12 +17,16 @@ use super::options;
 use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, Trust};
 use crate::anchors::ClassName;
 use crate::image::{Chain, Fit, Preprocess};
-use crate::map::{Alignment, Curve, Evidence, PatchGrid, Sigma, Smoothing};
+use crate::map::{Alignment, Curve, Evidence, MapRange, PatchGrid, Sigma, Smoothing, blur};
 use crate::methods::reference::highest_hundredth;
 use crate::{Error, Provenance, Result};
 
 pub use features::{Features, RADII};
-pub use memory::{Digest, Memory};
+pub use memory::{Digest, Levels, Memory};
+
+/// The smoothing of the map, in patches.
+const SIGMA: Sigma = Sigma::new(1.0).unwrap();
+const TAPS: usize = 7;
 
 /// The memory of pictures.
 pub static METHOD: Method = Method {
@@ -127,18 +131,22 @@ impl ClassModel for Remembering {
             return Err(Error::Setting("method nearest needs pictures to compare with".to_owned()));
         };
         let features = self.features(picture)?;
-        let good = memory.good();
-        let distances: Vec<f32> =
-            memory.distances(&features, Some(digest(picture)?)).into_iter().map(|d| d / good).collect();
-        let image = highest_hundredth(&distances);
-        let values = Array2::from_shape_vec(features.grid, distances).map_err(candle_core::Error::wrap)?;
+        let levels = memory.levels();
+        let distances = memory.distances(&features, Some(digest(picture)?));
+        let image = highest_hundredth(&distances) / levels.picture;
+        let values = distances.into_iter().map(|d| d / levels.map).collect();
+        let values = Array2::from_shape_vec(features.grid, values).map_err(candle_core::Error::wrap)?;
         let grid = PatchGrid { values, alignment: Alignment::HalfPixel, curve: Curve::Linear };
         Ok(Evidence { image: Some(image), grids: vec![grid] })
     }
 
     fn smoothing(&self) -> Smoothing {
-        const SIGMA: Sigma = Sigma::new(1.0).unwrap();
-        Smoothing::Patches { taps: 7, sigma: SIGMA }
+        Smoothing::Patches { taps: TAPS, sigma: SIGMA }
+    }
+
+    fn levels(&self) -> Option<MapRange> {
+        // A distance equal to the level of good parts has a probability of 1/2; clear damage is at three times that.
+        MapRange::new(0.5, 0.75)
     }
 
     fn score(&self, image: Option<f32>, _: f32) -> f32 {
@@ -173,7 +181,11 @@ impl ClassModel for Remembering {
             }
             _ => Vec::new(),
         };
-        let memory = Some(Memory::new(trust, &all, &copies));
+        let highest = |features: &Features, distances: &[f32]| {
+            let grid = Array2::from_shape_fn(features.grid, |(y, x)| distances[y * features.grid.1 + x]);
+            blur(grid.view(), TAPS, SIGMA).into_iter().fold(0f32, f32::max)
+        };
+        let memory = Some(Memory::new(trust, &all, &copies, highest));
         Ok(Arc::new(Self { tower: Arc::clone(&self.tower), levels: self.levels.clone(), memory }))
     }
 }
