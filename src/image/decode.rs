@@ -293,6 +293,9 @@ fn decode_as(
     let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
     // The image crate has no limit for the whole picture; this check uses the size in the header.
     let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(damaged(format!("it has {width} x {height} pixels")));
+    }
     options.limits.check(name, (width, height), decoder.total_bytes())?;
     // A decoder needs no more extra memory than the picture itself; tiles and frames may claim more.
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));
