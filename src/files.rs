@@ -53,17 +53,21 @@ pub fn temporary_beside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// As [`write_atomic`], for a file with only one writing process at a time. The temporary file has a fixed
-/// name derived from `path`, so the next write replaces the leftover of a killed process.
+/// As [`write_atomic`], with what `write` writes, for a file with only one writing process at a time. The temporary
+/// file has a fixed name derived from `path`, so the next write replaces the leftover of a killed process.
 ///
 /// # Errors
-/// Any error of the file system.
-pub fn write_atomic_again(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Any error of the file system or of `write`.
+pub fn write_atomic_again(
+    path: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let folder = folder_of(path);
     std::fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let part = folder.join(format!(".aaclip-{}.part", &sha256(name)[..16]));
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    let filled = std::fs::File::create(&part).and_then(|mut file| write(&mut file));
+    let written = filled.and_then(|()| std::fs::rename(&part, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&part);
     }

@@ -27,7 +27,7 @@ pub struct MemoryShare {
 impl Default for MemoryBound {
     /// A quarter of what the process may use: the limit of its control group or the machine's memory.
     fn default() -> Self {
-        Self::new(usable().map_or(UNKNOWN, |bytes| bytes / 4))
+        Self::new(usable(Path::new("/")).map_or(UNKNOWN, |bytes| bytes / 4))
     }
 }
 
@@ -63,26 +63,27 @@ impl Drop for MemoryShare {
     }
 }
 
-/// Bytes that the process may use; `None`: unknown.
-fn usable() -> Option<u64> {
+/// Bytes that the process may use, by the system's files below `root`; `None`: unknown.
+fn usable(root: &Path) -> Option<u64> {
     let read = |path: &Path| std::fs::read_to_string(path).ok();
     let number = |path: PathBuf| read(&path)?.trim().parse::<u64>().ok();
-    let machine = read(Path::new("/proc/meminfo")).and_then(|text| {
+    let machine = read(&root.join("proc/meminfo")).and_then(|text| {
         let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
         kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
     });
-    let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let groups = read(&root.join("proc/self/cgroup")).unwrap_or_default();
     let limits = groups.lines().flat_map(|line| {
         let (controllers, group) =
             line.split_once(':').and_then(|(_, rest)| rest.split_once(':')).unwrap_or_default();
-        let (root, file) = match controllers {
-            "" => ("/sys/fs/cgroup", "memory.max"),
-            _ => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        let (top, file) = match controllers {
+            "" => ("sys/fs/cgroup", "memory.max"),
+            _ => ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),
         };
-        // In a container the group's path is that of the host, and its limit is at the root.
-        let group = PathBuf::from(root).join(group.trim_start_matches('/'));
+        // In a container the group's path is that of the host, and its limit is at the top.
+        let top = root.join(top);
+        let group = top.join(group.trim_start_matches('/'));
         let folders: Vec<PathBuf> =
-            group.ancestors().take_while(|f| f.starts_with(root)).map(Path::to_owned).collect();
+            group.ancestors().take_while(|f| f.starts_with(&top)).map(Path::to_owned).collect();
         folders.into_iter().filter_map(move |folder| number(folder.join(file)))
     });
     limits.chain(machine).min()
@@ -121,6 +122,27 @@ mod tests {
         let bytes = MemoryBound::default().0.bytes;
         assert!(bytes > 0);
         #[cfg(target_os = "linux")]
-        assert!(usable().is_some_and(|all| bytes == all / 4));
+        assert!(usable(Path::new("/")).is_some_and(|all| bytes == all / 4));
+    }
+
+    #[test]
+    fn the_lowest_limit_of_a_group_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        assert_eq!(usable(dir.path()), None);
+        write("proc/meminfo", "MemTotal:  4000 kB\nMemFree: 1 kB\n");
+        assert_eq!(usable(dir.path()), Some(4_096_000));
+        write("proc/self/cgroup", "5:cpu:/x\n4:memory:/docker/abc\n0::/a/b\n");
+        write("sys/fs/cgroup/a/b/memory.max", "max\n");
+        assert_eq!(usable(dir.path()), Some(4_096_000));
+        write("sys/fs/cgroup/a/memory.max", "3000000\n");
+        assert_eq!(usable(dir.path()), Some(3_000_000));
+        // Version 1 in a container, which does not see its group's path.
+        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "900000\n");
+        assert_eq!(usable(dir.path()), Some(900_000));
     }
 }

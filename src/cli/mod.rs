@@ -1,5 +1,6 @@
 //! The command line: parsing, dispatch and exit codes.
 
+mod allocator;
 mod args;
 mod classes;
 mod commands;
@@ -17,6 +18,7 @@ mod threads;
 use std::process::ExitCode;
 use std::time::Instant;
 
+pub use allocator::Allocator;
 use clap::Parser;
 
 use commands::Command;

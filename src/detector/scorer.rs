@@ -165,18 +165,19 @@ impl Scorer {
 
     fn look_unguarded(&self, source: Source<'_>, path: &Path) -> Result<Look> {
         let started = Instant::now();
-        let file;
+        let mut file = None;
         let ScorerSettings { decoding, memory, .. } = &self.settings;
         let (bytes, stamp, share) = match source {
             Source::Bytes(bytes) => (bytes, None, image::share_of(bytes, memory)),
             Source::File(path) => {
                 let (read, share) = image::read_within(path, &decoding.limits, memory)?;
-                file = read;
-                (&file.bytes[..], Some(file.stamp), share)
+                let read = file.insert(read);
+                (&read.bytes[..], Some(read.stamp), share)
             }
         };
         let sha256 = self.settings.hash.then(|| sha256(bytes));
         let picture = decode_bytes(bytes, path, &self.settings.decoding)?;
+        drop(file);
         let decoded = started.elapsed();
         let found = self.detector.detect(&picture)?;
         let grey = found.grey_map();
@@ -194,11 +195,7 @@ impl Scorer {
         wanted: &[Artefact],
         names: &ArtefactNames,
     ) -> Result<std::collections::BTreeMap<String, String>> {
-        if wanted.is_empty() {
-            return Ok(Default::default());
-        }
-        let (rgb, probabilities) = (look.picture.to_rgb(), look.probabilities());
-        save(wanted, names, &self.pictures(look, &rgb, &probabilities))
+        save(wanted, names, &self.pictures(look))
     }
 
     /// One file about a picture, in memory: PNG, or `.npy` for the raw map.
@@ -206,20 +203,12 @@ impl Scorer {
     /// # Errors
     /// The encoder fails.
     pub fn encode(&self, look: &Look, wanted: Artefact) -> Result<Vec<u8>> {
-        let (rgb, probabilities) = (look.picture.to_rgb(), look.probabilities());
-        encode(wanted, &self.pictures(look, &rgb, &probabilities))
-            .map_err(|e| Error::io("encode", wanted.name(), e))
+        encode(wanted, &self.pictures(look)).map_err(|e| Error::io("encode", wanted.name(), e))
     }
 
-    fn pictures<'a>(
-        &self,
-        look: &'a Look,
-        rgb: &'a ::image::RgbImage,
-        probabilities: &'a Array2<f32>,
-    ) -> Pictures<'a> {
+    fn pictures<'a>(&self, look: &'a Look) -> Pictures<'a> {
         Pictures {
-            picture: rgb,
-            probabilities: probabilities.view(),
+            picture: &look.picture,
             grey: &look.grey,
             raw: &look.found.map,
             scale: self.judge().scale(),

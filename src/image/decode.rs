@@ -1,6 +1,7 @@
 //! Decodes pictures. The limits apply before memory is allocated.
 
 use std::io::{Cursor, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use ::image::metadata::Orientation;
@@ -157,8 +158,16 @@ impl Picture {
 
     /// Pillow's `convert("RGB")`: grey is repeated, alpha is dropped.
     pub fn to_rgb(&self) -> RgbImage {
-        let samples = to_rgb_samples(&self.samples, self.mode);
-        RgbImage::from_raw(self.width as u32, self.height as u32, samples).unwrap_or_default()
+        self.rgb_rows(0..self.height)
+    }
+
+    /// [`Self::to_rgb`] of some rows; rows below the picture are left out.
+    pub fn rgb_rows(&self, rows: Range<usize>) -> RgbImage {
+        let end = rows.end.min(self.height);
+        let start = rows.start.min(end);
+        let stride = self.width * self.mode.channels();
+        let samples = to_rgb_samples(&self.samples[start * stride..end * stride], self.mode);
+        RgbImage::from_raw(self.width as u32, (end - start) as u32, samples).unwrap_or_default()
     }
 }
 
@@ -226,6 +235,8 @@ pub fn read(path: &Path, limits: &DecodeLimits) -> Result<PictureFile, ImageErro
         return Err(too_large(stamp.bytes));
     }
     let mut bytes = Vec::new();
+    // The growth of a vector needs more memory than the file.
+    let _ = bytes.try_reserve_exact(usize::try_from(stamp.bytes).unwrap_or(0));
     file.take(allowed.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > allowed {
         return Err(too_large(bytes.len() as u64));
@@ -282,6 +293,9 @@ fn decode_as(
     let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
     // The image crate has no limit for the whole picture; this check uses the size in the header.
     let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(damaged(format!("it has {width} x {height} pixels")));
+    }
     options.limits.check(name, (width, height), decoder.total_bytes())?;
     // A decoder needs no more extra memory than the picture itself; tiles and frames may claim more.
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(2).saturating_add(DECODER_TABLES));

@@ -13,7 +13,7 @@ const SMALL: u64 = 16 << 20;
 /// Bytes of a larger file in which its head is looked for.
 const HEAD: u64 = 1 << 20;
 
-/// Bytes per pixel from decoding to the record: two copies of colours.
+/// Bytes per pixel from decoding to the record: colours, and as much again for wide samples or a decoder's coefficients.
 const PER_PIXEL: u64 = 6;
 
 /// Reads a file as [`read`] does, when its picture fits into the memory; keep the share as long as the picture.

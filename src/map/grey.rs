@@ -1,5 +1,7 @@
 //! A map in 8 bits, in the frame of its picture: small enough to keep, and enough to draw everything from.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2};
 
 use super::{Alignment, Region, bilinear, bilinear_rows, regions_by_rows};
@@ -39,6 +41,15 @@ impl GreyMap {
         bilinear(self.values().view(), (height, width), Alignment::HalfPixel)
     }
 
+    /// Some rows of [`Self::at_size`].
+    pub fn rows_at_size(&self, width: usize, height: usize, wanted: Range<usize>) -> Array2<f32> {
+        let wanted = wanted.start.min(height)..wanted.end.min(height);
+        if self.steps.is_empty() || width == 0 || wanted.is_empty() {
+            return Array2::zeros((0, width));
+        }
+        bilinear_rows(self.values().view(), (height, width), wanted, Alignment::HalfPixel)
+    }
+
     /// The connected regions of [`Self::at_size`] at or above a threshold, without making all of it.
     pub fn regions(&self, width: usize, height: usize, threshold: f32) -> Vec<Region> {
         let values = self.values();
@@ -59,6 +70,7 @@ impl GreyMap {
 mod tests {
     use super::super::regions;
     use super::*;
+    use ndarray::s;
     use proptest::prelude::*;
 
     #[test]
@@ -80,6 +92,7 @@ mod tests {
             prop_assert_eq!(again.iter().copied().fold(0.0, f32::max), grey.high);
             let (whole, middle) = (grey.at_size(9, 150), (grey.low + grey.high) / 2.0);
             prop_assert_eq!(grey.regions(9, 150, middle), regions(whole.view(), middle));
+            prop_assert_eq!(grey.rows_at_size(9, 150, 70..200), whole.slice(s![70.., ..]));
         }
     }
 }

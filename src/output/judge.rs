@@ -1,15 +1,15 @@
 //! The verdict, the regions and the colours of a result. They follow from its score and its map, so other
 //! thresholds and other colours need no model: only what is stored of the result.
 
-use ::image::RgbImage;
-use ndarray::Array2;
+use std::fs::File;
 use std::path::Path;
 
 use super::save::{heatmap_file, mask_file, overlay_file, read_map};
+use super::strips::Strips;
 use super::{Artefact, ArtefactNames, ColourScale, Outcome, Record};
 use crate::guard::caught;
-use crate::image::{DecodeOptions, decode};
-use crate::map::{MapRange, regions};
+use crate::image::{DecodeOptions, Picture, decode};
+use crate::map::{GreyMap, MapRange};
 use crate::{Error, Result, files};
 
 /// The settings of verdicts, regions and colours.
@@ -40,9 +40,11 @@ pub enum Stale {
 
 /// What pictures and regions are made from.
 pub struct StoredMap {
-    probabilities: Array2<f32>,
+    grey: GreyMap,
+    /// The size of the picture.
+    size: (usize, usize),
     /// The picture, if it is needed.
-    picture: Option<RgbImage>,
+    picture: Option<Picture>,
 }
 
 impl Judge {
@@ -114,22 +116,20 @@ impl Judge {
         names: &ArtefactNames,
     ) -> Result<()> {
         self.judge(record);
-        let map = stored.probabilities.view();
+        let StoredMap { grey, size, picture } = stored;
+        let strips = Strips::new(grey, *size, self.scale(), self.region_threshold);
         let Outcome::Scored(scored) = &mut record.outcome else { return Ok(()) };
-        scored.regions = regions(map, self.region_threshold);
-        for &kind in again {
-            let bytes = match (kind, &stored.picture) {
-                (Artefact::Heatmap, _) => heatmap_file(map, self.scale()),
-                (Artefact::Overlay, Some(picture)) => {
-                    overlay_file(picture, map, self.scale(), self.region_threshold)
-                }
-                (Artefact::Mask, _) => mask_file(map, self.region_threshold),
-                // Not made from the map.
-                (Artefact::Overlay | Artefact::Map | Artefact::Raw, _) => continue,
+        scored.regions = grey.regions(size.0, size.1, self.region_threshold);
+        // The others are not made from the map.
+        let shown = |kind: &Artefact| kind.is_painted() && (*kind != Artefact::Overlay || picture.is_some());
+        for &kind in again.iter().filter(|kind| shown(kind)) {
+            let write = |file: &mut File| match (kind, picture) {
+                (Artefact::Heatmap, _) => heatmap_file(strips, file),
+                (Artefact::Overlay, Some(picture)) => overlay_file(strips, picture, file),
+                _ => mask_file(strips, file),
             };
             let path = names.path(kind);
-            let io = |e| Error::io("write", &path, e);
-            files::write_atomic_again(&path, &bytes.map_err(io)?).map_err(io)?;
+            files::write_atomic_again(&path, write).map_err(|e| Error::io("write", &path, e))?;
             scored.files.insert(kind.name().to_owned(), path.to_string_lossy().into_owned());
         }
         Ok(())
@@ -154,11 +154,11 @@ impl StoredMap {
             if (picture.width(), picture.height()) != (width, height) {
                 return None;
             }
-            Some(picture.to_rgb())
+            Some(picture)
         } else {
             None
         };
-        Some(Self { probabilities: grey.at_size(width, height), picture })
+        Some(Self { grey, size: (width, height), picture })
     }
 }
 
@@ -167,7 +167,9 @@ mod tests {
     use super::super::record::tests::{failed, record};
     use super::super::{Ends, Pictures, Size, save};
     use super::*;
-    use crate::map::GreyMap;
+    use crate::map::regions;
+    use ::image::RgbImage;
+    use ndarray::Array2;
 
     const PAINTED: [Artefact; 3] = [Artefact::Heatmap, Artefact::Overlay, Artefact::Mask];
 
@@ -186,8 +188,7 @@ mod tests {
         let map = grey.at_size(40, 30);
         let names = ArtefactNames { stem: folder.join("out/a.png") };
         let pictures = Pictures {
-            picture: &picture,
-            probabilities: map.view(),
+            picture: &decode(&path, &DecodeOptions::default()).unwrap(),
             grey: &grey,
             raw: &values,
             scale: judge.scale(),

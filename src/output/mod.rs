@@ -6,6 +6,7 @@ mod paint;
 mod patient;
 mod record;
 mod save;
+mod strips;
 mod writer;
 
 pub use crate::printable::printable;

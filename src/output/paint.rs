@@ -31,11 +31,17 @@ const FIRST_COLOUR: f32 = 0.4;
 /// Opacity of the coldest and the hottest colour in an overlay.
 const OPACITY: (f32, f32) = (0.35, 0.8);
 
+/// The lowest and the highest value of a map that is empty.
+pub(super) const NO_ENDS: (f32, f32) = (f32::MAX, f32::MIN);
+
+/// The lowest and the highest value of a map and of what was seen before.
+pub(super) fn ends(before: (f32, f32), map: ArrayView2<'_, f32>) -> (f32, f32) {
+    map.iter().fold(before, |(low, high), &v| (low.min(v), high.max(v)))
+}
+
 impl ColourScale {
-    /// Maps a probability of this picture to its heat, 0..1; `None`: no colour.
-    fn heat(self, map: ArrayView2<'_, f32>) -> impl Fn(f32) -> Option<f32> + Sync + use<> {
-        let ends = |(low, high): (f32, f32), &v: &f32| (low.min(v), high.max(v));
-        let (low, high) = map.iter().fold((f32::MAX, f32::MIN), ends);
+    /// Maps a probability of a picture with a lowest and a highest one to its heat, 0..1; `None`: no colour.
+    fn heat(self, (low, high): (f32, f32)) -> impl Fn(f32) -> Option<f32> + Sync + use<> {
         let span = if high > low { high - low } else { 1.0 };
         move |value| match self {
             Self::Range(range) => (value > range.good()).then(|| range.position(value)),
@@ -46,7 +52,12 @@ impl ColourScale {
 
 /// Paints probabilities `[H, W]` with a perceptually uniform colour map (inferno: dark is cold).
 pub fn heatmap(map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
-    let heat = scale.heat(map);
+    heatmap_within(map, scale, ends(NO_ENDS, map))
+}
+
+/// [`heatmap`] of a part of a map with these ends.
+pub(super) fn heatmap_within(map: ArrayView2<'_, f32>, scale: ColourScale, ends: (f32, f32)) -> RgbImage {
+    let heat = scale.heat(ends);
     let palette = palette();
     let (height, width) = map.dim();
     ImageBuffer::from_fn(width as u32, height as u32, |x, y| {
@@ -58,10 +69,21 @@ pub fn heatmap(map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
 ///
 /// If the sizes of map and picture differ, only their common upper left area is painted.
 pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale) -> RgbImage {
-    let heat = scale.heat(map);
-    let colours = palette();
     let mut out = picture.clone();
-    let width = picture.width() as usize;
+    overlay_within(&mut out, map, scale, ends(NO_ENDS, map));
+    out
+}
+
+/// [`overlay`] of a part of a map with these ends.
+pub(super) fn overlay_within(
+    out: &mut RgbImage,
+    map: ArrayView2<'_, f32>,
+    scale: ColourScale,
+    ends: (f32, f32),
+) {
+    let heat = scale.heat(ends);
+    let colours = palette();
+    let width = out.width() as usize;
     out.par_chunks_exact_mut(3 * width.max(1)).zip(map.outer_iter().collect::<Vec<_>>()).for_each(
         |(row, values)| {
             for (pixel, &value) in row.as_chunks_mut::<3>().0.iter_mut().zip(values) {
@@ -77,14 +99,27 @@ pub fn overlay(picture: &RgbImage, map: ArrayView2<'_, f32>, scale: ColourScale)
             }
         },
     );
-    out
 }
 
 /// Draws a thin line around the regions of probabilities `[H, W]` at or above `threshold`: white outside, black
 /// inside, so that it is seen on any picture.
 pub fn outline_regions(picture: &mut RgbImage, map: ArrayView2<'_, f32>, threshold: f32) {
     let (width, height) = picture.dimensions();
-    let thickness = (width.max(height) / 500).max(1);
+    outline_within(picture, map, threshold, thickness(width as usize, height as usize));
+}
+
+/// Pixels of a line in a picture of this size.
+pub(super) fn thickness(width: usize, height: usize) -> u32 {
+    (width.max(height) / 500).max(1) as u32
+}
+
+/// [`outline_regions`] of a part of a picture; `thickness` rows at its borders may differ from those of the whole.
+pub(super) fn outline_within(
+    picture: &mut RgbImage,
+    map: ArrayView2<'_, f32>,
+    threshold: f32,
+    thickness: u32,
+) {
     let inside = |x: u32, y: u32| map.get((y as usize, x as usize)).is_some_and(|&v| v >= threshold);
     if !map.iter().any(|&v| v >= threshold) {
         return;

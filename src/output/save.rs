@@ -2,19 +2,18 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ::image::{
-    DynamicImage, ExtendedColorType, ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder,
-    codecs::png::PngEncoder,
-};
-use ndarray::{Array2, ArrayView2};
+use ::image::{DynamicImage, RgbImage, codecs::jpeg::JpegEncoder};
+use ndarray::Array2;
+use png::{BitDepth, ColorType, EncodingError};
 
-use super::paint::{self, ColourScale};
+use super::paint::ColourScale;
+use super::strips::Strips;
 use super::{Ends, Size};
 use crate::guard::guarded;
-use crate::image::is_picture_name;
+use crate::image::{Picture, is_picture_name};
 use crate::map::GreyMap;
 use crate::{Error, Result, files};
 
@@ -101,10 +100,8 @@ impl ArtefactNames {
 /// The data for the files of one picture.
 pub struct Pictures<'a> {
     /// The picture itself.
-    pub picture: &'a RgbImage,
-    /// Probabilities at the picture's size, `[H, W]`.
-    pub probabilities: ArrayView2<'a, f32>,
-    /// The same in 256 steps.
+    pub picture: &'a Picture,
+    /// The probabilities in 256 steps.
     pub grey: &'a GreyMap,
     /// The map at the model's resolution, `[S, S]`; with tiles `[Hm, Wm]`.
     pub raw: &'a Array2<f32>,
@@ -126,8 +123,8 @@ pub fn save(
     let mut written = BTreeMap::new();
     for &artefact in wanted {
         let path = names.path(artefact);
-        let bytes = encode(artefact, pictures).map_err(|reason| Error::io("write", &path, reason))?;
-        files::write_atomic_again(&path, &bytes).map_err(|e| Error::io("write", &path, e))?;
+        files::write_atomic_again(&path, |file| write(artefact, pictures, file))
+            .map_err(|e| Error::io("write", &path, e))?;
         written.insert(artefact.name().to_owned(), path.to_string_lossy().into_owned());
     }
     Ok(written)
@@ -138,41 +135,41 @@ pub fn save(
 /// # Errors
 /// The encoder fails.
 pub fn encode(artefact: Artefact, p: &Pictures<'_>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    write(artefact, p, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn write(artefact: Artefact, p: &Pictures<'_>, out: &mut impl Write) -> std::io::Result<()> {
+    let size = (p.picture.width(), p.picture.height());
+    let strips = Strips::new(p.grey, size, p.scale, p.threshold);
     match artefact {
-        Artefact::Heatmap => heatmap_file(p.probabilities, p.scale),
-        Artefact::Overlay => overlay_file(p.picture, p.probabilities, p.scale, p.threshold),
-        Artefact::Mask => mask_file(p.probabilities, p.threshold),
+        Artefact::Heatmap => heatmap_file(strips, out),
+        Artefact::Overlay => overlay_file(strips, p.picture, out),
+        Artefact::Mask => mask_file(strips, out),
         Artefact::Map => {
             let (height, width) = p.grey.steps.dim();
             let steps = p.grey.steps.as_standard_layout();
-            encode_png(
-                steps.as_slice().unwrap_or_default(),
-                (width as u32, height as u32),
-                ExtendedColorType::L8,
-            )
+            png(out, (width, height), ColorType::Grayscale, [steps.as_slice().unwrap_or_default()])
         }
-        Artefact::Raw => Ok(npy(p.raw)),
+        Artefact::Raw => out.write_all(&npy(p.raw)),
     }
 }
 
-pub(super) fn heatmap_file(map: ArrayView2<'_, f32>, scale: ColourScale) -> std::io::Result<Vec<u8>> {
-    png(&paint::heatmap(map, scale))
+pub(super) fn heatmap_file(strips: Strips<'_>, out: &mut impl Write) -> std::io::Result<()> {
+    png(out, strips.size, ColorType::Rgb, strips.heatmap())
 }
 
 pub(super) fn overlay_file(
-    picture: &RgbImage,
-    map: ArrayView2<'_, f32>,
-    scale: ColourScale,
-    threshold: f32,
-) -> std::io::Result<Vec<u8>> {
-    let mut overlay = paint::overlay(picture, map, scale);
-    paint::outline_regions(&mut overlay, map, threshold);
-    png(&overlay)
+    strips: Strips<'_>,
+    picture: &Picture,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    png(out, strips.size, ColorType::Rgb, strips.overlay(picture))
 }
 
-pub(super) fn mask_file(map: ArrayView2<'_, f32>, threshold: f32) -> std::io::Result<Vec<u8>> {
-    let mask = paint::mask(map, threshold);
-    encode_png(mask.as_raw(), mask.dimensions(), ExtendedColorType::L8)
+pub(super) fn mask_file(strips: Strips<'_>, out: &mut impl Write) -> std::io::Result<()> {
+    png(out, strips.size, ColorType::Grayscale, strips.mask())
 }
 
 /// Reads a file of [`Artefact::Map`] of a picture of this size, with the probabilities of black and white. `None`
@@ -201,18 +198,29 @@ fn npy(map: &Array2<f32>) -> Vec<u8> {
     bytes
 }
 
-fn png(image: &RgbImage) -> std::io::Result<Vec<u8>> {
-    encode_png(image.as_raw(), image.dimensions(), ExtendedColorType::Rgb8)
-}
+/// Bytes of a part of a PNG.
+const PART: usize = 1 << 16;
 
-fn encode_png(
-    pixels: &[u8],
-    (width, height): (u32, u32),
-    colour: ExtendedColorType,
-) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    PngEncoder::new(&mut bytes).write_image(pixels, width, height, colour).map_err(std::io::Error::other)?;
-    Ok(bytes.into_inner())
+/// Writes a PNG from some of its rows after another.
+fn png(
+    out: &mut impl Write,
+    (width, height): (usize, usize),
+    colour: ColorType,
+    rows: impl IntoIterator<Item = impl AsRef<[u8]>>,
+) -> std::io::Result<()> {
+    let failed = |e| match e {
+        EncodingError::IoError(e) => e,
+        other => std::io::Error::other(other),
+    };
+    let mut encoder = png::Encoder::new(out, width as u32, height as u32);
+    encoder.set_color(colour);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_filter(png::Filter::Adaptive);
+    let mut writer = encoder.write_header().map_err(failed)?;
+    let mut stream = writer.stream_writer_with_size(PART).map_err(failed)?;
+    rows.into_iter().try_for_each(|rows| stream.write_all(rows.as_ref()))?;
+    stream.finish().map_err(failed)
 }
 
 /// A picture with a longest side of at most `longest` pixels.
@@ -240,6 +248,7 @@ pub fn thumbnail(picture: &RgbImage, longest: u32, quality: u8) -> std::io::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::PixelMode;
 
     #[test]
     fn names_keep_dots_of_the_stem() {
@@ -253,12 +262,11 @@ mod tests {
     #[test]
     fn every_kind_is_written_at_its_size() {
         let dir = tempfile::tempdir().unwrap();
-        let picture = RgbImage::new(5, 3);
+        let picture = Picture::new(5, 3, PixelMode::Rgb, vec![0; 45]).unwrap();
         let map = Array2::from_elem((3, 5), 0.8);
         let raw = Array2::from_shape_fn((4, 4), |(r, c)| (r * 4 + c) as f32);
         let pictures = Pictures {
             picture: &picture,
-            probabilities: map.view(),
             grey: &GreyMap::new(map.view()),
             raw: &raw,
             scale: ColourScale::default(),

@@ -1,4 +1,5 @@
 //! The fuzz targets' bodies over their committed seeds and some mutations of each: a regression test of all findings.
+//! With `AACLIP_FUZZ_SECONDS` further mutations follow for as long.
 
 mod bodies;
 
@@ -7,6 +8,7 @@ mod mutate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use mutate::Mutator;
 
@@ -42,7 +44,20 @@ fn run(target: &str) {
     }
     let seeds: Vec<(PathBuf, Vec<u8>)> =
         seeds.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
-    for (path, seed) in &seeds {
+    let seconds = std::env::var("AACLIP_FUZZ_SECONDS").map_or(0, |text| text.parse().unwrap());
+    let (started, mut inputs) = (Instant::now(), 0);
+    for round in 0.. {
+        inputs += mutated(target, body, &seeds, round);
+        if started.elapsed().as_secs() >= seconds {
+            break;
+        }
+    }
+    println!("{target}: {} seeds, {inputs} inputs", seeds.len());
+}
+
+/// Runs a body on all seeds and on mutations of them, others in each round: how many.
+fn mutated(target: &str, body: fn(&[u8]), seeds: &[(PathBuf, Vec<u8>)], round: u64) -> usize {
+    for (path, seed) in seeds {
         let tried = |number: usize, bytes: &[u8]| {
             if catch_unwind(AssertUnwindSafe(|| body(bytes))).is_err() {
                 let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}"));
@@ -51,7 +66,7 @@ fn run(target: &str) {
             }
         };
         tried(0, seed);
-        let mut mutator = Mutator::new(seed.len() as u64);
+        let mut mutator = Mutator::new(seed.len() as u64 + (round << 32));
         for number in 1..=MUTATIONS {
             let other = &seeds[mutator.below(seeds.len())].1;
             let bytes =
@@ -59,7 +74,7 @@ fn run(target: &str) {
             tried(number, &bytes);
         }
     }
-    println!("{target}: {} seeds, {} inputs", seeds.len(), seeds.len() * (1 + MUTATIONS));
+    seeds.len() * (1 + MUTATIONS)
 }
 
 macro_rules! targets {

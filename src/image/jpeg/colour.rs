@@ -9,19 +9,21 @@ use super::upsample::{Scratch, Source};
 const ROWS: usize = 16;
 
 impl Colour {
-    /// The samples of the picture, row by row: grey, else RGB.
-    pub(super) fn assemble(self, frame: &Frame, planes: &[Plane]) -> Vec<u8> {
+    /// Samples in a row of the picture: grey, else RGB.
+    pub(super) fn stride(self, width: usize) -> usize {
+        width * if self == Self::Grey { 1 } else { 3 }
+    }
+
+    /// The rows of the picture from `first` on.
+    pub(super) fn assemble(self, frame: &Frame, planes: &[Plane], first: usize, out: &mut [u8]) {
         let sources = frame.components.iter().zip(planes).map(|(component, plane)| Source {
             plane,
             across: frame.most_across / component.across,
             down: frame.most_down / component.down,
         });
         let sources: Vec<Source> = sources.collect();
-        let stride = frame.width * if self == Self::Grey { 1 } else { 3 };
-        let mut samples = vec![0; stride * frame.height];
-        let pieces = samples.par_chunks_mut(ROWS * stride).enumerate();
-        pieces.for_each(|(i, out)| self.rows(&sources, i * ROWS, frame.width, out));
-        samples
+        let pieces = out.par_chunks_mut(ROWS * self.stride(frame.width)).enumerate();
+        pieces.for_each(|(i, out)| self.rows(&sources, first + i * ROWS, frame.width, out));
     }
 
     fn rows(self, sources: &[Source], first: usize, width: usize, out: &mut [u8]) {
@@ -43,7 +45,7 @@ impl Colour {
     #[inline(always)]
     fn rows_plain(self, sources: &[Source], first: usize, width: usize, out: &mut [u8]) {
         let mut scratch: [Scratch; 4] = Default::default();
-        let stride = out.len().min(width * if self == Self::Grey { 1 } else { 3 });
+        let stride = self.stride(width);
         for (y, out) in (first..).zip(out.chunks_exact_mut(stride)) {
             let mut rows = [&[][..]; 4];
             for ((row, source), scratch) in rows.iter_mut().zip(sources).zip(&mut scratch) {

@@ -218,9 +218,11 @@ impl Scan {
     }
 }
 
-/// The samples of a component, in rows of whole blocks.
+/// Samples of a component, in rows of whole blocks.
 pub(super) struct Plane {
     samples: Vec<u8>,
+    /// The row of the component with the first samples.
+    first: usize,
     stride: usize,
     /// Samples in a row, and rows.
     pub width: usize,
@@ -229,28 +231,37 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    pub fn new(component: &Component) -> Self {
+    /// Room for some rows of MCUs.
+    pub fn new(component: &Component, mcus: usize) -> Self {
         let stride = component.stored_across * 8;
-        let samples = vec![0; stride * component.stored_down * 8];
-        Self { samples, stride, width: component.width, height: component.height }
+        let samples = vec![0; stride * mcus * component.down * 8];
+        Self { samples, first: 0, stride, width: component.width, height: component.height }
+    }
+
+    /// Moves the rows from `first` on to the beginning.
+    pub fn keep_from(&mut self, first: usize) {
+        let start = (first - self.first) * self.stride;
+        self.samples.copy_within(start.., 0);
+        self.first = first;
     }
 
     /// The samples of a row; rows below the picture are the last.
     pub fn row(&self, y: usize) -> &[u8] {
-        &self.samples[y.min(self.height - 1) * self.stride..][..self.width]
+        &self.samples[(y.min(self.height - 1) - self.first) * self.stride..][..self.width]
     }
 
     /// Turns blocks, `across` in a row, into samples from the row of blocks `first` on.
     pub fn put(&mut self, first: usize, across: usize, blocks: &[Block], steps: &Block) {
         let stride = self.stride;
-        let rows = self.samples.chunks_exact_mut(8 * stride).skip(first);
+        let rows = self.samples.chunks_exact_mut(8 * stride).skip(first - self.first / 8);
         rows.zip(blocks.chunks_exact(across)).for_each(|(out, blocks)| idct::row(blocks, steps, out, stride));
     }
 
-    /// Turns the blocks of the whole component into samples.
-    pub fn put_all(&mut self, blocks: &[Block], steps: &Block) {
+    /// As [`Self::put`] for rows of the component's own blocks, on several threads.
+    pub fn put_all(&mut self, first: usize, blocks: &[Block], steps: &Block) {
         let stride = self.stride;
-        let rows = self.samples.par_chunks_exact_mut(8 * stride).zip(blocks.par_chunks_exact(stride / 8));
+        let rows = self.samples.par_chunks_exact_mut(8 * stride).skip(first - self.first / 8);
+        let rows = rows.zip(blocks.par_chunks_exact(stride / 8));
         rows.for_each(|(out, blocks)| idct::row(blocks, steps, out, stride));
     }
 }

@@ -15,11 +15,13 @@ mod progressive;
 mod segments;
 mod sequential;
 mod standard;
+mod strips;
 mod upsample;
 
 pub(super) use frame::Colour;
-use frame::{Block, Frame, Plane};
+use frame::{Block, Frame};
 use segments::{Segment, Segments, Tables};
+use strips::{Coefficients, Strips};
 
 /// Whether a file begins like a JPEG.
 pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
@@ -100,7 +102,7 @@ impl<'a> Jpeg<'a> {
     /// # Errors
     /// As [`Self::decode`].
     pub fn decode_as(mut self, colour: Colour) -> Result<Decoded, String> {
-        let mut decoder = Decoder::new(&self.frame);
+        let mut decoder = Decoder::new(&self.frame, colour)?;
         let mut ended = false;
         while let Some(segment) = self.segments.advance()? {
             match segment {
@@ -115,7 +117,7 @@ impl<'a> Jpeg<'a> {
         }
         let mut warnings = Vec::new();
         let excess = self.segments.excess();
-        let planes = decoder.finish(&mut warnings)?;
+        let samples = decoder.finish(&mut warnings)?;
         if excess > 0 {
             warnings
                 .push(format!("{excess} bytes among the data belong to no pixel: the file may be damaged"));
@@ -123,17 +125,18 @@ impl<'a> Jpeg<'a> {
         if !ended {
             warnings.push("the mark at the end of the file is missing".to_owned());
         }
-        let samples = colour.assemble(&self.frame, &planes);
         Ok(Decoded { samples, orientation: self.tables.orientation(), warnings })
     }
 }
 
-/// The scans of a frame become planes of samples.
+/// The scans of a frame become a picture.
 struct Decoder<'f> {
     frame: &'f Frame,
-    planes: Vec<Plane>,
+    colour: Colour,
+    /// The picture, from the first scan on; not of progressive frames.
+    strips: Option<Strips<'f>>,
     /// Coefficients of the whole picture, by component; only of progressive frames.
-    coefficients: Vec<Vec<Block>>,
+    coefficients: Vec<Coefficients>,
     /// The steps of a component's coefficients, from its first scan.
     steps: Vec<Option<Block>>,
     /// Lowest bit known of every coefficient, by component; `NONE` before its first scan.
@@ -144,16 +147,16 @@ struct Decoder<'f> {
 const NONE: u8 = u8::MAX;
 
 impl<'f> Decoder<'f> {
-    fn new(frame: &'f Frame) -> Self {
-        let blocks = |c: &frame::Component| vec![[0; 64]; c.stored_across * c.stored_down];
+    fn new(frame: &'f Frame, colour: Colour) -> Result<Self, String> {
         let kept = if frame.progressive { &frame.components[..] } else { &[] };
-        Self {
+        Ok(Self {
             frame,
-            planes: frame.components.iter().map(Plane::new).collect(),
-            coefficients: kept.iter().map(blocks).collect(),
+            colour,
+            strips: None,
+            coefficients: kept.iter().map(Coefficients::new).collect::<Result<_, _>>()?,
             steps: vec![None; frame.components.len()],
             known: vec![[NONE; 64]; frame.components.len()],
-        }
+        })
     }
 
     fn scan(&mut self, header: &[u8], segments: &mut Segments, tables: &Tables) -> Result<(), String> {
@@ -177,16 +180,18 @@ impl<'f> Decoder<'f> {
         }
         let data = segments.data();
         let (end, excess) = if self.frame.progressive {
-            progressive::scan(self.frame, &scan, tables, data, &mut self.coefficients)?
+            progressive::scan(&scan, tables, data, &mut self.coefficients)?
         } else {
             let steps: Vec<Block> = self.steps.iter().map(|s| s.unwrap_or([0; 64])).collect();
-            sequential::scan(&scan, tables, data, &steps, &mut self.planes)?
+            let whole = scan.parts.len() < self.frame.components.len();
+            let strips = self.strips.get_or_insert_with(|| Strips::new(self.frame, self.colour, whole));
+            sequential::scan(&scan, tables, data, &steps, strips)?
         };
         segments.skip_data(end, excess);
         Ok(())
     }
 
-    fn finish(mut self, warnings: &mut Vec<String>) -> Result<Vec<Plane>, String> {
+    fn finish(self, warnings: &mut Vec<String>) -> Result<Vec<u8>, String> {
         if self.known.iter().any(|k| k[0] == NONE) {
             return Err("the file ends before the end of the picture".to_owned());
         }
@@ -194,9 +199,8 @@ impl<'f> Decoder<'f> {
             let what = "scans of the progressive picture are missing: it is less sharp than it was";
             warnings.push(what.to_owned());
         }
-        for ((plane, blocks), steps) in self.planes.iter_mut().zip(&self.coefficients).zip(&self.steps) {
-            plane.put_all(blocks, &steps.unwrap_or([0; 64]));
-        }
-        Ok(self.planes)
+        let steps: Vec<Block> = self.steps.iter().map(|s| s.unwrap_or([0; 64])).collect();
+        let strips = self.strips.unwrap_or_else(|| Strips::new(self.frame, self.colour, false));
+        Ok(if self.frame.progressive { strips.of(self.coefficients, &steps) } else { strips.finish() })
     }
 }

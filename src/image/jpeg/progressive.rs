@@ -1,9 +1,10 @@
 //! Scans of progressive frames: some coefficients, or one more bit of them.
 
 use super::bits::Bits;
-use super::frame::{Block, Frame, Scan, ZIGZAG};
+use super::frame::{Block, Scan, ZIGZAG};
 use super::huffman::Huffman;
 use super::segments::Tables;
+use super::strips::Coefficients;
 
 /// What damaged data are called.
 const DAMAGED: &str = "the data are damaged: a block is too long";
@@ -24,11 +25,10 @@ struct Reader<'t, 'd> {
 /// # Errors
 /// Data are damaged or missing.
 pub(super) fn scan(
-    frame: &Frame,
     scan: &Scan,
     tables: &Tables,
     data: &[u8],
-    coefficients: &mut [Vec<Block>],
+    coefficients: &mut [Coefficients],
 ) -> Result<(usize, usize), String> {
     let mut used = Vec::new();
     for part in &scan.parts {
@@ -51,10 +51,10 @@ pub(super) fn scan(
             }
             mcu += 1;
             for (index, part) in scan.parts.iter().enumerate() {
-                let stride = frame.components[part.component].stored_across;
+                let coefficients = &mut coefficients[part.component];
                 for down in 0..part.down {
-                    let start = (row * part.down + down) * stride + column * part.across;
-                    for block in &mut coefficients[part.component][start..start + part.across] {
+                    let row = row * part.down + down;
+                    for block in coefficients.blocks(row, column * part.across, part.across) {
                         reader.block(index, block)?;
                     }
                 }

@@ -1,9 +1,10 @@
 //! Scans of frames that are not progressive: all coefficients of a block at once.
 
 use super::bits::Bits;
-use super::frame::{Block, Plane, Scan, ZIGZAG};
+use super::frame::{Block, Scan, ZIGZAG};
 use super::huffman::Huffman;
 use super::segments::Tables;
+use super::strips::Strips;
 
 /// What a part of a scan needs.
 struct Source<'t> {
@@ -13,7 +14,7 @@ struct Source<'t> {
     last: i32,
 }
 
-/// Reads a scan into `planes`: how long its data are, and how many bytes of them were not needed.
+/// Reads a scan into `strips`: how long its data are, and how many bytes of them were not needed.
 ///
 /// # Errors
 /// Data are damaged or missing.
@@ -22,7 +23,7 @@ pub(super) fn scan(
     tables: &Tables,
     data: &[u8],
     steps: &[Block],
-    planes: &mut [Plane],
+    strips: &mut Strips,
 ) -> Result<(usize, usize), String> {
     let mut sources = Vec::new();
     for part in &scan.parts {
@@ -36,8 +37,9 @@ pub(super) fn scan(
         reader.read()?;
         for (part, blocks) in scan.parts.iter().zip(&reader.rows) {
             let across = part.across * scan.columns;
-            planes[part.component].put(row * part.down, across, blocks, &steps[part.component]);
+            strips.planes[part.component].put(row * part.down, across, blocks, &steps[part.component]);
         }
+        strips.read(row + 1, scan);
     }
     Ok(reader.bits.finish()?)
 }

@@ -66,6 +66,14 @@ def jpegs(corpus):
             name = f"jpeg-{width}x{height}-{sampling.replace(',', '_')}-{len(progressive)}.jpg"
             data = cjpeg(eight(scene(width, height)), "-sample", sampling, *progressive)
             corpus.add("JPEG of few pixels", name, data)
+    # The decoder takes 32 rows of MCUs at a time.
+    pixels = eight(scene(24, 1100))
+    for sampling, more in itertools.product(SAMPLINGS, [(), ("-progressive",), ("-restart", "1")]):
+        data = cjpeg(pixels, "-quality", "60", "-sample", sampling, *more)
+        corpus.add("JPEG of many rows", f"jpeg-24x1100-{sampling.replace(',', '_')}{''.join(more)}.jpg", data)
+    for sampling, more in itertools.product(["1x1", "2x2", "3x3", "4x4"], [(), ("-progressive",)]):
+        data = cjpeg(eight(grey_of(scene(24, 1100))), "-grayscale", "-quality", "60", "-sample", sampling, *more)
+        corpus.add("JPEG of many rows", f"jpeg-24x1100-grey-{sampling}{''.join(more)}.jpg", data)
     pixels = eight(scene(61, 47))
     for quality, optimize in itertools.product([1, 10, 30, 50, 75, 95, 100], [(), ("-optimize",), ("-progressive",)]):
         data = cjpeg(pixels, "-quality", str(quality), *optimize)

@@ -12,7 +12,7 @@ use aaclip::output::{Artefact, ArtefactNames, ColourScale, Pictures, outline, ov
 use aaclip::page::{EvaluationPage, Mistake, PageClass, PageCurves, PageTable, WorstPicture};
 use aaclip::progress::Progress;
 use aaclip::{Detector, Error, Result, files};
-use image::{Rgb, RgbImage};
+use image::Rgb;
 use ndarray::Array2;
 
 /// Number of pictures of each kind on the page.
@@ -46,7 +46,7 @@ struct Judged<'a> {
 
 /// A picture with its maps.
 struct Painted {
-    rgb: RgbImage,
+    picture: Picture,
     /// At the model's resolution.
     map: Array2<f32>,
     /// At the picture's size.
@@ -164,11 +164,12 @@ impl Report<'_> {
             .map_err(|e| Error::Setting(format!("a stored map of another size: {e}")))?;
         let probabilities = detector.probabilities(map.view(), picture.width(), picture.height())?;
         let mask = judged.sample.read_mask(self.decoding).ok().flatten().map(|read| read.mask);
-        Ok(Painted { rgb: picture.to_rgb(), map, probabilities, mask })
+        Ok(Painted { picture, map, probabilities, mask })
     }
 
     fn shown(&self, judged: &Judged<'_>, mistake: Mistake) -> Result<WorstPicture> {
-        let Painted { rgb, probabilities, mask, .. } = self.picture(judged)?;
+        let Painted { picture, probabilities, mask, .. } = self.picture(judged)?;
+        let rgb = picture.to_rgb();
         let range = self.detectors.get(&judged.sample.class).and_then(Detector::range).unwrap_or_default();
         let mut painted = overlay(&rgb, probabilities.view(), ColourScale::Range(range));
         let (width, height) = painted.dimensions();
@@ -213,14 +214,13 @@ impl Report<'_> {
         let count = if top == 0 { judged.len() } else { top.min(judged.len()) };
         let bar = progress.items(count as u64, "painting");
         for (i, judged) in judged.iter().take(count).enumerate() {
-            if let Ok(Painted { rgb, map, probabilities, .. }) = self.picture(judged) {
+            if let Ok(Painted { picture, map, probabilities, .. }) = self.picture(judged) {
                 let name = judged.sample.name.replace(['/', '\\'], "-");
                 let stem = folder.join(format!("{:04}-{}-{name}", i + 1, judged.word()));
                 let detector = self.detectors.get(&judged.sample.class);
                 let range = detector.and_then(Detector::range).unwrap_or_default();
                 let pictures = Pictures {
-                    picture: &rgb,
-                    probabilities: probabilities.view(),
+                    picture: &picture,
                     grey: &GreyMap::new(probabilities.view()),
                     raw: &map,
                     scale: ColourScale::Range(range),
