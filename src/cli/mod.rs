@@ -1,6 +1,5 @@
 //! The command line: parsing, dispatch and exit codes.
 
-mod allocator;
 mod args;
 mod classes;
 mod commands;
@@ -18,7 +17,6 @@ mod threads;
 use std::process::ExitCode;
 use std::time::Instant;
 
-pub use allocator::Allocator;
 use clap::Parser;
 
 use commands::Command;
