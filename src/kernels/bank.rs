@@ -18,7 +18,7 @@ pub struct Bank {
     parts: Vec<PackedLinear>,
 }
 
-/// The largest products of a vector with those of a bank, in descending order.
+/// One of the largest products of a vector with those of a bank.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Match {
     /// The product, plus the offset of the other vector.
@@ -59,7 +59,8 @@ impl Bank {
         }
     }
 
-    /// The `wanted` largest products of each of `vectors`, `[count, wanted]`; fewer if the bank is smaller.
+    /// The `wanted` largest products of each of `vectors`, `[count, wanted]`, in descending
+    /// order; fewer if the bank is smaller.
     pub fn best(&self, vectors: &[f32], wanted: usize) -> Vec<Vec<Match>> {
         let mut all = vec![Vec::with_capacity(wanted + 1); vectors.len() / self.width.max(1)];
         self.products(vectors, |first, number, products| {

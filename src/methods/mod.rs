@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use ndarray::Array2;
+use sha2::{Digest, Sha256};
 
 use crate::Result;
 
@@ -142,6 +143,15 @@ pub(crate) fn first_grid(
 ) -> candle_core::Result<Array2<f32>> {
     let row = values.narrow(0, 0, 1)?.flatten_all()?.to_vec1::<f32>()?;
     Array2::from_shape_vec((rows, columns), row).map_err(candle_core::Error::wrap)
+}
+
+/// Tells pictures `[1, 3, H, W]` apart by their pixels: the SHA-256 of the tower's input.
+pub(crate) fn input_digest(picture: &Tensor) -> candle_core::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    for value in picture.flatten_all()?.to_vec1::<f32>()? {
+        hash.update(value.to_le_bytes());
+    }
+    Ok(hash.finalize().into())
 }
 
 /// Values stretched to 0..1 from the smallest to the largest; NaN if all are equal.

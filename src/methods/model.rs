@@ -207,8 +207,11 @@ pub trait ClassModel: Send + Sync {
     /// The probability of "abnormal" for a value of the final map, 0..1, comparable between pictures.
     fn probability(&self, map_value: f32) -> f32;
 
-    /// The scores of the official evaluation for the pictures of a class, in its own arithmetic.
-    fn official_scores(&self, pictures: &[Components]) -> Vec<f32>;
+    /// The scores of the official evaluation for the pictures of a class, in its own arithmetic: the value of each
+    /// picture, unless the method combines them.
+    fn official_scores(&self, pictures: &[Components]) -> Vec<f32> {
+        pictures.iter().map(|c| c.image.unwrap_or(f32::NAN)).collect()
+    }
 
     /// The levels of good parts and of clear damage in probabilities of maps, if the method measures them itself.
     fn levels(&self) -> Option<MapRange> {

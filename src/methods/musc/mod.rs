@@ -21,10 +21,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use ndarray::Array2;
-use sha2::{Digest, Sha256};
 
 use super::options::{self, MethodOption};
-use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, Trust, unit};
+use super::{ClassModel, ImageTower, Method, Model, References, Scope, Setup, Trust, input_digest, unit};
 use crate::anchors::ClassName;
 use crate::clip::Activation;
 use crate::clip::positions::Resampling;
@@ -162,15 +161,6 @@ struct OfFolder {
     found: HashMap<[u8; 32], Found>,
 }
 
-/// Tells pictures apart by their pixels at the tower's input.
-fn digest(picture: &Tensor) -> candle_core::Result<[u8; 32]> {
-    let mut hash = Sha256::new();
-    for value in picture.flatten_all()?.to_vec1::<f32>()? {
-        hash.update(value.to_le_bytes());
-    }
-    Ok(hash.finalize().into())
-}
-
 impl Extractor {
     /// The features of all pictures, and per picture its digest, the size of its input and its class feature.
     fn features(&self, pictures: &mut dyn Iterator<Item = Result<Tensor>>) -> Result<(Store, Vec<Picture>)> {
@@ -190,7 +180,7 @@ impl Extractor {
                 store.add(tower.patches(&picture)?, &levels)?;
             }
             all.push(Picture {
-                digest: digest(&picture)?,
+                digest: input_digest(&picture)?,
                 size: (picture.dim(2)?, picture.dim(3)?),
                 feature: unit(&feature)?.flatten_all()?.to_vec1()?,
             });
@@ -238,7 +228,7 @@ struct Picture {
 
 impl ClassModel for OfFolder {
     fn look(&self, picture: &Tensor) -> Result<Evidence> {
-        let Some(found) = self.found.get(&digest(picture)?) else {
+        let Some(found) = self.found.get(&input_digest(picture)?) else {
             return Err(Error::Setting(
                 "method musc scores the pictures of one folder together; this picture was not among them"
                     .to_owned(),
@@ -260,10 +250,6 @@ impl ClassModel for OfFolder {
 
     fn probability(&self, distance: f32) -> f32 {
         (distance / 2.0).clamp(0.0, 1.0)
-    }
-
-    fn official_scores(&self, pictures: &[Components]) -> Vec<f32> {
-        pictures.iter().map(|c| c.image.unwrap_or(f32::NAN)).collect()
     }
 
     fn with_references(

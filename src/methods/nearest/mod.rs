@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use ndarray::Array2;
-use sha2::{Digest as _, Sha256};
 
 use super::options;
-use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, Trust};
+use super::{ClassModel, ImageTower, Method, Model, References, Scope, Setup, Trust, input_digest};
 use crate::anchors::ClassName;
 use crate::image::{Chain, Fit, Preprocess};
 use crate::map::{Alignment, Curve, Evidence, MapRange, PatchGrid, Sigma, Smoothing, blur};
@@ -97,14 +96,6 @@ struct Remembering {
     memory: Option<Memory>,
 }
 
-fn digest(picture: &Tensor) -> candle_core::Result<Digest> {
-    let mut hash = Sha256::new();
-    for value in picture.flatten_all()?.to_vec1::<f32>()? {
-        hash.update(value.to_le_bytes());
-    }
-    Ok(hash.finalize().into())
-}
-
 impl Remembering {
     fn features(&self, picture: &Tensor) -> Result<Features> {
         Ok(Features::of(self.tower.get()?, picture, &self.levels)?)
@@ -132,7 +123,7 @@ impl ClassModel for Remembering {
         };
         let features = self.features(picture)?;
         let levels = memory.levels();
-        let distances = memory.distances(&features, Some(digest(picture)?));
+        let distances = memory.distances(&features, Some(input_digest(picture)?));
         let image = highest_hundredth(&distances) / levels.picture;
         let values = distances.into_iter().map(|d| d / levels.map).collect();
         let values = Array2::from_shape_vec(features.grid, values).map_err(candle_core::Error::wrap)?;
@@ -158,10 +149,6 @@ impl ClassModel for Remembering {
         distance / (1.0 + distance)
     }
 
-    fn official_scores(&self, pictures: &[Components]) -> Vec<f32> {
-        pictures.iter().map(|c| c.image.unwrap_or(f32::NAN)).collect()
-    }
-
     fn with_references(
         &self,
         pictures: &mut dyn Iterator<Item = Result<Tensor>>,
@@ -171,7 +158,7 @@ impl ClassModel for Remembering {
         let mut first = None;
         for picture in pictures {
             let picture = picture?;
-            all.push((digest(&picture)?, self.features(&picture)?));
+            all.push((input_digest(&picture)?, self.features(&picture)?));
             first.get_or_insert(picture);
         }
         let patch = self.tower.get()?.image_size() / self.tower.grid().max(1);

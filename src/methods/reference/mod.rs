@@ -18,7 +18,7 @@ use candle_core::Tensor;
 use ndarray::Array2;
 
 use super::options::MethodOption;
-use super::{Canvas, ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, Trust};
+use super::{Canvas, ClassModel, ImageTower, Method, Model, References, Scope, Setup, Trust};
 use crate::anchors::ClassName;
 use crate::clip::VisionTower;
 use crate::image::{Chain, Fit, Picture, Preprocess};
@@ -259,10 +259,6 @@ impl ClassModel for Remembering {
     fn probability(&self, distance: f32) -> f32 {
         let distance = distance.max(0.0);
         distance / (1.0 + distance)
-    }
-
-    fn official_scores(&self, pictures: &[Components]) -> Vec<f32> {
-        pictures.iter().map(|c| c.image.unwrap_or(f32::NAN)).collect()
     }
 
     fn with_references(

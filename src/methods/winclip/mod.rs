@@ -24,7 +24,7 @@ use ndarray::Array2;
 
 use super::caution::ClassFree;
 use super::options::{self, MethodOption};
-use super::{ClassModel, Components, ImageTower, Method, Model, References, Scope, Setup, Trust, unit};
+use super::{ClassModel, ImageTower, Method, Model, References, Scope, Setup, Trust, unit};
 use crate::anchors::{AnchorRequest, Anchors, ClassName, PlainText, PromptSet, Representative, text_anchors};
 use crate::clip::{Activation, SpecialTokens, VisionTower};
 use crate::image::{Chain, Fit, Preprocess};
@@ -252,10 +252,6 @@ impl ClassModel for OfClass {
 
     fn probability(&self, map_value: f32) -> f32 {
         map_value.clamp(0.0, 1.0)
-    }
-
-    fn official_scores(&self, pictures: &[Components]) -> Vec<f32> {
-        pictures.iter().map(|c| c.image.unwrap_or(f32::NAN)).collect()
     }
 
     fn caution(&self) -> Option<&str> {
